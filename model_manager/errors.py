@@ -1,0 +1,133 @@
+"""The one tree of failures, sorted by what to do next.
+
+    ModelManagerError
+    ├── Refused                never as asked; change the request            exit 65
+    │   ├── BadSetting         a setting is wrong                            exit 78
+    │   ├── BadPath            a path that would leave the shelves
+    │   ├── BadRecord          a catalog record that cannot be used
+    │   ├── BadUrl             an address that is never fetched
+    │   ├── BadContent         bytes that are not the kind of file promised
+    │   ├── NotAuthorized      the origin wants a (better) token
+    │   ├── NotFound           the origin or the catalog does not have it
+    │   └── AlreadyRunning     another manager owns this state or machine id exit 75
+    ├── Unavailable            not now; wait `retry_after` seconds           exit 75
+    │   ├── OriginUnavailable · CatalogUnavailable · BusUnavailable
+    │   ├── NoSpace            the disk floor would be crossed
+    │   ├── RootAway           a models directory is not mounted
+    │   └── IndexUnavailable   the index is locked by somebody else
+    ├── Corrupt                these bytes are not the promised ones: discard, take the next origin   exit 74
+    └── Broken                 ours: crash, the supervisor restarts          exit 70
+
+The docstring of a class is its message; its fields fill the braces. Exit codes are those of sysexits.h.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+
+def printable(text: object, limit: int = 300) -> str:
+    """Text from outside on one line: control characters, bidi overrides and lone surrogates escaped, cut at `limit`."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+class ModelManagerError(Exception):
+    """{what}"""
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        template = inspect.cleandoc(type(self).__doc__ or "{}")
+        super().__init__(template.format_map({key: printable(value) for key, value in facts.items()}))
+
+
+class Refused(ModelManagerError):
+    """{what}"""
+
+    exit_code = 65
+
+
+class BadSetting(Refused):
+    """{name}: {why}. {fix}"""
+
+    exit_code = 78
+
+
+class BadPath(Refused):
+    """The path '{path}' is refused: {why}. Write '<folder>/<file>' below the models directory."""
+
+
+class BadRecord(Refused):
+    """The catalog's record of '{name}' cannot be used: {why}. Correct the record in the catalog."""
+
+
+class BadUrl(Refused):
+    """The address '{url}' is refused: {why}. Correct the download address in the catalog."""
+
+
+class BadContent(Refused):
+    """'{name}' is not a model file: {why}. Check the download address, or allow the format by name."""
+
+
+class NotAuthorized(Refused):
+    """{host} answered {status} for '{name}': {why}. Set {token} (or {token}_FILE) and reload."""
+
+
+class NotFound(Refused):
+    """{where} does not have '{name}'. Check the name, or add it there."""
+
+
+class AlreadyRunning(Refused):
+    """{what} Stop the other one, or give this one its own {fix}."""
+
+    exit_code = 75
+
+
+class Unavailable(ModelManagerError):
+    """{what}"""
+
+    exit_code = 75
+
+    def __init__(self, *, retry_after: float | None = None, **facts: Any) -> None:
+        """`retry_after`: seconds that the other side asked us to wait, if it did."""
+        super().__init__(**facts)
+        self.retry_after = retry_after
+
+
+class OriginUnavailable(Unavailable):
+    """{host} did not deliver '{name}': {why}. It is tried again by itself."""
+
+
+class CatalogUnavailable(Unavailable):
+    """The catalog at {host} did not answer usefully: {why}. It is asked again by itself."""
+
+
+class BusUnavailable(Unavailable):
+    """Redis is not available: {why}. Events wait in the outbox and are delivered when it is back."""
+
+
+class NoSpace(Unavailable):
+    """{root} has {free} bytes free; '{name}' needs {need} above the floor of {floor}. Free space, or lower the floor."""
+
+
+class RootAway(Unavailable):
+    """The models directory {root} is away: {why}. Mount it; nothing is deleted or announced as removed meanwhile."""
+
+
+class IndexUnavailable(Unavailable):
+    """The index {path} is not usable now: {why}. Close what holds it open; we wait."""
+
+
+class Corrupt(ModelManagerError):
+    """'{name}' from {host} is not what was promised: {why}. The bytes were discarded."""
+
+    exit_code = 74
+
+
+class Broken(ModelManagerError):
+    """{what} This is a fault of model_manager: please report it with the log."""
+
+    exit_code = 70

@@ -1,0 +1,99 @@
+"""What lies in the model directories, and how that changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from model_manager.facts.identity import Digests
+from model_manager.facts.shelf import ShelfPath
+
+Evidence = Literal["pin", "origin", "length", "content"]
+"""How a file was judged right: by the catalog's hash, by the hash its origin promised, by exact length and format where
+nobody promised a hash, or (files that we did not fetch) by a full hash over a well-formed file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A directory with models. `folder` is None for a models directory, or the folder that the whole directory is
+    (a category of extra_model_paths.yaml). We write only where `own`."""
+
+    path: str
+    folder: str | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Unchanged as long as all four agree (st_dev, st_ino, st_size in bytes, st_mtime_ns)."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One file on a shelf. `file` is its absolute path and its identity here; `digests` is None until it was read whole.
+
+    `evidence` is None while nobody judged it. `against` is the pin or promise that it was judged by, as text.
+    `verified_at` is ISO 8601 UTC.
+    """
+
+    file: str
+    root: str
+    shelf: ShelfPath
+    fingerprint: Fingerprint
+    digests: Digests | None = None
+    evidence: Evidence | None = None
+    against: str = ""
+    verified_at: str = ""
+
+    @property
+    def verified(self) -> bool:
+        return self.evidence is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff:
+    """One change of what is held; empty when nothing changed. Roots that are away take no part in it."""
+
+    appeared: tuple[Held, ...] = ()
+    changed: tuple[Held, ...] = ()
+    vanished: tuple[Held, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.appeared or self.changed or self.vanished)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryDigest:
+    """Order-free sum (mod 2^128) over what is held; adding and removing an item is O(1).
+
+    An item's term is the first 16 bytes (big-endian) of SHA-256 over `file NUL size NUL sha256-or-empty NUL verified(0|1)`.
+    """
+
+    value: int = 0
+
+    def adding(self, items: Iterable[Held]) -> InventoryDigest:
+        return InventoryDigest(value=(self.value + sum(map(_term, items))) % 2**128)
+
+    def removing(self, items: Iterable[Held]) -> InventoryDigest:
+        return InventoryDigest(value=(self.value - sum(map(_term, items))) % 2**128)
+
+    def __str__(self) -> str:
+        return f"{self.value:032x}"
+
+    @classmethod
+    def parse(cls, text: str) -> InventoryDigest:
+        return cls(value=int(text, 16))
+
+
+def _term(held: Held) -> int:
+    sha256 = held.digests.sha256 if held.digests else ""
+    line = "\0".join((held.file, str(held.fingerprint.size), sha256, "1" if held.verified else "0"))
+    return int.from_bytes(hashlib.sha256(line.encode("utf-8", "surrogateescape")).digest()[:16], "big")

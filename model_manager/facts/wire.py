@@ -1,0 +1,145 @@
+"""Records ⇄ bytes: the only codec. JSON on every wire; bodies above 4 kB are compressed.
+
+`data` of a stream entry starts with `{` for JSON or with the byte 0x78 for the same JSON under zlib (RFC 1950).
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict
+from functools import cache
+from typing import Annotated, Any, Final
+
+import orjson
+from pydantic import Field, TypeAdapter, ValidationError
+
+from model_manager.errors import BadRecord
+from model_manager.facts.disk import Held
+from model_manager.facts.event import Entry, Envelope, Event, Gone, Known, Unknown
+
+COMPRESS_ABOVE: Final = 4096
+"""Bytes of JSON. A diff of 1,000 models is 197 kB plain and 39 kB compressed."""
+
+MAX_DATA: Final = 64 * 1024 * 1024
+"""Bytes that a compressed body may expand to."""
+
+
+@cache
+def _known() -> TypeAdapter[Known]:
+    return TypeAdapter(Annotated[Known, Field(discriminator="kind")])
+
+
+@cache
+def _kinds() -> frozenset[str]:
+    return frozenset(member.__dataclass_fields__["kind"].default for member in Known.__args__)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON of records, dicts, lists and scalars; keys keep their order."""
+    return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_NON_STR_KEYS, default=_plain)
+
+
+def loads(data: bytes | str, what: str = "JSON") -> Any:
+    """Strict JSON. Raises BadRecord(what) on anything else, NaN and endless nesting included."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadRecord(name=what, why=f"it is not JSON ({error})") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def pack(event: Event) -> bytes:
+    """The `data` field of an event."""
+    body = (
+        dumps(event.data)
+        if isinstance(event, Unknown)
+        else dumps({k: v for k, v in asdict(event).items() if k != "kind"})
+    )
+    return zlib.compress(body, 1) if len(body) > COMPRESS_ABOVE else body
+
+
+def unpack(kind: str, data: bytes) -> Event:
+    """The event of a `kind` and its `data`. A kind or a shape that we do not know becomes Unknown.
+
+    Raises BadRecord when the data is not JSON at all.
+    """
+    if data[:1] == b"\x78":
+        data = _inflate(kind, data)
+    body = loads(data, kind)
+    if not isinstance(body, dict):
+        raise BadRecord(name=kind, why="its data is not an object")
+    if kind in _kinds():
+        try:
+            return _known().validate_python({**body, "kind": kind})
+        except ValidationError:
+            return Unknown(kind=kind, data=body)
+    return Unknown(kind=kind, data=body)
+
+
+def _inflate(kind: str, data: bytes) -> bytes:
+    stream = zlib.decompressobj()
+    try:
+        body = stream.decompress(data, MAX_DATA)
+    except zlib.error as error:
+        raise BadRecord(name=kind, why=f"its data is not zlib ({error})") from None
+    if stream.unconsumed_tail:
+        raise BadRecord(name=kind, why=f"its data expands beyond {MAX_DATA} bytes")
+    return body
+
+
+def fields(envelope: Envelope) -> dict[str, str | bytes]:
+    """An envelope as the fields of a stream entry."""
+    return {
+        "machine_id": envelope.machine_id,
+        "instance": envelope.instance,
+        "epoch": str(envelope.epoch),
+        "seq": str(envelope.seq),
+        "kind": envelope.event.kind,
+        "at": envelope.at,
+        "digest": envelope.digest,
+        "data": pack(envelope.event),
+    }
+
+
+def envelope(entry: dict[bytes, bytes]) -> Envelope:
+    """The envelope of a stream entry. Raises BadRecord when a field is missing or no number."""
+    try:
+        return Envelope(
+            machine_id=entry[b"machine_id"].decode(),
+            instance=entry[b"instance"].decode(),
+            epoch=int(entry[b"epoch"]),
+            seq=int(entry[b"seq"]),
+            at=entry[b"at"].decode(),
+            digest=entry[b"digest"].decode(),
+            event=unpack(entry[b"kind"].decode(), entry[b"data"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise BadRecord(name="stream entry", why=f"{type(error).__name__}: {error}") from None
+
+
+def entry(held: Held) -> Entry:
+    """What the fleet is told of a held file."""
+    return Entry(
+        folder=held.shelf.folder,
+        name=held.shelf.name,
+        path=held.file,
+        size=held.fingerprint.size,
+        size_gb=round(held.fingerprint.size / 1e9, 3),
+        hash=held.digests.sha256 if held.digests else "",
+        verified=held.verified,
+        evidence=held.evidence or "",
+        last_verified=held.verified_at,
+        mtime_ns=held.fingerprint.mtime_ns,
+    )
+
+
+def gone(held: Held) -> Gone:
+    """What the fleet is told of a file that left."""
+    return Gone(folder=held.shelf.folder, name=held.shelf.name, path=held.file)

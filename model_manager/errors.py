@@ -7,15 +7,24 @@
     │   ├── BadRecord          a catalog record that cannot be used
     │   ├── BadUrl             an address that is never fetched
     │   ├── BadContent         bytes that are not the kind of file promised
+    │   ├── Occupied           somebody else's file is where ours should go
     │   ├── NotAuthorized      the origin wants a (better) token
+    │   │   └── NotPublic      it wants one, and none of our tokens is for this host
     │   ├── NotFound           the origin or the catalog does not have it
     │   └── AlreadyRunning     another manager owns this state or machine id exit 75
     ├── Unavailable            not now; wait `retry_after` seconds           exit 75
-    │   ├── OriginUnavailable · CatalogUnavailable · BusUnavailable
+    │   ├── OriginUnavailable · CatalogUnavailable (CatalogUnreachable: not even an answer) · BusUnavailable
     │   ├── NoSpace            the disk floor would be crossed
+    │   │   └── NoInodes       the file system can hold no more files
+    │   ├── DiskUnavailable    the disk refused to read, write, sync or rename
+    │   ├── StillChanging      a file changed while it was read
+    │   ├── Stopped            we were asked to stop in the middle
     │   ├── RootAway           a models directory is not mounted
+    │   ├── AgentAway          no agent answers on this machine's socket
     │   └── IndexUnavailable   the index is locked by somebody else
+    │       └── IndexTooNew    a newer program wrote the index
     ├── Corrupt                these bytes are not the promised ones: discard, take the next origin   exit 74
+    │   └── RangeBeyond        the object ends where we wanted to go on: compare lengths, hash, finish or discard
     └── Broken                 ours: crash, the supervisor restarts          exit 70
 
 The docstring of a class is its message; its fields fill the braces. Exit codes are those of sysexits.h.
@@ -72,8 +81,16 @@ class BadContent(Refused):
     """'{name}' is not a model file: {why}. Check the download address, or allow the format by name."""
 
 
+class Occupied(Refused):
+    """'{path}' is taken: {why}. Move that file away, or let it be judged; it is never overwritten."""
+
+
 class NotAuthorized(Refused):
     """{host} answered {status} for '{name}': {why}. Set {token} (or {token}_FILE) and reload."""
+
+
+class NotPublic(NotAuthorized):
+    """{host} answered {status} for '{name}': {why}. No token of ours is for this host: put another address in the catalog."""
 
 
 class NotFound(Refused):
@@ -105,6 +122,10 @@ class CatalogUnavailable(Unavailable):
     """The catalog at {host} did not answer usefully: {why}. It is asked again by itself."""
 
 
+class CatalogUnreachable(CatalogUnavailable):
+    """The catalog at {host} cannot be reached: {why}. It is asked again by itself."""
+
+
 class BusUnavailable(Unavailable):
     """Redis is not available: {why}. Events wait in the outbox and are delivered when it is back."""
 
@@ -113,12 +134,36 @@ class NoSpace(Unavailable):
     """{root} has {free} bytes free; '{name}' needs {need} above the floor of {floor}. Free space, or lower the floor."""
 
 
+class NoInodes(NoSpace):
+    """{root} can hold only {free} more files (inodes); '{name}' needs {need}. Remove files, or enlarge the file system."""
+
+
+class DiskUnavailable(Unavailable):
+    """The disk would not {doing} {path}: {why}. Check its mount, permissions and health; it is tried again by itself."""
+
+
+class StillChanging(Unavailable):
+    """The file {path} {why} while it was read. It is read again when it is calm."""
+
+
+class Stopped(Unavailable):
+    """{what} was stopped before its end. It goes on at the next start."""
+
+
 class RootAway(Unavailable):
     """The models directory {root} is away: {why}. Mount it; nothing is deleted or announced as removed meanwhile."""
 
 
+class AgentAway(Unavailable):
+    """No agent answers at {socket}: {why}. Start it: 'model-manager run', or 'pm2 start ecosystem.config.cjs'."""
+
+
 class IndexUnavailable(Unavailable):
     """The index {path} is not usable now: {why}. Close what holds it open; we wait."""
+
+
+class IndexTooNew(IndexUnavailable):
+    """The index {path} has schema {found}; this version knows {known}. Start the newer version, or move the file away."""
 
 
 class Corrupt(ModelManagerError):
@@ -127,7 +172,30 @@ class Corrupt(ModelManagerError):
     exit_code = 74
 
 
+class RangeBeyond(Corrupt):
+    """{host} has no byte at offset {start} of '{name}': it ends at {size}."""
+
+    def __init__(self, *, size: int | None, **facts: Any) -> None:
+        """`size`: bytes of the whole object, None when the origin did not say."""
+        super().__init__(size="an unknown length" if size is None else size, **facts)
+        self.size = size
+
+
 class Broken(ModelManagerError):
     """{what} This is a fault of model_manager: please report it with the log."""
 
     exit_code = 70
+
+
+class BadSettings(Refused):
+    """{count} settings cannot be used:"""
+
+    exit_code = 78
+
+    def __init__(self, problems: tuple[BadSetting, ...]) -> None:
+        """All problems at once, so that one look mends them all."""
+        super().__init__(count=len(problems))
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  {problem}" for problem in self.problems)])

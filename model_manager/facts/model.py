@@ -142,3 +142,28 @@ class CollectionRecord:
 
     id: str
     workflows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undescribed:
+    """The catalog gave no usable description of `name`, and never did before. `missing`: it says there is none."""
+
+    name: str
+    why: str
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """An assignment as the catalog describes it: one record or one reason for each name that matters.
+
+    Models of workflows and everything that they depend on are included. `doubts` are answers that were refused while an
+    older good one stands in; `stale` is then True and `described_at` (ISO 8601 UTC) the time of the oldest one used.
+    """
+
+    collections: tuple[CollectionRecord | Undescribed, ...] = ()
+    workflows: tuple[WorkflowRecord | Undescribed, ...] = ()
+    models: tuple[tuple[str, Model | Undescribed], ...] = ()
+    doubts: tuple[str, ...] = ()
+    stale: bool = False
+    described_at: str = ""

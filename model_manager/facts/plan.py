@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from model_manager.facts.disk import Held
 from model_manager.facts.model import Wanted
+from model_manager.facts.shelf import ShelfPath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +35,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """It must be downloaded. `bytes` is the best knowledge of its size, 0 if none; `replaces` is a wrong file in its place."""
+    """It must be downloaded. `bytes` is the best knowledge of its size, 0 if none; `replaces` is a wrong file in its place.
+
+    `after` names another fetch of the same content: when that one is here, this one becomes a Link.
+    """
 
     wanted: Wanted
     bytes: int
     replaces: Held | None = None
+    after: ShelfPath | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

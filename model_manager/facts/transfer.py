@@ -62,5 +62,6 @@ class Received:
     digests: Digests
     promise: Pin | None
     host: str
+    validator: str | None = None
     fetched: int = 0
     """Bytes that crossed the network for it in this run."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from dataclasses import asdict
 from functools import cache
@@ -45,6 +46,22 @@ def loads(data: bytes | str, what: str = "JSON") -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadRecord(name=what, why=f"it is not JSON ({error})") from None
+
+
+def loads_unique(data: bytes, what: str) -> Any:
+    """As `loads`, and an object that names a key twice is refused as well: two readers would read two values."""
+    loads(data, what)
+    try:
+        return json.loads(data, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(name=what, why=f"it is not JSON ({error})") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return members
 
 
 def _plain(value: Any) -> Any:

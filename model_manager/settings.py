@@ -1,0 +1,307 @@
+"""Environment + file → one frozen Settings. Every field says whether a reload adopts it (live) or a restart (restart).
+
+Names are case-sensitive: PM2 puts thirty lower-case variables (`name`, `status`, `watch`) into every environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from model_manager.errors import BadSetting, BadSettings
+from model_manager.facts.disk import Root
+from model_manager.facts.identity import MachineId
+from model_manager.facts.model import Assignment
+
+Change = Literal["live", "restart"]
+Names = Annotated[tuple[str, ...], NoDecode]
+
+FILE_VARIABLE = "MODEL_MANAGER_SETTINGS"
+SECRETS = ("HF_TOKEN", "CIVITAI_TOKEN", "CIVITAI_API_KEY", "EMPROPS_API_KEY", "REDIS_URL", "HUB_REDIS_URL")
+
+
+def _setting(default: Any, names: str, help: str, change: Change = "restart", **limits: Any) -> Any:
+    """A field under its environment `names`, first wins; `help` says what to write and stands in every refusal."""
+    choices = AliasChoices(*names.split())
+    return Field(default, validation_alias=choices, description=help, json_schema_extra={"change": change}, **limits)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(case_sensitive=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    # fmt: off
+    redis_url: SecretStr | None = _setting(None, "REDIS_URL HUB_REDIS_URL", "redis://, rediss:// or unix:// address; unset = an embedded server")
+    redis_prefix: str = _setting("", "MODEL_MANAGER_REDIS_PREFIX", "text before every key; '{pool}:' keeps a pool in one Cluster slot", max_length=64)
+    stream_length: int = _setting(200_000, "MODEL_MANAGER_STREAM_LENGTH", "entries that the event stream keeps, about (1000 or more)", ge=1000)
+
+    catalog_url: str | None = _setting(None, "EMPROPS_API_BASE_URL EMPROPS_API_URL EMP_API_URL", "http(s) address of the catalog API; unset = the built-in catalog")
+    catalog_key: SecretStr | None = _setting(None, "EMPROPS_API_KEY", "bearer token of the catalog, if it wants one")
+    catalog_poll_seconds: float = _setting(60, "MODEL_MANAGER_CATALOG_POLL_SECONDS", "seconds between two looks at the catalog (1 to 86400)", "live", ge=1, le=86400)
+
+    workflow_ids: Names = _setting((), "WORKFLOW_IDS", "comma list of workflow names or ids", "live")
+    collection_ids: Names = _setting((), "COLLECTION_IDS COLLECTIONS", "comma list of collection ids", "live")
+    components: Names = _setting((), "COMPONENTS", "comma list of components (workflows under their old name)", "live")
+    models: Names = _setting((), "MACHINE_MODELS_NEEDED", "comma list of model names or ids", "live")
+    migrate_to_workflows: bool = _setting(False, "MIGRATE_TO_WORKFLOWS", "true turns COMPONENTS into WORKFLOW_IDS", "live")
+    assignment_file: Path | None = _setting(None, "MODEL_MANAGER_ASSIGNMENT_FILE", "JSON file with workflows, collections, components, models; watched")
+
+    stall_minutes: float = _setting(30, "MODEL_DOWNLOAD_TIMEOUT_MINUTES", "minutes without a new byte after which a download counts as failed (more than 0, at most 1440)", "live", gt=0, le=1440)
+    concurrency: int = _setting(3, "MODEL_DOWNLOAD_CONCURRENCY", "models downloaded at once (1 to 64)", ge=1, le=64)
+    retry_attempts: int = _setting(3, "MODEL_DOWNLOAD_RETRY_ATTEMPTS", "attempts in a row before a download counts as failed and is retried slowly (1 to 100)", "live", ge=1, le=100)
+    min_speed: int = _setting(16_384, "MODEL_MANAGER_MIN_SPEED", "bytes per second below which, over 30 s, a connection is given up (0 = never)", "live", ge=0)
+    disk_floor: int = _setting(2_000_000_000, "MODEL_MANAGER_DISK_FLOOR", "bytes that downloads leave free on the models disk (0 or more)", "live", ge=0)
+    unpinned: Literal["accept", "refuse"] = _setting("accept", "MODEL_MANAGER_UNPINNED", "accept or refuse models for which nobody gives a hash (accepted ones are checked by length and format)", "live")
+    allow_pickle: bool = _setting(False, "MODEL_MANAGER_ALLOW_PICKLE", "true accepts .ckpt/.pt/.pth/.bin files without a pinned hash; they can carry code", "live")
+    allow_hosts: Names = _setting((), "MODEL_MANAGER_ALLOW_HOSTS", "comma list of host or host:port that may be private addresses (a mirror in your network)")
+    ca_file: Path | None = _setting(None, "MODEL_MANAGER_CA_FILE", "PEM file with further certificate authorities")
+    proxy: str | None = _setting(None, "MODEL_MANAGER_PROXY", "http(s) address of a proxy for downloads")
+
+    hf_token: SecretStr | None = _setting(None, "HF_TOKEN", "HuggingFace access token, or HF_TOKEN_FILE naming a file of mode 0600")
+    civitai_token: SecretStr | None = _setting(None, "CIVITAI_TOKEN CIVITAI_API_KEY", "CivitAI API key, or CIVITAI_TOKEN_FILE naming a file of mode 0600")
+    hf_hosts: Names = _setting(("huggingface.co",), "MODEL_MANAGER_HF_HOSTS", "hosts (host or host:port) that are HuggingFace and may see HF_TOKEN")
+    civitai_hosts: Names = _setting(("civitai.com",), "MODEL_MANAGER_CIVITAI_HOSTS", "hosts (host or host:port) that are CivitAI and may see CIVITAI_TOKEN")
+
+    machine_id: str = _setting("", "MACHINE_ID", "letters, digits, '-' and '_'; unset = the host name")
+    workspace: Path | None = _setting(None, "WORKSPACE_PATH WORKSPACE_DIR", "directory that holds ComfyUI and, by default, models/")
+    comfyui_base: Path | None = _setting(None, "COMFYUI_BASE_PATH", "ComfyUI's own directory, which its installer may wipe")
+    comfyui_models: Path | None = _setting(None, "COMFYUI_MODELS_PATH", "the models directory that ComfyUI reads")
+    model_path: Path | None = _setting(None, "MODEL_PATH", "the models directory of this machine")
+    store: Path | None = _setting(None, "MODEL_MANAGER_STORE", "where models are kept; best outside the ComfyUI tree")
+    extra_model_paths: Names = _setting((), "MODEL_MANAGER_EXTRA_MODEL_PATHS", "comma list of extra_model_paths.yaml files whose directories are indexed too")
+    expose: Literal["links", "none"] = _setting("links", "MODEL_MANAGER_EXPOSE", "links: models of a store outside ComfyUI are linked into its models directory; none: only extra_model_paths.yaml is written")
+    state_dir: Path | None = _setting(None, "MODEL_MANAGER_STATE_DIR", "directory for index, sockets and logs; not shared between machines")
+
+    settle_seconds: float = _setting(1.0, "MODEL_MANAGER_SETTLE_SECONDS", "seconds a file must rest before it is indexed (0.1 to 60)", "live", ge=0.1, le=60)
+    reconcile_seconds: float = _setting(300, "MODEL_MANAGER_RECONCILE_SECONDS", "seconds between full scans (1 to 86400)", "live", ge=1, le=86400)
+    heartbeat_seconds: float = _setting(15, "MODEL_MANAGER_HEARTBEAT_SECONDS", "seconds between heartbeats; the lease lasts four (0.2 to 30)", ge=0.2, le=30)
+    http_host: str = _setting("127.0.0.1", "MODEL_MANAGER_HTTP_HOST", "address for the optional read-only TCP port")
+    http_port: int | None = _setting(None, "MODEL_MANAGER_HTTP_PORT", "optional TCP port with the read-only routes (1 to 65535)", ge=1, le=65535)
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "MODEL_MANAGER_LOG_LEVEL", "TRACE, DEBUG, INFO, WARNING or ERROR", "live")
+    # fmt: on
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` collected: environment and file are merged there, where contradictions are seen."""
+        return (init_settings,)
+
+    @field_validator(
+        "workflow_ids", "collection_ids", "components", "models", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths",
+        mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(dict.fromkeys(str(item).strip() for item in items if str(item).strip()))
+
+    @field_validator("machine_id")
+    @classmethod
+    def _machine(cls, value: str) -> str:
+        return str(MachineId.parse(value or _host_as_id()))
+
+    @field_validator("catalog_url", "proxy")
+    @classmethod
+    def _web(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("it is no http(s) address")
+            if parts.username or parts.password:
+                raise ValueError("it carries a password; use the key's own variable")
+        return value.rstrip("/") if value else None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("it is no redis://, rediss:// or unix:// address")
+        return value
+
+    @property
+    def assignment(self) -> Assignment:
+        """What the environment and the settings file assign."""
+        migrated = self.migrate_to_workflows
+        return Assignment(
+            workflows=tuple(dict.fromkeys((*self.workflow_ids, *(self.components if migrated else ())))),
+            collections=self.collection_ids,
+            components=() if migrated else self.components,
+            models=self.models,
+        )
+
+    @property
+    def comfyui_models_dir(self) -> Path | None:
+        """Where ComfyUI looks by default, as far as we were told."""
+        if self.comfyui_models:
+            return self.comfyui_models
+        base = self.comfyui_base or (self.workspace / "ComfyUI" if self.workspace else None)
+        return base / "models" if base else None
+
+    @property
+    def own_store(self) -> Path | None:
+        """The directory that we write to: what was named for it, else a models/ that a wiped ComfyUI tree leaves alone."""
+        if named := self.store or self.model_path or self.comfyui_models:
+            return named
+        return self.workspace / "models" if self.workspace else self.comfyui_models_dir
+
+    @property
+    def own_root(self) -> Root:
+        """Raises BadSetting when no models directory was named."""
+        if self.own_store is None:
+            raise BadSetting(
+                name="MODEL_MANAGER_STORE",
+                why="no models directory is named",
+                fix="Set MODEL_MANAGER_STORE, MODEL_PATH, COMFYUI_MODELS_PATH or WORKSPACE_PATH.",
+            )
+        return Root(path=str(self.own_store.absolute()), own=True)
+
+    @property
+    def state(self) -> Path:
+        if self.state_dir:
+            return self.state_dir.absolute()
+        if self.workspace:
+            return (self.workspace / ".model_manager").absolute()
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(home) / "model_manager"
+
+
+def _host_as_id() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:128].lstrip("-_") or "machine"
+
+
+def names() -> dict[str, str]:
+    """Every environment name → the field it fills."""
+    return {
+        str(name): field
+        for field, info in Settings.model_fields.items()
+        for name in (info.validation_alias.choices if isinstance(info.validation_alias, AliasChoices) else ())
+    }
+
+
+def change_of(field: str) -> Change:
+    """Whether a reload adopts the field."""
+    extra = Settings.model_fields[field].json_schema_extra
+    if not isinstance(extra, dict) or extra.get("change") not in get_args(Change):
+        raise KeyError(field)
+    return "live" if extra["change"] == "live" else "restart"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the environment and the TOML file that MODEL_MANAGER_SETTINGS names (environment wins).
+
+    Raises BadSettings with every problem found.
+    """
+    problems: list[BadSetting] = []
+    given = _from_file(environ, problems) | {name: environ[name] for name in names() if environ.get(name, "") != ""}
+    given = _without_blank(given)
+    _read_secret_files(environ, given, problems)
+    _see_typos(environ, problems)
+    _see_contradictions(given, problems)
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        problems += [_explained(dict(item)) for item in error.errors()]
+    except BadSetting as error:
+        problems.append(error)
+    if problems:
+        raise BadSettings(tuple(problems))
+    return settings
+
+
+def _without_blank(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if not (isinstance(value, str) and not value.strip())}
+
+
+def _from_file(environ: Mapping[str, str], problems: list[BadSetting]) -> dict[str, Any]:
+    path = environ.get(FILE_VARIABLE)
+    if not path:
+        return {}
+    try:
+        content = tomllib.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        problems.append(
+            BadSetting(name=FILE_VARIABLE, why=f"{path} cannot be read ({error})", fix="Write valid TOML there.")
+        )
+        return {}
+    for name in content.keys() - names().keys():
+        problems.append(_unknown(name, f"{name} in {path}"))
+    return {name: value for name, value in content.items() if name in names()}
+
+
+def _read_secret_files(environ: Mapping[str, str], given: dict[str, Any], problems: list[BadSetting]) -> None:
+    for name in SECRETS:
+        variable = f"{name}_FILE"
+        path = environ.get(variable, "").strip()
+        if not path:
+            continue
+        try:
+            content = _secret_in(Path(path))
+        except (OSError, ValueError) as error:
+            problems.append(
+                BadSetting(name=variable, why=f"{path}: {error}", fix=f"Put the token alone into it; chmod 600 {path}.")
+            )
+            continue
+        if given.setdefault(name, content) != content:
+            problems.append(
+                BadSetting(name=name, why=f"it differs from what {variable} holds", fix="Set one of the two.")
+            )
+
+
+def _secret_in(path: Path) -> str:
+    """The one line of a token file. Raises ValueError when others may read the file or it is no token."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ValueError(f"its mode is {mode:04o}, others can read it")
+    content = path.read_text().strip()
+    if not content or len(content.split()) != 1:
+        raise ValueError("it does not hold exactly one token")
+    return content
+
+
+def _see_typos(environ: Mapping[str, str], problems: list[BadSetting]) -> None:
+    known = names().keys() | {FILE_VARIABLE} | {f"{name}_FILE" for name in SECRETS}
+    ours = ("MODEL_MANAGER_", "MODEL_DOWNLOAD_")
+    problems += [
+        _unknown(name, name)
+        for name in environ
+        if name.startswith(ours) and name not in known and not name.startswith("MODEL_MANAGER_TEST_")
+    ]
+
+
+def _unknown(name: str, subject: str) -> BadSetting:
+    near = difflib.get_close_matches(name, names(), n=1)
+    fix = f"Did you mean {near[0]}?" if near else "docs/settings.md lists all names."
+    return BadSetting(name=subject, why="no such setting", fix=fix)
+
+
+def _see_contradictions(given: dict[str, Any], problems: list[BadSetting]) -> None:
+    by_field: dict[str, list[str]] = {}
+    for name in given:
+        by_field.setdefault(names()[name], []).append(name)
+    for same in by_field.values():
+        if len({str(given[name]) for name in same}) > 1:
+            problems.append(
+                BadSetting(name=" and ".join(same), why="they mean the same and differ", fix="Set one of them.")
+            )
+
+
+def _explained(item: dict[str, Any]) -> BadSetting:
+    name = str(item["loc"][0]) if item["loc"] else "settings"
+    field = names().get(name, name)
+    info = Settings.model_fields.get(field)
+    shown = next((alias for alias, target in names().items() if target == field), name) if name == field else name
+    why = str(item["msg"]).removeprefix("Value error, ")
+    return BadSetting(
+        name=shown, why=why[:1].lower() + why[1:], fix=f"Write: {info.description if info else 'a valid value'}."
+    )

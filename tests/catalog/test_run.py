@@ -1,0 +1,62 @@
+"""The catalog as a program."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from model_manager.catalog.run import run, serve
+from model_manager.errors import BadSetting
+
+
+async def _health(url: str) -> dict[str, object]:
+    async with aiohttp.ClientSession(url) as session, session.get("/health") as response:
+        return dict((await response.json())["data"])
+
+
+async def test_a_missing_database_is_served_as_an_empty_catalog(tmp_path: Path) -> None:
+    async with serve(tmp_path / "c.sqlite") as url:
+        assert await _health(url) == {"state": "empty", "models": 0, "workflows": 0, "collections": 0}
+    assert (tmp_path / "c.sqlite").is_file()
+
+
+async def test_records_replace_what_was_there(tmp_path: Path) -> None:
+    async with serve(tmp_path / "c.sqlite", records={"workflows": [{"name": "a"}, {"name": "b"}]}):
+        pass
+    async with serve(tmp_path / "c.sqlite", records={"workflows": [{"name": "c"}]}) as url:
+        assert (await _health(url))["workflows"] == 1
+
+
+async def test_an_address_that_is_taken_is_a_setting_to_correct(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BadSetting, match=f"127.0.0.1:{port} cannot be listened on"):
+            async with serve(tmp_path / "c.sqlite", port=port):
+                pass
+
+
+async def test_a_database_that_is_none_is_refused_before_anything_listens(tmp_path: Path) -> None:
+    (tmp_path / "c.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(BadSetting):
+        async with serve(tmp_path / "c.sqlite"):
+            pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_d8_it_stops_at_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    urls: list[str] = []
+
+    def started(url: str) -> None:
+        urls.append(url)
+        os.kill(os.getpid(), number)
+
+    async with asyncio.timeout(20):
+        await run(tmp_path / "c.sqlite", "127.0.0.1", 0, started=started)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await _health(urls[0])

@@ -1,0 +1,276 @@
+"""One attempt to bring one model here: offer, bytes, judgement, name."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from model_manager.agent.clock import Clock
+from model_manager.agent.threads import finishing, interruptible
+from model_manager.decisions.judging import HEAD_BYTES, Right, early, received, sound
+from model_manager.errors import BadUrl, Corrupt, OriginUnavailable, RangeBeyond
+from model_manager.facts.disk import Held, Root
+from model_manager.facts.event import DownloadStarted, DownloadVerified
+from model_manager.facts.identity import Algorithm, Pin
+from model_manager.facts.model import Model, Source
+from model_manager.facts.plan import Fetch
+from model_manager.facts.transfer import Offer, Phase, Received, Transfer
+from model_manager.library.markers import PARTIAL
+from model_manager.library.partial import Partial
+from model_manager.library.placing import place
+from model_manager.library.reading import beginning
+from model_manager.library.space import Reservation, Space
+from model_manager.settings import Settings
+from model_manager.sources.https import without_query
+from model_manager.sources.origin import Origin, Stream
+
+BATCH: Final = 2 * 1024 * 1024
+"""Bytes handed to the disk at once."""
+
+PACE_SECONDS: Final = 30.0
+"""Seconds over which the minimum speed is measured."""
+
+UNANNOUNCED: Final = 100_000_000_000
+"""Bytes that a file of unknown length may have: more is an endless answer."""
+
+Report = Callable[[Transfer], None]
+Tell = Callable[[DownloadStarted], Awaitable[None]]
+Identity = tuple[str | None, int | None, Pin | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A model under its name, and what the fleet is told of it."""
+
+    held: Held
+    verified: DownloadVerified
+
+
+class Pace:
+    """Bytes per second over the last PACE_SECONDS; a connection that trickles is given up."""
+
+    def __init__(self, clock: Clock, slowest: int) -> None:
+        self._clock = clock
+        self._slowest = slowest
+        self._begun = clock.monotonic()
+        self._marks: deque[tuple[float, int]] = deque([(self._begun, 0)])
+        self._bytes = 0
+
+    def count(self, size: int) -> None:
+        now = self._clock.monotonic()
+        self._bytes += size
+        if now - self._marks[-1][0] >= 0.5:
+            self._marks.append((now, self._bytes))
+        while len(self._marks) > 2 and now - self._marks[1][0] >= PACE_SECONDS:
+            self._marks.popleft()
+
+    @property
+    def speed(self) -> float:
+        seconds = self._clock.monotonic() - self._marks[0][0]
+        return (self._bytes - self._marks[0][1]) / seconds if seconds > 0 else 0.0
+
+    @property
+    def too_slow(self) -> bool:
+        return self._clock.monotonic() - self._begun >= PACE_SECONDS and self.speed < self._slowest
+
+
+class Downloading:
+    """The road of one model. It raises typed errors and remembers which objects were wrong, so that it is not fooled twice."""
+
+    def __init__(
+        self, origins: tuple[Origin, ...], root: Root, space: Space, clock: Clock, settings: Callable[[], Settings]
+    ) -> None:
+        self._origins = origins
+        self._root = root
+        self._space = space
+        self._clock = clock
+        self._settings = settings
+        self._condemned: dict[str, dict[Identity, int]] = {}
+
+    async def attempt(self, step: Fetch, source: Source, number: int, report: Report, tell: Tell) -> Arrived:
+        """Bring the model from one source. `number` counts attempts from 1. A cancelled attempt keeps what it has.
+
+        Raises Corrupt (wrong bytes, discarded), Unavailable (go on later from here) or Refused.
+        """
+        model = step.wanted.model
+        begun = self._clock.monotonic()
+        report(Transfer(shelf=model.path, phase=Phase.RESOLVING, attempt=number))
+        partial = await finishing(
+            Partial.open, os.path.join(self._root.path, PARTIAL), model.path, algorithms=_algorithms(model)
+        )
+        try:
+            announced = partial.total is not None
+            if not partial.complete:
+                announced = await self._bring(partial, model, source, number, report, tell)
+            report(
+                Transfer(
+                    shelf=model.path, phase=Phase.VERIFYING, bytes=partial.offset, total=partial.offset, attempt=number
+                )
+            )
+            got = await finishing(partial.finish)
+            held = await self._judge_and_place(partial, got, step, source, announced, report)
+        finally:
+            await finishing(partial.close)
+        return Arrived(held=held, verified=_verified(held, got, self._clock.monotonic() - begun))
+
+    async def _bring(
+        self, partial: Partial, model: Model, source: Source, number: int, report: Report, tell: Tell
+    ) -> bool:  # fmt: skip
+        """All bytes into the partial; whether their number was announced."""
+        start, validator = partial.resumable(source.url, model.pin)
+        if start:
+            await interruptible(lambda cancelled: partial.prepare(cancelled=cancelled))
+        origin = self._origin(source)
+        try:
+            async with origin.open(model.name, source, start=start, validator=validator, size=partial.total) as stream:
+                self._insist(model, source, stream.offer)
+                await tell(_started(model, source, stream.offer, number))
+                await self._read(partial, model, source, stream, number, report)
+                return stream.offer.size is not None or partial.total is not None
+        except RangeBeyond as beyond:
+            if beyond.size not in (None, partial.offset):
+                await finishing(partial.restart)
+                raise
+            return True
+        except Corrupt:
+            await finishing(partial.restart)
+            raise
+
+    def _origin(self, source: Source) -> Origin:
+        for origin in self._origins:
+            if origin.claims(source.url):
+                return origin
+        raise BadUrl(url=without_query(source.url), why="no origin of ours serves such an address")
+
+    def _insist(self, model: Model, source: Source, offer: Offer) -> None:
+        """Refuse before the first byte what cannot end well."""
+        size = model.size
+        pinned = model.pin is not None and model.pin.strong
+        if size and size.exact and offer.size not in (None, size.bytes) and not pinned:
+            raise Corrupt(
+                name=model.name, host=offer.host, why=f"it has {offer.size} bytes, the catalog says {size.bytes}"
+            )
+        if model.pin and offer.promise and model.pin.contradicts(offer.promise):
+            raise Corrupt(
+                name=model.name, host=offer.host, why=f"it is {offer.promise} there, the catalog says {model.pin}"
+            )
+        if self._condemned.get(source.url, {}).get(_identity(offer), 0) >= 2:
+            raise Corrupt(name=model.name, host=offer.host, why="it is still the object that was wrong twice")
+
+    async def _read(
+        self, partial: Partial, model: Model, source: Source, stream: Stream, number: int, report: Report
+    ) -> None:
+        offer = stream.offer
+        expected = offer.size or (model.size.bytes if model.size else 0)
+        await finishing(partial.begin, source.url, offer, model.pin)
+        need = max(0, expected - partial.offset)
+        pace = Pace(self._clock, self._settings().min_speed)
+        with self._space.reserve(self._root.path, need, model.name) as reservation:
+            batch = bytearray()
+            async for chunk in stream.chunks():
+                batch += chunk
+                pace.count(len(chunk))
+                if len(batch) >= BATCH:
+                    await self._write(partial, model, offer, reservation, batch)
+                    report(_fetching(model, partial, offer, pace, number))
+                if pace.too_slow:
+                    await self._write(partial, model, offer, reservation, batch)
+                    why = f"{pace.speed:.0f} bytes/s over {PACE_SECONDS:.0f} s is below MODEL_MANAGER_MIN_SPEED"
+                    raise OriginUnavailable(host=offer.host, name=model.name, why=why)
+            await self._write(partial, model, offer, reservation, batch)
+            report(_fetching(model, partial, offer, pace, number))
+
+    async def _write(
+        self, partial: Partial, model: Model, offer: Offer, reservation: Reservation, batch: bytearray
+    ) -> None:
+        if not batch:
+            return
+        if partial.offset == 0 and (why := early(model.path.name, bytes(batch[:HEAD_BYTES]))):
+            raise Corrupt(name=model.name, host=offer.host, why=why)
+        if offer.size is None and partial.offset + len(batch) > UNANNOUNCED:
+            raise Corrupt(name=model.name, host=offer.host, why="it does not end")
+        data = bytes(batch)
+        batch.clear()
+        reservation.writing(len(data))
+        await finishing(partial.append, data)
+
+    async def _judge_and_place(
+        self, partial: Partial, got: Received, step: Fetch, source: Source, announced: bool, report: Report
+    ) -> Held:
+        model = step.wanted.model
+        head, header = await finishing(beginning, partial.path)
+        verdict = received(
+            model, got, sound(model.path.name, head, header, got.size), announced=announced, unpinned=self._settings().unpinned
+        )  # fmt: skip
+        if not isinstance(verdict, Right):
+            self._condemn(source, got)
+            await finishing(partial.discard)
+            raise Corrupt(name=model.name, host=got.host, why=verdict.why)
+        report(Transfer(shelf=model.path, phase=Phase.PLACING, bytes=got.size, total=got.size))
+        wrong = step.replaces.fingerprint if step.replaces else None
+        placed = await finishing(place, partial.path, self._root, model.path, replaces=wrong)
+        await finishing(partial.discard)
+        return Held(
+            file=os.path.join(self._root.path, str(model.path)),
+            root=self._root.path,
+            shelf=model.path,
+            fingerprint=placed,
+            digests=got.digests,
+            evidence=verdict.evidence,
+            against=verdict.against,
+            verified_at=self._clock.now(),
+        )
+
+    def _condemn(self, source: Source, got: Received) -> None:
+        seen = self._condemned.setdefault(source.url, {})
+        identity = (got.validator, got.size, got.promise)
+        seen[identity] = seen.get(identity, 0) + 1
+
+
+def _identity(offer: Offer) -> Identity:
+    return offer.validator, offer.size, offer.promise
+
+
+def _algorithms(model: Model) -> frozenset[Algorithm]:
+    return frozenset(model.pin.algorithms) & {"md5", "autov3"} if model.pin else frozenset()
+
+
+def _fetching(model: Model, partial: Partial, offer: Offer, pace: Pace, number: int) -> Transfer:
+    total = offer.size or partial.total
+    left = None if total is None else total - partial.offset
+    speed = pace.speed
+    return Transfer(
+        shelf=model.path,
+        phase=Phase.FETCHING,
+        bytes=partial.offset,
+        total=total,
+        speed=speed,
+        eta=left / speed if left is not None and speed > 0 else None,
+        attempt=number,
+    )
+
+
+def _started(model: Model, source: Source, offer: Offer, number: int) -> DownloadStarted:
+    return DownloadStarted(
+        folder=model.path.folder,
+        name=model.path.name,
+        url=without_query(source.url),
+        total=offer.size or 0,
+        resumed_at=offer.start,
+        attempt=number,
+    )
+
+
+def _verified(held: Held, got: Received, seconds: float) -> DownloadVerified:
+    return DownloadVerified(
+        folder=held.shelf.folder,
+        name=held.shelf.name,
+        size=got.size,
+        sha256=got.digests.sha256,
+        evidence=held.evidence or "",
+        fetched=got.fetched,
+        seconds=round(seconds, 3),
+    )

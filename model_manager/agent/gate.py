@@ -1,0 +1,154 @@
+"""The loop that owns readiness: it looks at the files themselves, so that ready never lies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+
+from model_manager.agent.board import Board
+from model_manager.agent.shelves import Shelves
+from model_manager.decisions.planning import plan
+from model_manager.decisions.readying import readiness
+from model_manager.facts import wire
+from model_manager.facts.disk import Held
+from model_manager.facts.event import ReadinessChanged
+from model_manager.facts.machine import Readiness
+from model_manager.facts.plan import Check, Fetch, Keep, Link, Plan, Refuse, Step
+from model_manager.facts.shelf import ShelfPath
+from model_manager.facts.transfer import Phase
+from model_manager.library.scanning import fingerprint_of
+
+LOOK: Final = 1.0
+"""Seconds between looks at every required file. A vanished one is seen within this, and one stat."""
+
+
+class Gate:
+    """`<state>/ready.json` stands there only while every required model does."""
+
+    def __init__(self, board: Board, shelves: Shelves, state: Path) -> None:
+        self._board = board
+        self._shelves = shelves
+        self.file = state / "ready.json"
+
+    def close(self) -> None:
+        """Withdraw the readiness file, whoever wrote it."""
+        self.file.unlink(missing_ok=True)
+
+    async def run(self) -> None:
+        self.close()
+        current: Plan | None = None
+        while True:
+            if current is None or await self._board.bells.gate.wait(LOOK):
+                current = self._plan()
+            new = await self._look(current)
+            if new != self._board.readiness:
+                await self._change(new)
+
+    def _plan(self) -> Plan:
+        board = self._board
+        if board.requirements is None:
+            return Plan(generation="")
+        settings = board.settings
+        return plan(
+            board.requirements,
+            self._shelves.held.values(),
+            unpinned=settings.unpinned,
+            allow_pickle=settings.allow_pickle,
+        )
+
+    async def _look(self, current: Plan) -> Readiness:
+        held = [step.held.file for step in current.steps if isinstance(step, Keep)]
+        there = await asyncio.to_thread(lambda: {file: fingerprint_of(file) for file in held})
+        lacking: dict[ShelfPath, str] = {}
+        for step in current.steps:
+            if isinstance(step, Keep) and there[step.held.file] != step.held.fingerprint:
+                lacking[step.wanted.model.path] = self._lost(step.held)
+            elif why := self._why(step):
+                lacking[step.wanted.model.path] = why
+        if not self._board.scanned:
+            return Readiness(ready=False, reasons=("the model directories are being looked through",))
+        return readiness(self._board.requirements, lacking)
+
+    def _lost(self, held: Held) -> str:
+        """Why a file that the index knows is not what lies there; and a nudge to whoever notices."""
+        if held.root in self._board.lost_roots:
+            return f"its directory is away: {self._board.lost_roots[held.root]}"
+        self._board.bells.noticing.ring()
+        return "it is not there any more" if fingerprint_of(held.file) is None else "it was changed on disk"
+
+    def _why(self, step: Step) -> str | None:
+        match step:
+            case Keep():
+                return None
+            case Check():
+                return "a file is there and is being verified"
+            case Refuse(why=why):
+                return why
+            case Link() | Fetch():
+                return self._progress(step.wanted.model.path)
+
+    def _progress(self, path: ShelfPath) -> str:
+        transfer = self._board.transfers.get(path)
+        if transfer is None:
+            return "it is not here yet"
+        if transfer.phase in (Phase.WAITING, Phase.FAILED):
+            return f"{transfer.phase}: {transfer.why}"
+        return str(transfer.phase)
+
+    async def _change(self, new: Readiness) -> None:
+        old = self._board.readiness
+        told = (old.ready, _ready(old)) != (new.ready, _ready(new)) or not old.generation
+        if not new.ready:
+            self.close()
+        self._board.readiness = new
+        if new.ready:
+            await asyncio.to_thread(self._write, new)
+        if old.ready != new.ready:
+            self._announce(new)
+        if told:
+            await self._shelves.tell(ReadinessChanged(ready=new.ready, reasons=new.reasons, workflows=_ready(new)))
+            self._board.bells.beating.ring()
+
+    def _announce(self, new: Readiness) -> None:
+        counters = self._board.counters
+        if new.ready and counters.ready_seconds is None:
+            counters.ready_seconds = self._board.clock.monotonic() - self._board.started
+        if new.ready:
+            logger.bind(required=new.required, generation=new.generation).success("ready: the gate is open")
+        else:
+            logger.bind(reasons=list(new.reasons)).warning("not ready: the gate is closed")
+
+    def _write(self, new: Readiness) -> None:
+        """By rename: a reader sees the old file, the new one, or none, and can tell another boot's by its id."""
+        temporary = self.file.with_suffix(".tmp")
+        temporary.write_bytes(
+            wire.dumps(
+                {
+                    "ready": True,
+                    "pid": os.getpid(),
+                    "boot_id": boot_id(),
+                    "epoch": self._board.epoch,
+                    "instance": self._board.instance,
+                    "generation": new.generation,
+                    "workflows": _ready(new),
+                    "at": self._board.clock.now(),
+                }
+            )
+        )
+        temporary.replace(self.file)
+
+
+def _ready(readiness: Readiness) -> dict[str, bool]:
+    return {flow.name: flow.ready for flow in readiness.workflows}
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot; empty where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

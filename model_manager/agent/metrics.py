@@ -1,0 +1,75 @@
+"""The board for Prometheus (text exposition format 0.0.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from model_manager.agent.board import Board
+from model_manager.agent.shelves import Shelves
+from model_manager.agent.status import success_rate
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def metrics(board: Board, shelves: Shelves) -> str:
+    """Seconds and bytes throughout; names start with model_manager_."""
+    return "\n".join(_lines(board, shelves)) + "\n"
+
+
+def _lines(board: Board, shelves: Shelves) -> Iterator[str]:
+    counters = board.counters
+    held = shelves.held.values()
+    now = board.clock.monotonic()
+    yield from _metric("ready", "gauge", "1 while the gate is open", int(board.readiness.ready))
+    yield from _metric("required_models", "gauge", "models that the assignment requires", board.readiness.required)
+    yield from _metric(
+        "present_models", "gauge", "required models that are present and verified", board.readiness.present
+    )
+    yield from _metric("inventory_models", "gauge", "files in the index", len(held))
+    yield from _metric("inventory_bytes", "gauge", "bytes in the index", sum(item.fingerprint.size for item in held))
+    yield from _metric(
+        "model_discovery_seconds", "gauge", "time to understand the assignment", counters.discovery_seconds
+    )
+    yield from _metric(
+        "startup_seconds", "gauge", "time from start to the gate's first opening", counters.ready_seconds
+    )
+    yield from _metric("scan_seconds", "gauge", "time of the last scan", counters.scan_seconds)
+    age = None if counters.scanned_at is None else now - counters.scanned_at
+    yield from _metric("inventory_age_seconds", "gauge", "time since the last full scan", age)
+    yield from _metric("downloads_started_total", "counter", "downloads begun", counters.started)
+    yield from _metric(
+        "downloads_verified_total", "counter", "downloads that were verified and placed", counters.verified
+    )
+    yield from _metric("downloads_failed_total", "counter", "downloads that counted as failed", counters.failed)
+    yield from _metric("download_retries_total", "counter", "attempts after the first", counters.retried)
+    yield from _metric("downloaded_bytes_total", "counter", "bytes over the network", counters.fetched_bytes)
+    yield from _metric("download_success_ratio", "gauge", "verified by ended downloads", success_rate(board))
+    yield from _metric("redis_connected", "gauge", "1 while events reach Redis", int(board.bus == "connected"))
+    yield from _labelled("workflow_ready", "1 while the workflow's models are here", "workflow", {
+        flow.name: float(flow.ready) for flow in board.readiness.workflows
+    })  # fmt: skip
+    yield from _labelled("disk_free_bytes", "bytes free", "root", {disk.root: float(disk.free) for disk in board.disks})
+    yield from _labelled(
+        "disk_total_bytes", "bytes of the disk", "root", {disk.root: float(disk.total) for disk in board.disks}
+    )
+    done = {str(t.shelf): t.bytes / t.total for t in board.transfers.values() if t.total}
+    yield from _labelled("download_progress_ratio", "part of the model that is here", "model", done)
+
+
+def _metric(name: str, kind: str, help: str, value: float | None) -> Iterator[str]:
+    if value is not None:
+        yield f"# HELP model_manager_{name} {help}"
+        yield f"# TYPE model_manager_{name} {kind}"
+        yield f"model_manager_{name} {value:g}" if isinstance(value, float) else f"model_manager_{name} {value}"
+
+
+def _labelled(name: str, help: str, label: str, values: dict[str, float]) -> Iterator[str]:
+    if values:
+        yield f"# HELP model_manager_{name} {help}"
+        yield f"# TYPE model_manager_{name} gauge"
+    for text, value in sorted(values.items()):
+        yield f'model_manager_{name}{{{label}="{_escaped(text)}"}} {value:.17g}'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,212 @@
+"""The loops that bring the outbox to Redis and keep the machine's lease; Redis may be away for hours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from typing import Final
+
+from loguru import logger
+
+from model_manager import __version__
+from model_manager.agent.board import Board, BusState
+from model_manager.agent.shelves import Shelves
+from model_manager.bus.publishing import Bus, Busy, Delivered, Fenced, NeedsSnapshot, Published
+from model_manager.errors import BusUnavailable
+from model_manager.facts.event import DiskLow, MachineBye
+from model_manager.facts.machine import Disk, Heartbeat
+from model_manager.facts.transfer import Phase
+from model_manager.index.index import Index
+
+BATCH: Final = 500
+"""Events of one round trip."""
+
+OUTBOX_ROWS: Final = 5000
+OUTBOX_BYTES: Final = 8_000_000
+"""Beyond these a snapshot is cheaper than the history, and the disk stays bounded through any outage."""
+
+SLOWEST: Final = 15.0
+"""Seconds between attempts while Redis is away."""
+
+
+class Publishing:
+    """Delivers in order, once: the server knows (epoch, seq), so that a repeat changes nothing."""
+
+    def __init__(self, board: Board, shelves: Shelves, index: Index, bus: Bus) -> None:
+        self._board = board
+        self._shelves = shelves
+        self._index = index
+        self._bus = bus
+        self._failures = 0
+        self.snapshot_wanted = False
+        self.first_beat = asyncio.Event()
+
+    async def run(self) -> None:
+        """Waits for the first heartbeat: it finds out whether another installation has this machine id."""
+        await self.first_beat.wait()
+        while True:
+            if not await self._drain():
+                await self._board.bells.publishing.wait(self._patience)
+
+    @property
+    def _patience(self) -> float:
+        return min(SLOWEST, 0.5 * 2 ** min(self._failures, 5)) if self._failures else 30.0
+
+    async def _drain(self) -> bool:
+        """One round; whether another one may follow at once."""
+        try:
+            return await self._step()
+        except BusUnavailable as error:
+            self._failures += 1
+            self._say("away", str(error))
+            await self._bound_outbox()
+            await asyncio.sleep(min(SLOWEST, 0.5 * 2 ** min(self._failures, 5)))
+            return True
+
+    async def _step(self) -> bool:
+        if self.snapshot_wanted:
+            return await self._snapshot()
+        batch = await self._index.outbox(BATCH)
+        if not batch:
+            return False
+        return await self._follow(await self._bus.publish(batch))
+
+    async def _follow(self, outcome: Published) -> bool:
+        match outcome:
+            case Delivered(epoch=epoch, upto_seq=seq):
+                await self._index.delivered(epoch, seq)
+                self._board.counters.published += 1
+                self._failures = 0
+                self._say("connected", "")
+                return True
+            case NeedsSnapshot():
+                return await self._snapshot()
+            case Fenced(epoch=epoch):
+                self._say(
+                    "conflict", f"another process took over this machine id (epoch {epoch} > {self._board.epoch})"
+                )
+                return False
+            case Busy(owner=owner):
+                self._say("conflict", f"machine id {self._board.machine_id} is in use by {owner}; set MACHINE_ID")
+                return False
+
+    async def _snapshot(self) -> bool:
+        """What waits goes to the stream as history; the inventory is replaced as a whole."""
+        before = await self._index.outbox(OUTBOX_ROWS)
+        envelope, entries = await self._shelves.snapshot()
+        outcome = await self._bus.snapshot(envelope, entries, before)
+        self.snapshot_wanted = False
+        if isinstance(outcome, NeedsSnapshot):
+            raise BusUnavailable(why="it asks for a snapshot right after one")
+        return await self._follow(outcome)
+
+    async def _bound_outbox(self) -> None:
+        rows, size = await self._index.outbox_size()
+        if rows > OUTBOX_ROWS or size > OUTBOX_BYTES:
+            await self._index.compact(at=self._board.clock.now())
+            self.snapshot_wanted = True
+
+    def _say(self, state: BusState, why: str) -> None:
+        if (state, why) != (self._board.bus, self._board.bus_error):
+            level = {"connected": "INFO", "away": "WARNING", "conflict": "ERROR"}.get(state, "INFO")
+            logger.bind(reason=why).log(level, f"redis: {state}")
+        self._board.bus, self._board.bus_error = state, why
+
+    async def farewell(self, at_most: float) -> None:
+        """Tell the fleet that we stop, if Redis answers within `at_most` seconds; else the next start delivers it."""
+        await self._shelves.tell(MachineBye(reason="stopped"))
+        with contextlib.suppress(BusUnavailable, TimeoutError):
+            async with asyncio.timeout(at_most):
+                *before, bye = await self._index.outbox(OUTBOX_ROWS)
+                if self._board.bus == "conflict" or not isinstance(bye.event, MachineBye):
+                    return
+                if before and not isinstance(await self._bus.publish(before), Delivered):
+                    return
+                if isinstance(outcome := await self._bus.bye(bye), Delivered):
+                    await self._index.delivered(outcome.epoch, outcome.upto_seq)
+
+
+class Beating:
+    """The lease: state, readiness, disks; progress of downloads; and the dead neighbours whose lease ran out."""
+
+    def __init__(
+        self, board: Board, shelves: Shelves, bus: Bus, publishing: Publishing, roots: tuple[str, ...]
+    ) -> None:
+        self._board = board
+        self._shelves = shelves
+        self._bus = bus
+        self._publishing = publishing
+        self._roots = roots
+        self._low: set[str] = set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat_for_ever(), name="beat")
+            group.create_task(self._progress_for_ever(), name="progress")
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            await self._look_at_disks()
+            with contextlib.suppress(BusUnavailable):
+                await self._beat()
+            self._publishing.first_beat.set()
+            await self._board.bells.beating.wait(self._board.settings.heartbeat_seconds)
+
+    async def _beat(self) -> None:
+        match await self._bus.beat(self._heartbeat(), {}):
+            case NeedsSnapshot():
+                self._publishing.snapshot_wanted = True
+                self._board.bells.publishing.ring()
+            case Delivered():
+                if self._board.bus == "conflict":
+                    self._publishing.snapshot_wanted = True
+                if self._board.bus != "connected":
+                    self._board.bells.publishing.ring()
+            case Fenced() | Busy():
+                self._board.bells.publishing.ring()
+        for machine in await self._bus.reap():
+            logger.bind(machine=machine).info("a dead machine's entries were withdrawn")
+
+    def _heartbeat(self) -> Heartbeat:
+        board = self._board
+        return Heartbeat(
+            machine_id=board.machine_id,
+            installation=board.installation,
+            instance=board.instance,
+            epoch=board.epoch,
+            state=board.state,
+            readiness=board.readiness,
+            disks=board.disks,
+            version=__version__,
+            host=socket.gethostname(),
+            at=board.clock.now(),
+        )
+
+    async def _look_at_disks(self) -> None:
+        floor = self._board.settings.disk_floor
+        disks = []
+        for root in self._roots:
+            try:
+                usage = await asyncio.to_thread(shutil.disk_usage, root)
+            except OSError:
+                continue
+            disks.append(Disk(root=root, free=usage.free, total=usage.total, floor=floor))
+            if usage.free < floor and root not in self._low:
+                self._low.add(root)
+                await self._shelves.tell(DiskLow(root=root, free=usage.free, floor=floor))
+            elif usage.free >= floor * 1.1:
+                self._low.discard(root)
+        self._board.disks = tuple(disks)
+
+    async def _progress_for_ever(self) -> None:
+        """About once a second, and only while something moves: progress is overwritten, never streamed."""
+        told: object = None
+        while True:
+            await asyncio.sleep(1)
+            running = tuple(t for t in self._board.transfers.values() if t.phase is not Phase.DONE)
+            if running != told:
+                with contextlib.suppress(BusUnavailable):
+                    await self._bus.progress(running)
+                    told = running

@@ -1,0 +1,73 @@
+"""The model directories of this machine, and whether each is the one that we know."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from model_manager.errors import BadSetting
+from model_manager.facts.disk import Root
+from model_manager.index.index import Index
+from model_manager.library.markers import Away, Fresh, Present, inspect, mark
+
+
+class Roots:
+    """Own ones carry a marker whose id the index remembers: a volume that is not mounted is Away, never empty."""
+
+    def __init__(self, roots: Iterable[Root], index: Index) -> None:
+        self.all = distinct(roots)
+        self._index = index
+        self._ids: dict[str, str | None] = {}
+
+    @property
+    def own(self) -> Root:
+        """The one that we write to."""
+        return next(root for root in self.all if root.own)
+
+    async def look(self, root: Root, *, had_files: bool) -> Present | Away:
+        """Whether the root is there. A directory that was never ours is marked and becomes ours."""
+        if root.path not in self._ids:
+            self._ids[root.path] = await self._index.note(f"root:{root.path}")
+        state = await asyncio.to_thread(inspect, root, known_id=self._ids[root.path], had_files=had_files)
+        if isinstance(state, Fresh):
+            state = Present(id=await asyncio.to_thread(mark, root.path))
+        if isinstance(state, Present) and root.own and self._ids[root.path] is None:
+            self._ids[root.path] = state.id
+            await self._index.set_note(f"root:{root.path}", state.id)
+        return state
+
+
+def distinct(roots: Iterable[Root]) -> tuple[Root, ...]:
+    """The roots without those that lie inside another, or are the same directory under another name; ours come first."""
+    kept: list[tuple[Path, Root]] = []
+    for root in sorted(roots, key=lambda root: (not root.own, len(root.path))):
+        real = Path(root.path).resolve()
+        if not any(real == other or other in real.parents for other, _ in kept):
+            kept.append((real, root))
+    return tuple(root for _, root in kept)
+
+
+def insist_on_store(root: Root, variable: str) -> None:
+    """Make the last directory of the store's path if its parent is there; a mistyped path is never created.
+
+    Raises BadSetting (exit 78) naming the path when it cannot be the store.
+    """
+    path = Path(root.path)
+    why = None
+    if path.is_symlink() and not path.exists():
+        why = "it is a link to nothing"
+    elif path.exists() and not path.is_dir():
+        why = "it is a file"
+    elif not path.exists() and (not path.parent.is_dir() or path.parent == Path("/")):
+        why = f"it does not exist, nor may it be created in {path.parent}"
+    if why is None:
+        try:
+            path.mkdir(exist_ok=True)
+            probe = path / ".model_manager.probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            why = f"it cannot be written to ({error.strerror})"
+    if why:
+        raise BadSetting(name=variable, why=f"the models directory {path}: {why}", fix="Create it, or name another.")

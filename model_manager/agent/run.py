@@ -1,0 +1,310 @@
+"""The agent, one per machine. Read this first: every edge is built here, and every loop is started here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from loguru import logger
+from pydantic import SecretStr
+
+from model_manager import __version__
+from model_manager.agent.board import Board
+from model_manager.agent.clock import Clock
+from model_manager.agent.downloading import Downloading
+from model_manager.agent.exposing import Exposing
+from model_manager.agent.fetching import Fetching
+from model_manager.agent.following import Following
+from model_manager.agent.gate import Gate, boot_id
+from model_manager.agent.hashing import Hashing
+from model_manager.agent.noticing import Noticing
+from model_manager.agent.publishing import Beating, Publishing
+from model_manager.agent.reloading import Reloading
+from model_manager.agent.roots import Roots, insist_on_store
+from model_manager.agent.shelves import Shelves
+from model_manager.agent.socket import Control, serving
+from model_manager.agent.sweeping import Sweeping
+from model_manager.agent.verifying import Verifying
+from model_manager.agent.wanting import Wanting
+from model_manager.bus.assignments import Pushed, pushed
+from model_manager.bus.connection import connect
+from model_manager.bus.embedded import EmbeddedServer
+from model_manager.bus.publishing import Bus
+from model_manager.errors import BadRecord, BadSetting
+from model_manager.facts.disk import Root
+from model_manager.facts.event import MachineHello
+from model_manager.facts.identity import MachineId, TokenName
+from model_manager.index.index import Index
+from model_manager.library.folders import extra_roots
+from model_manager.library.lock import hold
+from model_manager.library.space import Space
+from model_manager.settings import Settings
+from model_manager.sources.catalog import catalog_at
+from model_manager.sources.catalog_cache import CachedCatalog
+from model_manager.sources.civitai import CivitaiOrigin
+from model_manager.sources.credentials import Credentials
+from model_manager.sources.https import HttpsOrigin
+from model_manager.sources.huggingface import HuggingFaceOrigin
+from model_manager.sources.origin import Origin
+from model_manager.sources.web import web
+
+LEASE_BEATS: Final = 4
+"""Heartbeats that a machine may miss before it counts as dead."""
+
+FAREWELL: Final = 0.8
+"""Seconds for the last words to Redis: PM2 kills after 1.6 s unless it is told otherwise."""
+
+LOCK: Final = ".model_manager.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the caller provides: the catalog's address, hosts that may be private, how settings are read again."""
+
+    catalog_url: str
+    load: Callable[[], Settings]
+    onlooker: Callable[[Board, Shelves], Awaitable[None]] | None = None
+    clock: Clock | None = None
+
+
+async def run(settings: Settings, surroundings: Surroundings) -> None:
+    """Run until SIGINT or SIGTERM. Raises BadSetting and AlreadyRunning before anything is touched."""
+    state = settings.state
+    _prepare(settings, state)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(settings.concurrency + 12, thread_name_prefix="work"))
+    with hold(str(state / "lock"), f"The state directory {state}"), hold(
+        f"{settings.own_root.path}/{LOCK}", f"The models directory {settings.own_root.path}"
+    ):  # fmt: skip
+        async with AsyncExitStack() as stack:
+            agent = await _build(settings, surroundings, state, stack)
+            await agent.live()
+
+
+def _prepare(settings: Settings, state: Path) -> None:
+    insist_on_store(settings.own_root, "MODEL_MANAGER_STORE")
+    try:
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting(
+            name="MODEL_MANAGER_STATE_DIR",
+            why=f"{state} cannot be made ({error.strerror})",
+            fix="Name a writable directory.",
+        ) from None
+
+
+@dataclass
+class Agent:
+    """Everything that lives while the agent does."""
+
+    board: Board
+    shelves: Shelves
+    gate: Gate
+    publishing: Publishing
+    reloading: Reloading
+    loops: dict[str, Callable[[], Awaitable[None]]]
+    control: Control
+    socket: Path
+    onlooker: Callable[[Board, Shelves], Awaitable[None]] | None
+
+    async def live(self) -> None:
+        """Start every loop, wait for a signal, and leave in order: readiness first, then the work, then the fleet."""
+        stop = asyncio.Event()
+        settings = self.board.settings
+        tcp = (settings.http_host, settings.http_port) if settings.http_port else None
+        with _signals(stop, self.board.bells.reloading.ring):
+            async with serving(self.control, self.socket, tcp):
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(_loop(loop), name=name) for name, loop in self.loops.items()]
+                    tasks.append(group.create_task(_until_orphaned(stop), name="parent"))
+                    if self.onlooker:
+                        tasks.append(group.create_task(_loop(lambda: self._watch()), name="onlooker"))
+                    await stop.wait()
+                    self.board.stopping = True
+                    self.gate.close()
+                    logger.info("stopping")
+                    for task in tasks:
+                        task.cancel()
+                await self.publishing.farewell(FAREWELL)
+
+    async def _watch(self) -> None:
+        if self.onlooker:
+            await self.onlooker(self.board, self.shelves)
+
+
+async def _loop(loop: Callable[[], Awaitable[None]]) -> None:
+    await loop()
+
+
+async def _until_orphaned(stop: asyncio.Event) -> None:
+    """Under PM2, its daemon's death ends us: a resurrected daemon starts another one, and two would be one too many."""
+    parent = os.getppid()
+    while "pm_id" in os.environ:
+        await asyncio.sleep(1)
+        if os.getppid() != parent:
+            logger.warning("the PM2 daemon is gone; leaving so that the next one starts a single agent")
+            stop.set()
+            return
+
+
+async def _build(settings: Settings, surroundings: Surroundings, state: Path, stack: AsyncExitStack) -> Agent:
+    clock = surroundings.clock or Clock()
+    board = Board(settings=settings, clock=clock, started=clock.monotonic(), machine_id=settings.machine_id)
+    machine = MachineId.parse(settings.machine_id)
+    index = await stack.enter_async_context(Index.open(state / "index.sqlite"))
+    if index.rebuilt:
+        logger.bind(reason=index.rebuilt).warning("the index was unreadable and is rebuilt from the disk")
+    shelves = await _begin(board, machine, index, clock)
+    roots = Roots(_roots(settings), index)
+
+    tokens = _tokens(settings)
+    hosts: dict[TokenName, frozenset[str]] = {
+        "HF_TOKEN": frozenset(settings.hf_hosts),
+        "CIVITAI_TOKEN": frozenset(settings.civitai_hosts),
+    }
+    credentials = Credentials(tokens=tokens, hosts=hosts)
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    net = await stack.enter_async_context(
+        web(credentials, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy)
+    )
+    origins: tuple[Origin, ...] = (
+        HuggingFaceOrigin(net, settings.hf_hosts),
+        CivitaiOrigin(net, settings.civitai_hosts),
+        HttpsOrigin(net),
+    )
+    catalog = await stack.enter_async_context(
+        catalog_at(surroundings.catalog_url, settings.catalog_key, ca_file=ca_file)
+    )
+    space = Space(settings.disk_floor)
+
+    embedded = None if settings.redis_url else EmbeddedServer(state / "redis")
+    url = await stack.enter_async_context(embedded) if embedded else _plain(settings.redis_url)
+    redis = connect(url)
+    stack.push_async_callback(redis.aclose)
+    bus = Bus(
+        redis, machine, index.installation, settings.redis_prefix, settings.stream_length, settings.heartbeat_seconds * LEASE_BEATS
+    )  # fmt: skip
+
+    def pushes() -> AsyncIterator[Pushed | BadRecord | None]:
+        return pushed(redis, bus.keys, machine)
+
+    wanting = Wanting(board, shelves, CachedCatalog(catalog, state / "catalog-cache", clock.now), state)
+    noticing = Noticing(board, shelves, roots)
+    hashing = Hashing(board, shelves)
+    fetching = Fetching(
+        board, shelves, Downloading(origins, roots.own, space, clock, lambda: board.settings), roots.own
+    )
+    gate = Gate(board, shelves, state)
+    publishing = Publishing(board, shelves, index, bus)
+    beating = Beating(board, shelves, bus, publishing, tuple(root.path for root in roots.all))
+    exposing = Exposing(board, Path(roots.own.path), state)
+    verifying = Verifying(board, shelves)
+
+    def adopted(new: Settings) -> None:
+        tokens.clear()
+        tokens.update(_tokens(new))
+        space.floor = new.disk_floor
+        fetching.nudge()
+
+    reloading = Reloading(board, wanting, surroundings.load, adopted)
+
+    async def reload() -> dict[str, Any]:
+        accepted = reloading.reload()
+        fetching.nudge()
+        return {"accepted": accepted, "reason": board.settings_error or board.assignment_error}
+
+    async def scan() -> dict[str, Any]:
+        board.bells.noticing.ring()
+        return {"accepted": True}
+
+    async def verify() -> dict[str, Any]:
+        return {"accepted": True, "files": verifying.ask()}
+
+    async def expose() -> dict[str, Any]:
+        await exposing.expose()
+        return {"accepted": True, "extra_model_paths": str(exposing.yaml)}
+
+    loops: dict[str, Callable[[], Awaitable[None]]] = {
+        "wanting": wanting.run,
+        "noticing": noticing.run,
+        "hashing": hashing.run,
+        "verifying": verifying.run,
+        "fetching": fetching.run,
+        "sweeping": Sweeping(board, roots.own).run,
+        "gate": gate.run,
+        "publishing": publishing.run,
+        "beating": beating.run,
+        "following": Following(board, wanting, pushes).run,
+        "reloading": reloading.run,
+        "exposing": exposing.run,
+    }
+    if embedded:
+        loops["embedded"] = lambda: embedded.keep(lambda why: logger.bind(reason=why).warning("starting Valkey again"))
+    logger.bind(machine=board.machine_id, epoch=board.epoch, store=roots.own.path, state=str(state)).info(
+        "model_manager starts"
+    )
+    return Agent(
+        board=board,
+        shelves=shelves,
+        gate=gate,
+        publishing=publishing,
+        reloading=reloading,
+        loops=loops,
+        control=Control(board, shelves, {"reload": reload, "scan": scan, "verify": verify, "expose": expose}),
+        socket=state / "control.sock",
+        onlooker=surroundings.onlooker,
+    )
+
+
+async def _begin(board: Board, machine: MachineId, index: Index, clock: Clock) -> Shelves:
+    """A new epoch, whose first event carries the inventory's digest: who knows it already needs no snapshot."""
+    epoch = await index.begin_epoch(clock.epoch_ms(), machine)
+    board.epoch, board.instance, board.installation = epoch.epoch, epoch.instance, index.installation
+    shelves = Shelves(index, board)
+    await shelves.load()
+    size = sum(held.fingerprint.size for held in shelves.held.values())
+    await shelves.tell(
+        MachineHello(
+            version=__version__, host=socket.gethostname(), boot_id=boot_id(), models=len(shelves.held), bytes=size
+        )
+    )
+    return shelves
+
+
+def _roots(settings: Settings) -> tuple[Root, ...]:
+    """Our store; other directories that we were told of; what extra_model_paths.yaml files add."""
+    others = [settings.model_path, settings.comfyui_models]
+    tree = settings.comfyui_models_dir if settings.expose == "links" else None
+    read = [Root(path=str(path.absolute())) for path in others if path and path != tree and path != settings.own_store]
+    extra = [root for file in settings.extra_model_paths for root in extra_roots(file, os.environ)]
+    return settings.own_root, *read, *extra
+
+
+def _tokens(settings: Settings) -> dict[TokenName, SecretStr]:
+    found: dict[TokenName, SecretStr | None] = {"HF_TOKEN": settings.hf_token, "CIVITAI_TOKEN": settings.civitai_token}
+    return {name: token for name, token in found.items() if token}
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+@contextmanager
+def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,94 @@
+"""What this machine holds, as the index knows it: the one narrow neck through which every change of knowledge passes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from model_manager.agent.board import Board
+from model_manager.facts import wire
+from model_manager.facts.disk import Diff, Held
+from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
+from model_manager.index.index import Index
+
+LISTENER_BACKLOG = 1000
+"""Events that a slow listener of the socket may lag behind before it is dropped."""
+
+
+class Shelves:
+    """A mirror of the index in memory. Rows, outbox and mirror change together, here and nowhere else."""
+
+    def __init__(self, index: Index, board: Board) -> None:
+        self._index = index
+        self._board = board
+        self._held: dict[str, Held] = {}
+        self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
+        self._turn = asyncio.Lock()
+
+    async def load(self) -> None:
+        self._held = {held.file: held for held in await self._index.held()}
+
+    @property
+    def held(self) -> dict[str, Held]:
+        """Absolute path → what lies there. Read only."""
+        return self._held
+
+    async def change(self, diff: Diff, *events: Event) -> None:
+        """Enter a change and tell the fleet, in one transaction. An empty change without events does nothing."""
+        if diff.empty and not events:
+            return
+        async with self._turn:
+            envelopes = await self._index.apply(diff, events, at=self._board.clock.now())
+            for held in diff.vanished:
+                self._held.pop(held.file, None)
+            for held in (*diff.appeared, *diff.changed):
+                self._held[held.file] = held
+        self._spread(envelopes)
+        bells = self._board.bells
+        bells.publishing.ring()
+        if not diff.empty:
+            bells.fetching.ring()
+            bells.gate.ring()
+            bells.hashing.ring()
+
+    async def snapshot(self) -> tuple[Envelope, tuple[Entry, ...]]:
+        """Tell that a snapshot stands for the whole inventory; it, and the inventory exactly as of it."""
+        async with self._turn:
+            size = sum(held.fingerprint.size for held in self._held.values())
+            told = InventorySnapshot(models=len(self._held), bytes=size)
+            envelopes = await self._index.apply(Diff(), (told,), at=self._board.clock.now())
+            entries = tuple(wire.entry(held) for held in self._held.values())
+        self._spread(envelopes)
+        return envelopes[-1], entries
+
+    async def tell(self, *events: Event) -> None:
+        await self.change(Diff(), *events)
+
+    async def enter(self, held: Held, *events: Event) -> None:
+        """One file is known better now, or for the first time."""
+        known = self._held.get(held.file)
+        if known is None:
+            await self.change(Diff(appeared=(held,)), *events)
+        elif known != held:
+            await self.change(Diff(changed=(held,)), *events)
+        else:
+            await self.tell(*events)
+
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Queue[tuple[Envelope, ...]]]:
+        """A queue of what is told from now on; a listener that lags too far finds it closed by an empty tuple."""
+        queue: asyncio.Queue[tuple[Envelope, ...]] = asyncio.Queue(LISTENER_BACKLOG + 1)
+        self._listeners.add(queue)
+        try:
+            yield queue
+        finally:
+            self._listeners.discard(queue)
+
+    def _spread(self, envelopes: tuple[Envelope, ...]) -> None:
+        for queue in tuple(self._listeners):
+            if queue.qsize() >= LISTENER_BACKLOG:
+                self._listeners.discard(queue)
+                queue.put_nowait(())
+            else:
+                queue.put_nowait(envelopes)

@@ -1,0 +1,191 @@
+"""HTTP on `<state>/control.sock` (and its read-only half on an optional TCP port)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from model_manager.agent.board import Board
+from model_manager.agent.metrics import CONTENT_TYPE, metrics
+from model_manager.agent.shelves import Shelves
+from model_manager.agent.status import plan_answer, ready_answer, status_answer
+from model_manager.errors import BadSetting
+from model_manager.facts import wire
+from model_manager.facts.event import Envelope
+
+SOCKET_PATH_LIMIT: Final = 107
+"""Bytes of a Unix socket's path (sockaddr_un.sun_path less its end)."""
+
+KEEP_ALIVE: Final = 15.0
+"""Seconds between comments on a quiet event stream."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Control:
+    """Routes over the board. Everything that changes something is a POST and lives on the Unix socket only."""
+
+    def __init__(
+        self, board: Board, shelves: Shelves, actions: dict[str, Callable[[], Awaitable[dict[str, Any]]]]
+    ) -> None:
+        """`actions`: the name of a POST route → what it does."""
+        self._board = board
+        self._shelves = shelves
+        self._actions = actions
+
+    def reading(self) -> list[web.RouteDef]:
+        return [
+            web.get("/ready", self._ready),
+            web.get("/ready/{workflow}", self._ready_workflow),
+            web.get("/status", self._status),
+            web.get("/plan", self._plan),
+            web.get("/events", self._events),
+            web.get("/metrics", self._metrics),
+        ]
+
+    def acting(self) -> list[web.RouteDef]:
+        return [web.post(f"/{name}", self._action(do)) for name, do in self._actions.items()]
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        readiness = self._board.readiness
+        return _answer(ready_answer(readiness), 200 if readiness.ready else 503)
+
+    async def _ready_workflow(self, request: web.Request) -> web.Response:
+        name = request.match_info["workflow"]
+        for flow in self._board.readiness.workflows:
+            if flow.name == name:
+                body = {"ready": flow.ready, "reasons": flow.reasons, "generation": self._board.readiness.generation}
+                return _answer(body, 200 if flow.ready else 503)
+        if self._board.requirements is None:
+            return _answer({"ready": False, "reasons": ["the assignment has not been read yet"]}, 503)
+        return _answer({"error": f"workflow '{name}' is not assigned to this machine; assign it first"}, 404)
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return _answer(status_answer(self._board, self._shelves))
+
+    async def _plan(self, _: web.Request) -> web.Response:
+        if self._board.plan is None:
+            return _answer({"error": "the assignment has not been understood yet; ask again in a moment"}, 503)
+        return _answer(plan_answer(self._board.plan))
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(text=metrics(self._board, self._shelves), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: what is told from now on. `id` is `epoch-seq`."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        with self._shelves.listening() as queue, contextlib.suppress(ConnectionError):
+            await response.write(b": listening\n\n")
+            while not self._board.stopping:
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE):
+                        envelopes = await queue.get()
+                except TimeoutError:
+                    await response.write(b": still here\n\n")
+                    continue
+                if not envelopes:
+                    break
+                for envelope in envelopes:
+                    await response.write(_sse(envelope))
+        return response
+
+    def _action(self, do: Callable[[], Awaitable[dict[str, Any]]]) -> Handler:
+        async def handle(_: web.Request) -> web.Response:
+            answer = await do()
+            return _answer(answer, 200 if answer.get("accepted", True) else 409)
+
+        return handle
+
+
+def _sse(envelope: Envelope) -> bytes:
+    body = {
+        "machine_id": envelope.machine_id,
+        "epoch": envelope.epoch,
+        "seq": envelope.seq,
+        "kind": envelope.event.kind,
+        "at": envelope.at,
+        "digest": envelope.digest,
+        "data": envelope.event,
+    }
+    head = f"id: {envelope.epoch}-{envelope.seq}\nevent: {envelope.event.kind}\ndata: "
+    return head.encode() + wire.dumps(body) + b"\n\n"
+
+
+def _answer(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=wire.dumps(body), status=status, content_type="application/json")
+
+
+@asynccontextmanager
+async def serving(control: Control, path: Path, tcp: tuple[str, int] | None) -> AsyncIterator[None]:
+    """Listen while the block runs. The caller holds the state directory's lock, so a socket found here is stale.
+
+    Raises BadSetting when the path is too long for a socket or the TCP port cannot be had.
+    """
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
+        raise BadSetting(
+            name="MODEL_MANAGER_STATE_DIR",
+            why=f"{path} is longer than the {SOCKET_PATH_LIMIT} bytes of a socket's path",
+            fix="Choose a shorter directory.",
+        )
+    async with contextlib.AsyncExitStack() as stack:
+        local = await _started(stack, [*control.reading(), *control.acting()], ())
+        path.unlink(missing_ok=True)
+        mask = os.umask(0o117)
+        try:
+            await web.UnixSite(local, str(path)).start()
+        finally:
+            os.umask(mask)
+        stack.callback(path.unlink, missing_ok=True)
+        if tcp:
+            await _listen(await _started(stack, control.reading(), (_no_foreign_host(tcp[0]),)), *tcp)
+        yield
+
+
+async def _started(stack: contextlib.AsyncExitStack, routes: list[web.RouteDef], middlewares: Any) -> web.AppRunner:
+    app = web.Application(middlewares=middlewares, client_max_size=65_536)
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, keepalive_timeout=30)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise BadSetting(
+            name="MODEL_MANAGER_HTTP_PORT",
+            why=f"{host}:{port} cannot be listened on ({error.strerror})",
+            fix="Choose a free port.",
+        ) from None
+
+
+def _no_foreign_host(bound: str) -> Any:
+    """Refuse requests whose Host is a name that we were not bound to: DNS rebinding reads nothing here."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = request.host.rsplit(":", 1)[0].strip("[]")
+        if name not in (bound, "localhost") and not _is_address(name):
+            return _answer({"error": "this host name is not served here; ask by address"}, 403)
+        return await handler(request)
+
+    return check
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,193 @@
+"""The board as JSON values: what `/status` answers and `model-manager status` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_manager import __version__
+from model_manager.agent.board import Board
+from model_manager.agent.shelves import Shelves
+from model_manager.facts.machine import Readiness
+from model_manager.facts.plan import Check, Fetch, Keep, Link, Plan, Refuse, Step
+from model_manager.facts.transfer import Phase, Transfer
+
+
+def ready_answer(readiness: Readiness) -> dict[str, Any]:
+    """What `GET /ready` says."""
+    return {
+        "ready": readiness.ready,
+        "reasons": readiness.reasons,
+        "generation": readiness.generation,
+        "required": readiness.required,
+        "present": readiness.present,
+        "workflows": {flow.name: {"ready": flow.ready, "reasons": flow.reasons} for flow in readiness.workflows},
+    }
+
+
+def status_answer(board: Board, shelves: Shelves) -> dict[str, Any]:
+    """What `GET /status` says: sizes in bytes, times in seconds."""
+    held = shelves.held.values()
+    return {
+        "machine_id": board.machine_id,
+        "version": __version__,
+        "state": board.state,
+        "epoch": board.epoch,
+        "instance": board.instance,
+        "uptime_seconds": round(board.clock.monotonic() - board.started, 1),
+        "readiness": ready_answer(board.readiness),
+        "assignment": _assignment(board),
+        "models": [_model(step, board) for step in board.plan.steps] if board.plan else [],
+        "transfers": [transfer_answer(transfer) for transfer in board.transfers.values()],
+        "inventory": {
+            "models": len(held),
+            "bytes": sum(item.fingerprint.size for item in held),
+            "verified": sum(item.verified for item in held),
+            "unhashed": sum(item.digests is None for item in held),
+            "hashing": board.hashing,
+        },
+        "disks": board.disks,
+        "lost_roots": board.lost_roots,
+        "watching": board.watch_mode,
+        "redis": {"state": board.bus, "reason": board.bus_error},
+        "problems": problems(board),
+        "metrics": {**_counters(board), "success_rate": success_rate(board)},
+    }
+
+
+def _assignment(board: Board) -> dict[str, Any]:
+    current = board.requirements
+    if current is None:
+        return {"generation": "", "complete": False}
+    return {
+        "generation": current.generation,
+        "workflows": [need.name for need in current.workflows],
+        "collections": current.assignment.collections,
+        "components": current.assignment.components,
+        "models": current.assignment.models,
+        "required": sum(wanted.required for wanted in current.wanted),
+        "optional": sum(not wanted.required for wanted in current.wanted),
+        "complete": current.complete,
+        "stale": current.stale,
+        "described_at": current.described_at,
+        "empty": current.assignment.empty,
+    }
+
+
+def problems(board: Board) -> list[str]:
+    """Everything that a person should look at, in words."""
+    said = [f"{p.subject}: {p.why}" for p in board.requirements.problems] if board.requirements else []
+    said += [f"{root}: {why}" for root, why in board.lost_roots.items()]
+    said += [
+        why
+        for why in (
+            board.assignment_error,
+            board.settings_error,
+            board.pushed_error,
+            board.catalog_error,
+            board.bus_error,
+        )
+        if why
+    ]
+    return said
+
+
+def _model(step: Step, board: Board) -> dict[str, Any]:
+    model = step.wanted.model
+    transfer = board.transfers.get(model.path)
+    return {
+        "folder": model.path.folder,
+        "name": model.path.name,
+        "required": step.wanted.required,
+        "needed_by": step.wanted.needed_by,
+        "size": step.held.fingerprint.size
+        if isinstance(step, Keep | Check)
+        else model.size.bytes
+        if model.size
+        else None,
+        "state": _word(step, transfer),
+        "evidence": step.held.evidence if isinstance(step, Keep) else None,
+        "why": step.why if isinstance(step, Refuse) else transfer.why if transfer else "",
+    }
+
+
+def _word(step: Step, transfer: Transfer | None) -> str:
+    match step:
+        case Keep():
+            return "present"
+        case Check():
+            return "checking"
+        case Refuse():
+            return "refused"
+        case Link() | Fetch():
+            return str(transfer.phase) if transfer and transfer.phase is not Phase.DONE else "queued"
+
+
+def transfer_answer(transfer: Transfer) -> dict[str, Any]:
+    return {
+        "folder": transfer.shelf.folder,
+        "name": transfer.shelf.name,
+        "phase": str(transfer.phase),
+        "bytes": transfer.bytes,
+        "total": transfer.total,
+        "speed": round(transfer.speed),
+        "eta": None if transfer.eta is None else round(transfer.eta),
+        "attempt": transfer.attempt,
+        "why": transfer.why,
+        "retry_at": transfer.retry_at,
+    }
+
+
+def plan_answer(plan: Plan) -> dict[str, Any]:
+    """What `GET /plan` says: the steps in order of work, and the bytes that will cross the network."""
+    return {"generation": plan.generation, "bytes": plan.bytes, "steps": [_step(step) for step in plan.steps]}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    model = step.wanted.model
+    answer: dict[str, Any] = {
+        "step": type(step).__name__.lower(),
+        "folder": model.path.folder,
+        "name": model.path.name,
+        "required": step.wanted.required,
+        "needed_by": step.wanted.needed_by,
+        "bytes": 0,
+        "why": "",
+    }
+    match step:
+        case Keep(held=held):
+            return answer | {"why": f"here, judged by {held.evidence}"}
+        case Check(held=held):
+            return answer | {"why": f"{held.file} must be read whole first"}
+        case Link(held=held):
+            return answer | {"why": f"the same bytes are here as {held.shelf}"}
+        case Fetch(bytes=size, after=after, replaces=wrong):
+            why = (
+                f"linked once {after} is here"
+                if after
+                else "not here"
+                if wrong is None
+                else "the file in its place is not it"
+            )
+            return answer | {"bytes": size, "why": why}
+        case Refuse(why=why):
+            return answer | {"why": why}
+
+
+def success_rate(board: Board) -> float | None:
+    """Verified downloads by all that ended, None before the first."""
+    ended = board.counters.verified + board.counters.failed
+    return round(board.counters.verified / ended, 4) if ended else None
+
+
+def _counters(board: Board) -> dict[str, Any]:
+    counters = board.counters
+    return {
+        "discovery_seconds": counters.discovery_seconds,
+        "startup_seconds": counters.ready_seconds,
+        "scan_seconds": counters.scan_seconds,
+        "downloads_started": counters.started,
+        "downloads_verified": counters.verified,
+        "downloads_failed": counters.failed,
+        "downloads_retried": counters.retried,
+        "fetched_bytes": counters.fetched_bytes,
+    }

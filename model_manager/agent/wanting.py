@@ -1,0 +1,177 @@
+"""The loop that owns what this machine was told to serve, and what that needs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+from loguru import logger
+
+from model_manager.agent.board import Board
+from model_manager.agent.manifest import write_manifest
+from model_manager.agent.shelves import Shelves
+from model_manager.decisions.requiring import requirements
+from model_manager.errors import BadRecord, CatalogUnavailable
+from model_manager.facts import wire
+from model_manager.facts.event import AssignmentChanged
+from model_manager.facts.model import Assignment, Requirements
+from model_manager.sources.catalog_cache import CachedCatalog
+
+DEBOUNCE: Final = 0.5
+"""Seconds of quiet before a changed assignment is taken up: a flapping source costs one look, not a thrash."""
+
+IMPATIENT: Final = 5.0
+"""Seconds between looks while the catalog has not described everything."""
+
+Mode = Literal["add", "replace"]
+
+
+class Wanting:
+    """Environment, file and pushed assignment together; the catalog's description of them; the requirements that follow."""
+
+    def __init__(self, board: Board, shelves: Shelves, catalog: CachedCatalog, state: Path) -> None:
+        self._board = board
+        self._shelves = shelves
+        self._catalog = catalog
+        self._state = state
+        self._pushed_file = state / "pushed-assignment.json"
+        self._file = board.settings.assignment_file or state / "assignment.json"
+        self._from_file = Assignment()
+        self._pushed, self._mode = self._remembered()
+
+    @property
+    def file(self) -> Path:
+        """The assignment file that is watched."""
+        return self._file
+
+    async def run(self) -> None:
+        self.read_file()
+        while True:
+            await self.look()
+            patience = self._board.settings.catalog_poll_seconds if self._settled else IMPATIENT
+            if await self._board.bells.wanting.wait(patience):
+                await asyncio.sleep(DEBOUNCE)
+
+    @property
+    def _settled(self) -> bool:
+        current = self._board.requirements
+        return current is not None and current.complete and not current.stale
+
+    def read_file(self) -> bool:
+        """Take the assignment file; a bad one is refused whole and the old one stays. Whether it was taken."""
+        try:
+            self._from_file = read_assignment(self._file) if self._file.exists() else Assignment()
+        except (BadRecord, OSError) as error:
+            self._board.assignment_error = str(error)
+            logger.bind(file=str(self._file), reason=str(error)).error(
+                "assignment file refused; the previous one stays"
+            )
+            return False
+        self._board.assignment_error = ""
+        return True
+
+    def push(self, assignment: Assignment, mode: Mode) -> None:
+        """Take what was pushed through Redis; it outlives a restart without Redis."""
+        if (assignment, mode) == (self._pushed, self._mode):
+            return
+        self._pushed, self._mode = assignment, mode
+        temporary = self._pushed_file.with_suffix(".tmp")
+        temporary.write_bytes(wire.dumps({"assignment": assignment, "mode": mode}))
+        temporary.replace(self._pushed_file)
+        self._board.bells.wanting.ring()
+
+    def assignment(self) -> Assignment:
+        if self._mode == "replace":
+            return self._pushed
+        return self._board.settings.assignment.with_(self._from_file).with_(self._pushed)
+
+    async def look(self) -> None:
+        """Ask the catalog what the assignment means now, and adopt it if that changed."""
+        assignment = self.assignment()
+        begun = self._board.clock.monotonic()
+        try:
+            described = await self._catalog.describe(assignment)
+        except CatalogUnavailable as error:
+            self._complain(str(error))
+            return
+        new = requirements(assignment, described)
+        if self._board.counters.discovery_seconds is None and new.complete:
+            self._board.counters.discovery_seconds = self._board.clock.monotonic() - begun
+        self._complain("; ".join(described.doubts))
+        await self._adopt(new)
+
+    def _complain(self, why: str) -> None:
+        if why and why != self._board.catalog_error:
+            logger.bind(reason=why).warning("the catalog's answer is doubtful; what was known before stays")
+        self._board.catalog_error = why
+
+    async def _adopt(self, new: Requirements) -> None:
+        old = self._board.requirements
+        self._board.requirements = new
+        if old is not None and old.generation == new.generation and old.problems == new.problems:
+            return
+        await asyncio.to_thread(write_manifest, self._state / "model-manifest.json", new, self._board.clock.now())
+        logger.bind(
+            generation=new.generation,
+            workflows=[need.name for need in new.workflows],
+            models=len(new.wanted),
+            problems=[f"{problem.subject}: {problem.why}" for problem in new.problems],
+        ).info("assignment understood")
+        await self._shelves.tell(_changed(new))
+        self._board.bells.fetching.ring()
+        self._board.bells.gate.ring()
+
+    def _remembered(self) -> tuple[Assignment, Mode]:
+        try:
+            content = wire.loads(self._pushed_file.read_bytes())
+            return assignment_from(content["assignment"]), "replace" if content["mode"] == "replace" else "add"
+        except (OSError, BadRecord, KeyError, TypeError):
+            return Assignment(), "add"
+
+
+def _changed(new: Requirements) -> AssignmentChanged:
+    return AssignmentChanged(
+        generation=new.generation,
+        workflows=tuple(need.name for need in new.workflows),
+        collections=new.assignment.collections,
+        models=tuple(str(wanted.model.path) for wanted in new.wanted),
+        required=sum(wanted.required for wanted in new.wanted),
+        problems=tuple(f"{problem.subject}: {problem.why}" for problem in new.problems),
+    )
+
+
+def read_assignment(path: Path) -> Assignment:
+    """The assignment in a JSON file. Raises BadRecord when it is none, OSError when it cannot be read."""
+    try:
+        content = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise BadRecord(name=str(path), why=f"it is not JSON ({error})") from None
+    return assignment_from(content)
+
+
+def assignment_from(content: Any) -> Assignment:
+    """An assignment from `{"workflows": [...], "collections": [...], "components": [...], "models": [...]}`.
+
+    Lists of names, or comma lists; blanks and repetitions are tolerated. Raises BadRecord on anything else.
+    """
+    if not isinstance(content, dict):
+        raise BadRecord(name="assignment", why="it is not an object with workflows, collections, components and models")
+    unknown = content.keys() - {"workflows", "collections", "components", "models"}
+    if unknown:
+        raise BadRecord(name="assignment", why=f"it has unknown fields: {', '.join(sorted(map(str, unknown)))}")
+    return Assignment(**{key: _names(key, value) for key, value in content.items()})
+
+
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise BadRecord(name="assignment", why=f"'{key}' is not a list of names")
+    return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
+
+
+def assignment_text(assignment: Assignment) -> str:
+    """An assignment as a file that a person edits."""
+    content = {"workflows": assignment.workflows, "collections": assignment.collections, "models": assignment.models}
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from model_manager.errors import BadPath, BadRecord
+from model_manager.errors import BadPath, BadRecord, printable
 from model_manager.facts.identity import TOKEN_NAMES, Pin, TokenName
 from model_manager.facts.model import CollectionRecord, Model, Size, Source, WorkflowRecord
 from model_manager.facts.shelf import ShelfPath
@@ -190,7 +190,8 @@ def _path(save_to: str | None, name: str) -> ShelfPath:
     try:
         return ShelfPath.parse(save_to, name)
     except BadPath as error:
-        raise BadRecord(name=name, why=f"its path '{error.facts['path']}' is refused: {error.facts['why']}") from None
+        where, why = printable(error.facts["path"], 100), error.facts["why"]
+        raise BadRecord(name=name, why=f"its path '{where}' is refused: {why}") from None
 
 
 def _url(text: str | None, name: str) -> str:

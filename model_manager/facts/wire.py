@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict
+from dataclasses import fields as fields_of
 from functools import cache
 from typing import Annotated, Any, Final
 
@@ -74,12 +74,12 @@ def _plain(value: Any) -> Any:
 
 def pack(event: Event) -> bytes:
     """The `data` field of an event."""
-    body = (
-        dumps(event.data)
-        if isinstance(event, Unknown)
-        else dumps({k: v for k, v in asdict(event).items() if k != "kind"})
-    )
+    body = dumps(event.data if isinstance(event, Unknown) else _body(event))
     return zlib.compress(body, 1) if len(body) > COMPRESS_ABOVE else body
+
+
+def _body(event: Known) -> dict[str, Any]:
+    return {field.name: getattr(event, field.name) for field in fields_of(event) if field.name != "kind"}
 
 
 def unpack(kind: str, data: bytes) -> Event:

@@ -1,0 +1,101 @@
+"""The index for the event loop: a Store on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from model_manager.facts.disk import Diff, Held
+from model_manager.facts.event import Envelope, Event
+from model_manager.facts.identity import MachineId, Pin
+from model_manager.facts.shelf import ShelfPath
+from model_manager.index.store import Epoch, Snapshot, Store, Totals
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Index:
+    """Each method is the Store's of the same name, which says what it does and raises. Calls run in the order they came;
+    one whose caller is cancelled is carried out whole, or not at all if it had not begun."""
+
+    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._thread = thread
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: str | Path, *, patience: float = 12.0) -> AsyncIterator[Index]:
+        """The index at `path`, made if there is none. `patience`: seconds that a call waits for another process's lock.
+
+        Raises IndexUnavailable, IndexTooNew.
+        """
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
+        index = cls(Store(str(path), patience=patience), thread)
+        try:
+            await index._ask(index._store.open)
+            yield index
+        finally:
+            index._store.hurried.set()
+            closed = thread.submit(index._store.close)
+            thread.shutdown(wait=False)
+            await asyncio.shield(asyncio.wrap_future(closed))
+
+    @property
+    def installation(self) -> str:
+        """Random id of this database; a rebuilt one has another."""
+        return self._store.installation
+
+    @property
+    def rebuilt(self) -> str:
+        """Why the database was made anew at opening; empty when it was not."""
+        return self._store.rebuilt
+
+    async def begin_epoch(self, now_ms: int, machine_id: MachineId) -> Epoch:
+        return await self._ask(self._store.begin_epoch, now_ms, machine_id)
+
+    async def apply(self, diff: Diff, events: Sequence[Event] = (), *, at: str) -> tuple[Envelope, ...]:
+        return await self._ask(self._store.apply, diff, events, at=at)
+
+    async def compact(self, *, at: str) -> Snapshot:
+        return await self._ask(self._store.compact, at=at)
+
+    async def held(self) -> tuple[Held, ...]:
+        return await self._ask(self._store.held)
+
+    async def at(self, files: Sequence[str]) -> dict[str, Held]:
+        return await self._ask(self._store.at, files)
+
+    async def with_digest(self, pin: Pin) -> tuple[Held, ...]:
+        return await self._ask(self._store.with_digest, pin)
+
+    async def in_slot(self, shelf: ShelfPath) -> tuple[Held, ...]:
+        return await self._ask(self._store.in_slot, shelf)
+
+    async def unhashed(self, limit: int) -> tuple[Held, ...]:
+        return await self._ask(self._store.unhashed, limit)
+
+    async def totals(self) -> Totals:
+        return await self._ask(self._store.totals)
+
+    async def outbox(self, limit: int) -> tuple[Envelope, ...]:
+        return await self._ask(self._store.outbox, limit)
+
+    async def outbox_size(self) -> tuple[int, int]:
+        return await self._ask(self._store.outbox_size)
+
+    async def delivered(self, epoch: int, upto_seq: int) -> None:
+        await self._ask(self._store.delivered, epoch, upto_seq)
+
+    async def note(self, key: str) -> str | None:
+        return await self._ask(self._store.note, key)
+
+    async def set_note(self, key: str, value: str | None) -> None:
+        await self._ask(self._store.set_note, key, value)
+
+    async def _ask(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.wrap_future(self._thread.submit(method, *args, **kwargs))

@@ -1,0 +1,162 @@
+-- Shared by every function of this library.
+-- At load time a server offers nothing but redis.register_function, so everything else is looked up when it is called.
+-- Convention: a function first reads and decides, then writes; whoever returns early has changed nothing.
+
+local CHUNK = 500 -- values per unpack; Lua refuses about 8,000
+local TOMBSTONE_MS = '86400000'
+
+local function register(name, callback, flags)
+  redis.register_function{function_name = name .. '_' .. VERSION, callback = callback, flags = flags}
+end
+
+-- The arguments one after the other.
+local function taker(arguments)
+  local at = 0
+  return function()
+    at = at + 1
+    return arguments[at]
+  end
+end
+
+-- A count as stored, or nil for whatever is none. 15 digits are exact in a double.
+local function integer(text)
+  if type(text) ~= 'string' or #text > 15 or not string.match(text, '^%d+$') then return nil end
+  return tonumber(text)
+end
+
+local function text_of(number) return string.format('%.0f', number) end
+
+-- Whether `key` holds a `kind` or nothing. Under our names anything else is garbage, and is deleted.
+local function sound(key, kind)
+  local found = redis.call('TYPE', key)['ok']
+  if found == kind or found == 'none' then return true end
+  redis.call('DEL', key)
+  return false
+end
+
+local function in_chunks(command, key, values)
+  for first = 1, #values, CHUNK do
+    redis.call(command, key, unpack(values, first, math.min(first + CHUNK - 1, #values)))
+  end
+end
+
+-- Who else holds the lease of this machine id, or nil.
+local function rival(lease, installation)
+  sound(lease, 'hash')
+  local owner = redis.call('HMGET', lease, 'installation', 'host')
+  if not owner[1] or owner[1] == installation then return nil end
+  if owner[2] and owner[2] ~= '' then return owner[2] end
+  return owner[1]
+end
+
+-- Where a machine's stream stands, and whether its stored inventory is whole (`known`).
+-- ahead_epoch and ahead_seq exist while events were sent that the stored inventory does not contain.
+local function standing(models, inventory, names)
+  local whole = sound(models, 'hash')
+  whole = sound(inventory, 'hash') and whole
+  whole = sound(names, 'hash') and whole
+  local got = redis.call('HMGET', models, 'epoch', 'seq', 'digest', 'total_models', 'total_names', 'total_bytes',
+    'ahead_epoch', 'ahead_seq')
+  local epoch, seq, ahead = integer(got[1]), integer(got[2]), integer(got[7]) and integer(got[8])
+  local at = {digest = got[3], bytes = integer(got[6])}
+  at.known = whole and epoch and seq and got[3] and at.bytes and not ahead
+    and redis.call('HEXISTS', models, 'models') == 1
+    and integer(got[4]) == redis.call('HLEN', inventory)
+    and integer(got[5]) == redis.call('HLEN', names)
+  at.epoch = ahead and integer(got[7]) or epoch or 0
+  at.seq = ahead or (epoch and seq) or 0
+  return at
+end
+
+local function expected(at) return at.epoch == 0 and '0' or text_of(at.seq + 1) end
+
+-- The eight fields of an event as they follow in the arguments.
+local function event_of(take, machine)
+  return {machine = machine, epoch = take(), seq = take(), instance = take(), kind = take(), at = take(),
+    digest = take(), data = take()}
+end
+
+local function append(events, maxlen, event)
+  sound(events, 'stream')
+  return redis.call('XADD', events, 'MAXLEN', '~', maxlen, '*', 'machine_id', event.machine, 'instance',
+    event.instance, 'epoch', event.epoch, 'seq', event.seq, 'kind', event.kind, 'at', event.at, 'digest', event.digest,
+    'data', event.data)
+end
+
+-- name -> its index key, for the names that follow in the arguments; their keys start at `first`.
+local function index_of(take, keys, first)
+  local index = {}
+  for n = 0, tonumber(take()) - 1 do index[take()] = keys[first + n] end
+  return index
+end
+
+-- NEEDS and up to 1,000 of the names whose index keys must be passed too, or nil.
+local function needs(missing)
+  local reply = {'NEEDS'}
+  for name in pairs(missing) do
+    if #reply <= 1000 then reply[#reply + 1] = name end
+  end
+  if #reply > 1 then return reply end
+end
+
+local function enlist(index_key, machine, held)
+  sound(index_key, 'set')
+  redis.call(held and 'SADD' or 'SREM', index_key, machine)
+end
+
+local function decoded(text)
+  local readable, entry = pcall(cjson.decode, text)
+  if readable and type(entry) == 'table' and type(entry.name) == 'string' and type(entry.size) == 'number' then
+    return entry
+  end
+end
+
+-- Names that the index may list this machine under, as far as stored values still tell.
+local function listed(inventory, names)
+  local found = {}
+  for _, name in ipairs(redis.call('HKEYS', names)) do found[name] = true end
+  if next(found) == nil then
+    for _, text in ipairs(redis.call('HVALS', inventory)) do
+      local entry = decoded(text)
+      if entry then found[entry.name] = true end
+    end
+  end
+  return found
+end
+
+-- The JSON string of an entry's folder. Entries begin with it; only a folder with an escape needs the decoder.
+local function folder_of(text)
+  local plain = string.match(text, '^{"folder":("[^"\\]*"),')
+  if plain then return plain end
+  local entry = decoded(text)
+  if entry and type(entry.folder) == 'string' then return cjson.encode(entry.folder) end
+end
+
+-- {"folder":[entry,...],...} of a list of entries, by concatenation; nil when one of them is unreadable.
+local function by_folder(entries)
+  local folders, order = {}, {}
+  for _, text in ipairs(entries) do
+    local folder = folder_of(text)
+    if not folder then return nil end
+    if not folders[folder] then
+      folders[folder] = {}
+      order[#order + 1] = folder
+    end
+    local list = folders[folder]
+    list[#list + 1] = text
+  end
+  for n, folder in ipairs(order) do order[n] = folder .. ':[' .. table.concat(folders[folder], ',') .. ']' end
+  return '{' .. table.concat(order, ',') .. '}'
+end
+
+-- The machine's public hash. `text` nil leaves the models as they are.
+local function state(models, inventory, names, event, installation, bytes, text)
+  if text then redis.call('HSET', models, 'models', text) end
+  redis.call('HSET', models, 'machine_id', event.machine, 'last_updated', event.at,
+    'total_models', text_of(redis.call('HLEN', inventory)), 'total_names', text_of(redis.call('HLEN', names)),
+    'total_bytes', text_of(bytes), 'total_size_gb', string.format('%.3f', bytes / 1e9),
+    'epoch', event.epoch, 'seq', event.seq, 'digest', event.digest, 'instance', event.instance,
+    'installation', installation)
+  redis.call('HDEL', models, 'ahead_epoch', 'ahead_seq')
+  redis.call('PERSIST', models)
+end

@@ -1,0 +1,165 @@
+-- mm_publish: events of one machine and what they change in its inventory, all in one step or not at all.
+--
+-- KEYS  1 machine:{id}:models   2 machine:{id}:inventory   3 machine:{id}:names   4 machine:{id}:model_manager (read)
+--       5 model_manager:events   6.. models:index:{name} of every name below, in the same order
+-- ARGV  machine id, installation, epoch of the caller, mode, maxlen of the stream
+--       number of names, the names
+--       number of events, and for each: epoch, seq, instance, kind, at, digest, data, number of changes, and for each
+--       change: path, entry (JSON; empty = gone), name, verified (0|1), size in bytes
+-- mode  strict: the stored inventory must be the one before the first event.
+--       blind: the events are history that a snapshot follows; nothing but the stream and the position moves.
+-- Returns OK id | DUP seq (all of it was here already) | GAP seq (this one is next) | FENCED epoch (a later one than the caller's wrote)
+--       | SNAP seq (the stored inventory is unknown, or another one than the new epoch starts from)
+--       | BUSY host (another installation is alive under this machine id) | NEEDS name... (pass their index keys too)
+
+local EDITS = 8
+
+local function judged(at, event, mode)
+  local epoch, seq = tonumber(event.epoch), tonumber(event.seq)
+  if epoch < at.epoch or (epoch == at.epoch and seq <= at.seq) then return 'DUP' end
+  if mode == 'blind' then return 'OK' end
+  if not at.known then return 'SNAP' end
+  if epoch > at.epoch then
+    return event.kind == 'machine.hello' and event.digest == at.digest and 'OK' or 'SNAP'
+  end
+  return seq == at.seq + 1 and 'OK' or 'GAP'
+end
+
+local function count(over, name, by)
+  if not over.index[name] then
+    over.missing[name] = true
+    return
+  end
+  if not over.counts[name] then over.counts[name] = integer(redis.call('HGET', over.names, name)) or 0 end
+  over.counts[name] = over.counts[name] + by
+end
+
+-- Lays one change over the stored inventory. False when what is stored there cannot be read.
+local function lay(over, path, text, name, verified, size)
+  local old = over.entries[path]
+  if old == nil then old = redis.call('HGET', over.inventory, path) or '' end
+  if old ~= '' then
+    local entry = decoded(old)
+    if not entry then return false end
+    over.bytes = over.bytes - entry.size
+    if entry.verified == true then count(over, entry.name, -1) end
+  end
+  if text ~= '' then
+    over.bytes = over.bytes + tonumber(size)
+    if verified == '1' then count(over, name, 1) end
+  end
+  over.entries[path] = text
+  over.steps[#over.steps + 1] = {old = old, new = text}
+  return true
+end
+
+-- The public JSON without one entry, by cutting it out; nil when it is not in there.
+local function cut(json, entry)
+  local first, last = string.find(json, entry, 1, true)
+  if not first then return nil end
+  if string.sub(json, last + 1, last + 1) == ',' then last = last + 1
+  elseif string.sub(json, first - 1, first - 1) == ',' then first = first - 1 end
+  return string.sub(json, 1, first - 1) .. string.sub(json, last + 1)
+end
+
+-- The public JSON with one entry more. An unescaped '"folder":[' occurs only where that folder's list begins.
+local function put_in(json, entry)
+  local folder = folder_of(entry)
+  if not folder then return nil end
+  local _, last = string.find(json, folder .. ':[', 1, true)
+  if last then
+    local comma = string.sub(json, last + 1, last + 1) == ']' and '' or ','
+    return string.sub(json, 1, last) .. entry .. comma .. string.sub(json, last + 1)
+  end
+  return string.sub(json, 1, -2) .. (json == '{}' and '' or ',') .. folder .. ':[' .. entry .. ']}'
+end
+
+-- The same as `rendered`, for a few changes of a large inventory: 10,000 entries take 60 ms to render and 5 to edit.
+local function edited(over)
+  if #over.steps > EDITS then return nil end
+  local json = redis.call('HGET', over.models, 'models')
+  for _, step in ipairs(over.steps) do
+    if json and step.old ~= '' then json = cut(json, step.old) end
+    if json and step.new ~= '' then json = put_in(json, step.new) end
+  end
+  return json
+end
+
+-- The whole inventory with the changes in it, as the public JSON; nil when a stored entry is unreadable.
+local function rendered(over)
+  local flat, texts, seen = redis.call('HGETALL', over.inventory), {}, {}
+  for n = 1, #flat, 2 do
+    local text = over.entries[flat[n]]
+    if text then seen[flat[n]] = true else text = flat[n + 1] end
+    if text ~= '' then texts[#texts + 1] = text end
+  end
+  for path, text in pairs(over.entries) do
+    if text ~= '' and not seen[path] then texts[#texts + 1] = text end
+  end
+  return by_folder(texts)
+end
+
+local function write(over, machine)
+  local put, drop = {}, {}
+  for path, text in pairs(over.entries) do
+    if text == '' then
+      drop[#drop + 1] = path
+    else
+      put[#put + 1] = path
+      put[#put + 1] = text
+    end
+  end
+  in_chunks('HSET', over.inventory, put)
+  in_chunks('HDEL', over.inventory, drop)
+  for name, held in pairs(over.counts) do
+    if held > 0 then redis.call('HSET', over.names, name, text_of(held)) else redis.call('HDEL', over.names, name) end
+    enlist(over.index[name], machine, held > 0)
+  end
+end
+
+local function mm_publish(keys, arguments)
+  local take = taker(arguments)
+  local machine, installation, own_epoch, mode, maxlen = take(), take(), tonumber(take()), take(), take()
+  local host = rival(keys[4], installation)
+  if host then return {'BUSY', host} end
+  local at = standing(keys[1], keys[2], keys[3])
+  if own_epoch < at.epoch then return {'FENCED', text_of(at.epoch)} end
+  local over = {models = keys[1], inventory = keys[2], names = keys[3], index = index_of(take, keys, 6), entries = {}, counts = {},
+    missing = {}, bytes = at.bytes, steps = {}}
+  local accepted = {}
+  for _ = 1, tonumber(take()) do
+    local event = event_of(take, machine)
+    local verdict = judged(at, event, mode)
+    if verdict == 'SNAP' or verdict == 'GAP' then return {verdict, expected(at)} end
+    for _ = 1, tonumber(take()) do
+      local path, text, name, verified, size = take(), take(), take(), take(), take()
+      if verdict == 'OK' and mode == 'strict' and not lay(over, path, text, name, verified, size) then
+        return {'SNAP', expected(at)}
+      end
+    end
+    if verdict == 'OK' then
+      accepted[#accepted + 1] = event
+      at.epoch, at.seq, at.digest = tonumber(event.epoch), tonumber(event.seq), event.digest
+    end
+  end
+  if #accepted == 0 then return {'DUP', text_of(at.seq)} end
+  local missing = needs(over.missing)
+  if missing then return missing end
+  local text = nil
+  if #over.steps > 0 then
+    text = edited(over) or rendered(over)
+    if not text then return {'SNAP', expected(at)} end
+    write(over, machine)
+  end
+  local last = accepted[#accepted]
+  if mode == 'blind' then
+    redis.call('HSET', keys[1], 'machine_id', machine, 'ahead_epoch', last.epoch, 'ahead_seq', last.seq)
+  else
+    state(keys[1], keys[2], keys[3], last, installation, over.bytes, text)
+  end
+  local id
+  for _, event in ipairs(accepted) do id = append(keys[5], maxlen, event) end
+  return {'OK', id}
+end
+
+register('mm_publish', mm_publish, {})

@@ -1,0 +1,103 @@
+"""The connection to Redis, and the one place where its failures become ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from model_manager.errors import BadSetting, BusUnavailable
+
+FAILURES: Final[tuple[type[Exception], ...]] = (
+    *(each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, Exception)),
+    OSError,
+)
+
+_CREDENTIALS: Final = (
+    exceptions.AuthenticationError,
+    exceptions.AuthenticationWrongNumberOfArgsError,
+    exceptions.ExternalAuthProviderError,
+)
+_RIGHTS: Final = (exceptions.AuthorizationError, exceptions.NoPermissionError)
+
+
+def connect(url: str, *, timeout: float = 10.0) -> Redis:
+    """A client of `redis://`, `rediss://` or `unix://`; it connects at the first command. `timeout` in seconds.
+
+    Nothing is retried here: a write whose answer was lost is repeated by its (epoch, seq), never blindly.
+    Raises BadSetting for any other address.
+    """
+    try:
+        return Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=min(timeout, 5.0),
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+    except ValueError:
+        raise BadSetting(
+            name="REDIS_URL",
+            why="it is not an address of Redis",
+            fix="Write redis://, rediss:// or unix://, for example redis://127.0.0.1:6379/0.",
+        ) from None
+
+
+@contextmanager
+def translate() -> Iterator[None]:
+    """Whatever redis-py raises leaves this block as BusUnavailable."""
+    with minding_cancellation():
+        try:
+            yield
+        except FAILURES as error:
+            raise BusUnavailable(why=_why(_root(error))) from None
+
+
+@contextmanager
+def minding_cancellation() -> Iterator[None]:
+    """Raises the CancelledError that was swallowed inside.
+
+    redis-py sends under asyncio.wait_for, which before Python 3.12 forgets a cancellation that arrives when the bytes are
+    already out (python/cpython#86296): without this a stopping program would now and then wait for ever.
+    """
+    before = _cancellations()
+    try:
+        yield
+    finally:
+        if _cancellations() > before:
+            raise asyncio.CancelledError
+
+
+def _cancellations() -> int:
+    """Requests to cancel the running task. A task may well talk to Redis while it is being cancelled, to say goodbye."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def _root(error: Exception) -> Exception:
+    """redis-py wraps what the server says to AUTH and SELECT into a ConnectionError."""
+    while isinstance(error.__cause__, FAILURES):
+        error = error.__cause__
+    return error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, _CREDENTIALS):
+        return "it does not accept the user or the password. Correct them in REDIS_URL"
+    if isinstance(error, _RIGHTS):
+        return f"the user of REDIS_URL may not do this ({error}). Grant it the rights that docs/redis.md lists"
+    if isinstance(error, exceptions.BusyLoadingError):
+        return "it is still loading its data"
+    if isinstance(error, exceptions.ReadOnlyError):
+        return "it is a read-only replica. Point REDIS_URL at the primary, or wait for the failover"
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return "it is out of memory (maxmemory). Give it more, or shorten the stream"
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+        return "it did not answer in time"
+    return str(error) or type(error).__name__

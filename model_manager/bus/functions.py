@@ -1,0 +1,70 @@
+"""The functions of `lua/`: one library, named after its content, so that two releases never fight over a name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from model_manager.bus.connection import translate
+
+PARTS: Final = ("prelude", "publish", "snapshot", "beat", "withdraw")
+
+Argument = str | bytes
+
+
+@cache
+def source() -> str:
+    """Every part in order: the body of the library."""
+    room = files("model_manager") / "lua"
+    return "\n".join((room / f"{part}.lua").read_text(encoding="utf-8") for part in PARTS)
+
+
+@cache
+def version() -> str:
+    """12 hex digits of the content. The library is `model_manager_<version>`, a function `mm_publish_<version>`."""
+    return hashlib.sha256(source().encode()).hexdigest()[:12]
+
+
+def library() -> str:
+    """What FUNCTION LOAD takes."""
+    return f"#!lua name=model_manager_{version()}\nlocal VERSION = '{version()}'\n{source()}"
+
+
+class Functions:
+    """Calls a function by its plain name, and loads the library where it is missing."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def call(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[str, list[str]]:
+        """The reply's first word, and the rest of it. Raises BusUnavailable."""
+        with translate():
+            try:
+                reply = await self._once(name, keys, arguments)
+            except ResponseError as error:
+                if type(error) is not ResponseError or await self._loaded():
+                    raise
+                await self.load()
+                reply = await self._once(name, keys, arguments)
+        word, *rest = (part.decode("utf-8", "surrogateescape") for part in reply)
+        return word, rest
+
+    async def load(self) -> None:
+        """Puts the library on the server; repeating it changes nothing. Raises BusUnavailable."""
+        with translate():
+            await self._redis.function_load(library(), replace=True)
+
+    async def _loaded(self) -> bool:
+        """A missing function has no error code of its own, so the list decides what the error meant."""
+        return bool(await self._redis.function_list(f"model_manager_{version()}"))
+
+    async def _once(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> list[bytes]:
+        called = f"{name}_{version()}"
+        reply: Any = await self._redis.fcall(called, len(keys), *keys, *arguments)
+        return cast(list[bytes], reply)

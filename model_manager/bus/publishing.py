@@ -1,0 +1,282 @@
+"""What a machine tells Redis: its events with their inventory, its heartbeat, its progress; and the burial of the dead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from model_manager.bus import arguments
+from model_manager.bus.connection import translate
+from model_manager.bus.functions import Argument, Functions
+from model_manager.bus.keys import Keys
+from model_manager.errors import BusUnavailable
+from model_manager.facts import wire
+from model_manager.facts.event import Entry, Envelope
+from model_manager.facts.identity import MachineId
+from model_manager.facts.machine import Heartbeat
+from model_manager.facts.transfer import Phase, Transfer
+
+HEALED_PER_BEAT: Final = 1_000
+"""Names whose reverse index entry one beat puts back if it was evicted."""
+
+REAPED_PER_CALL: Final = 100
+ROUNDS: Final = 20
+"""Of NEEDS: each brings up to 1,000 names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Redis has everything up to (epoch, upto_seq): it may leave the outbox."""
+
+    epoch: int
+    upto_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsSnapshot:
+    """Redis does not know the inventory, or misses events. `expected` is the seq that it would take next, 0 if it knows nothing."""
+
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """A process of this machine with the later `epoch` has written: this one must stop, or start anew above it."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another installation, on the host `owner`, is alive under this machine id. Nothing was written."""
+
+    owner: str
+
+
+Published = Delivered | NeedsSnapshot | Fenced | Busy
+
+
+class Bus:
+    """One machine's side of Redis. Every method raises BusUnavailable, and may then be repeated: nothing happens twice.
+
+    `installation` is the state directory's random id; `lease` in seconds is how long a silent machine counts as alive.
+    Beat before the first publish, so that another installation with the same id is found before anything is written.
+    """
+
+    def __init__(
+        self, redis: Redis, machine_id: MachineId, installation: str, prefix: str, stream_maxlen: int, lease: float
+    ) -> None:
+        self._redis = redis
+        self._functions = Functions(redis)
+        self._machine = str(machine_id)
+        self._installation = installation
+        self._maxlen = str(stream_maxlen)
+        self._lease_ms = str(int(lease * 1000))
+        self._delivered = Delivered(0, 0)
+        self._epoch = 0
+        self._cursor = 0
+        self._owner = True
+        self.keys = Keys(prefix)
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> Published:
+        """Events in order, with what they change. Delivered only if Redis has all of them."""
+        return await self._publish(envelopes, blind=False)
+
+    async def snapshot(
+        self, envelope: Envelope, entries: Sequence[Entry], before: Sequence[Envelope] = ()
+    ) -> Published:
+        """The whole inventory as of `envelope` (inventory.snapshot) replaces what Redis has.
+
+        `before` are the events of the outbox that precede it: they go to the stream unless they are there, and their
+        changes are contained in `entries`.
+        """
+        earlier = await self._publish(before, blind=True)
+        if not isinstance(earlier, Delivered):
+            return earlier
+        names = {entry.name: None for entry in entries if entry.verified}
+        event = arguments.event(envelope)
+        body = tuple(arguments.contents(entries))
+        return await self._deliver("mm_snapshot", (self._maxlen,), names, (*event, *body), envelope)
+
+    async def beat(self, heartbeat: Heartbeat, extra: Mapping[str, str]) -> Published:
+        """Renews the lease; `extra` are further fields of it. NeedsSnapshot when Redis lost what it had acknowledged."""
+        self._epoch = max(self._epoch, heartbeat.epoch)
+        head = (heartbeat.instance, str(heartbeat.epoch), self._lease_ms, *self._position())
+        fields = {**_lease_fields(heartbeat), **extra}
+        names = await self._names_to_heal()
+        word, rest = await self._functions.call(
+            "mm_beat",
+            (*self._own_keys(), self.keys.alive, *map(self.keys.index, names)),
+            (
+                self._machine,
+                self._installation,
+                *head,
+                *arguments.counted(names),
+                str(len(fields)),
+                *(part for pair in fields.items() for part in pair),
+            ),
+        )
+        published = self._answer(word, rest, self._delivered)
+        self._owner = not isinstance(published, Busy | Fenced)
+        return published
+
+    async def bye(self, envelope: Envelope) -> Published:
+        """The last event (machine.bye), and everything that Redis holds of this machine goes with it.
+
+        NeedsSnapshot says that it is withdrawn but the event is not on the stream: leave it in the outbox.
+        """
+        names = dict.fromkeys(await self._stored_names(self._machine))
+        word, rest = await self._withdraw(self._machine, "bye", names, arguments.event(envelope))
+        return self._answer(word, rest, Delivered(envelope.epoch, envelope.seq))
+
+    async def reap(self) -> tuple[str, ...]:
+        """Withdraws machines whose lease ran out, at most 100 at a time; any living agent may. Returns their ids."""
+        with translate():
+            seconds, _ = await self._redis.time()
+            found: Any = await self._redis.zrangebyscore(self.keys.alive, "-inf", seconds * 1000, 0, REAPED_PER_CALL)
+        reaped = []
+        for machine in (each.decode() for each in found):
+            names = dict.fromkeys(await self._stored_names(machine))
+            word, _ = await self._withdraw(machine, "dead", names, ())
+            if word == "OK":
+                reaped.append(machine)
+        return tuple(reaped)
+
+    async def progress(self, transfers: Sequence[Transfer]) -> None:
+        """The running downloads, leased; those that are done or failed are left out. Nothing while another owns the id."""
+        running = [each for each in transfers if each.phase not in (Phase.DONE, Phase.FAILED)]
+        fields = {str(each.shelf): wire.dumps(each) for each in running}
+        await self._overwrite(self.keys.progress(self._machine), fields, int(self._lease_ms))
+
+    async def scan_status(self, fields: Mapping[str, str]) -> None:
+        """Phase, counts, started and finished of the scan. Nothing while another owns the id."""
+        await self._overwrite(self.keys.scan_status(self._machine), fields, None)
+
+    async def _publish(self, envelopes: Sequence[Envelope], *, blind: bool) -> Published:
+        published: Published = self._delivered
+        self._epoch = max([self._epoch, *(each.epoch for each in envelopes)])
+        for batch in arguments.batches(arguments.sent(each, blind=blind) for each in envelopes):
+            names = dict.fromkeys(name for each in batch for name in each.names)
+            head = (str(self._epoch), "blind" if blind else "strict", self._maxlen)
+            body = [str(len(batch)), *(part for each in batch for part in each.arguments)]
+            published = await self._deliver("mm_publish", head, names, body, batch[-1].envelope)
+            if not isinstance(published, Delivered):
+                return published
+            await asyncio.sleep(0)
+        return published
+
+    async def _deliver(
+        self, function: str, head: Iterable[str], names: dict[str, None], body: Sequence[Argument], last: Envelope
+    ) -> Published:
+        def call(listed: Sequence[str]) -> tuple[tuple[str, ...], tuple[Argument, ...]]:
+            keys = (*self._own_keys(), self.keys.events, *map(self.keys.index, listed))
+            return keys, (self._machine, self._installation, *head, *arguments.counted(listed), *body)
+
+        if function == "mm_snapshot":
+            names.update(dict.fromkeys(await self._stored_names(self._machine)))
+        for _ in range(ROUNDS):
+            keys, values = call(tuple(names))
+            word, rest = await self._functions.call(function, keys, values)
+            if word != "NEEDS":
+                published = self._answer(word, rest, Delivered(last.epoch, last.seq))
+                self._remember(published)
+                return published
+            names.update(dict.fromkeys(rest))
+        raise BusUnavailable(why="the stored inventory changes faster than it can be replaced")
+
+    async def _withdraw(
+        self, machine: str, mode: str, names: dict[str, None], event: Sequence[Argument]
+    ) -> tuple[str, list[str]]:
+        k = self.keys
+        kept = (k.models(machine), k.inventory(machine), k.names(machine), k.lease(machine))
+        own = (*kept, k.alive, k.progress(machine), k.scan_status(machine), k.events)
+        for _ in range(ROUNDS):
+            keys = (*own, *map(k.index, names))
+            values = (machine, mode, self._installation, self._maxlen, *arguments.counted(names), *event)
+            word, rest = await self._functions.call("mm_withdraw", keys, values)
+            if word != "NEEDS":
+                return word, rest
+            names.update(dict.fromkeys(rest))
+        raise BusUnavailable(why="the stored inventory changes faster than it can be withdrawn")
+
+    def _own_keys(self) -> tuple[str, ...]:
+        k, machine = self.keys, self._machine
+        return k.models(machine), k.inventory(machine), k.names(machine), k.lease(machine)
+
+    def _position(self) -> tuple[str, str]:
+        return str(self._delivered.epoch), str(self._delivered.upto_seq)
+
+    def _remember(self, published: Published) -> None:
+        if isinstance(published, Delivered):
+            later = max((self._delivered.epoch, self._delivered.upto_seq), (published.epoch, published.upto_seq))
+            self._delivered = Delivered(*later)
+
+    async def _stored_names(self, machine: str) -> list[str]:
+        key = self.keys.names(machine)
+        with translate():
+            if await self._redis.type(key) != b"hash":
+                return []
+            found: Any = await self._redis.hkeys(key)
+        return _decoded(found)
+
+    async def _names_to_heal(self) -> list[str]:
+        key = self.keys.names(self._machine)
+        with translate():
+            if await self._redis.type(key) != b"hash":
+                return []
+            self._cursor, found = await self._redis.hscan(key, self._cursor, count=HEALED_PER_BEAT)
+        return _decoded(found)
+
+    async def _overwrite(self, key: str, fields: Mapping[str, str | bytes], ms: int | None) -> None:
+        if not self._owner:
+            return
+        with translate():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.delete(key)
+                if fields:
+                    pipe.hset(key, items=[part for pair in fields.items() for part in pair])
+                    if ms is not None:
+                        pipe.pexpire(key, ms)
+                await pipe.execute()
+
+    def _answer(self, word: str, rest: Sequence[str], delivered: Delivered) -> Published:
+        match word:
+            case "OK" | "DUP":
+                return delivered
+            case "GAP" | "SNAP":
+                return NeedsSnapshot(int(rest[0]))
+            case "FENCED":
+                return Fenced(int(rest[0]))
+            case "BUSY":
+                return Busy(rest[0])
+            case _:
+                raise BusUnavailable(why=f"its function answered '{word}', which this release does not know")
+
+
+def _decoded(names: Iterable[Any]) -> list[str]:
+    return [name.decode("utf-8", "surrogateescape") for name in names]
+
+
+def _lease_fields(heartbeat: Heartbeat) -> dict[str, str | bytes]:
+    readiness = heartbeat.readiness
+    return {
+        "machine_id": heartbeat.machine_id,
+        "installation": heartbeat.installation,
+        "instance": heartbeat.instance,
+        "epoch": str(heartbeat.epoch),
+        "state": heartbeat.state,
+        "ready": "1" if readiness.ready else "0",
+        "reasons": wire.dumps(readiness.reasons),
+        "required": str(readiness.required),
+        "present": str(readiness.present),
+        "generation": readiness.generation,
+        "workflows": wire.dumps(readiness.workflows),
+        "disks": wire.dumps(heartbeat.disks),
+        "version": heartbeat.version,
+        "host": heartbeat.host,
+        "at": heartbeat.at,
+    }

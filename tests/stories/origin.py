@@ -70,8 +70,9 @@ class Reply:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def honest(self, request: Request, thing: Thing, *, limit: int | None = None, pause: float = 0.0) -> None:
-        """The right answer, with ranges and If-Range; `limit` ends the connection after that many bytes of body."""
+    async def honest(self, request: Request, thing: Thing, *, limit: int | None = None, pause: float = 0.0, hold: tuple[int, asyncio.Event] | None = None) -> None:  # fmt: skip
+        """The right answer, with ranges and If-Range; `limit` ends the connection after that many bytes of body, `hold`
+        waits for an event before the byte at that offset of the object."""
         start = request.start
         condition = request.headers.get("if-range")
         if condition is not None and condition != thing.etag:
@@ -89,6 +90,12 @@ class Reply:
         if ranged:
             headers["Content-Range"] = f"bytes {start}-{start + len(rest) - 1}/{len(thing.data)}"
         await self.head(206 if ranged else 200, headers)
+        if hold is not None:
+            before, release = rest[: max(0, hold[0] - start)], hold[1]
+            await self.body(before, pause)
+            while not (release.is_set() or self.writer.transport.is_closing()):
+                await asyncio.sleep(0.01)
+            rest = rest[len(before) :]
         await self.body(rest if limit is None else rest[:limit], pause)
         if limit is not None and limit < len(rest):
             self.writer.transport.abort()
@@ -200,5 +207,14 @@ def paced(pause: float) -> Behaviour:
 
     async def behave(request: Request, thing: Thing, reply: Reply) -> None:
         await reply.honest(request, thing, pause=pause)
+
+    return behave
+
+
+def held_at(size: int, release: asyncio.Event) -> Behaviour:
+    """Wait for `release` before the byte at offset `size`."""
+
+    async def behave(request: Request, thing: Thing, reply: Reply) -> None:
+        await reply.honest(request, thing, hold=(size, release))
 
     return behave

@@ -302,7 +302,6 @@ def test_j6_a_socket_that_is_abused_still_answers(machine: Machine) -> None:
             b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n",
         ] * 50:
             client = clients.enter_context(socket.socket(socket.AF_UNIX))
-            client.settimeout(PATIENCE)
             client.connect(str(machine.state / "control.sock"))
             client.sendall(said)
         eventually(machine.is_ready, "it answers in spite of 200 who do not listen")

@@ -36,6 +36,9 @@ PACE_SECONDS: Final = 30.0
 UNANNOUNCED: Final = 100_000_000_000
 """Bytes that a file of unknown length may have: more is an endless answer."""
 
+SLACK: Final = 16 * 1024 * 1024
+"""Bytes, besides a quarter, by which a file may outgrow a length that is only roughly known."""
+
 Report = Callable[[Transfer], None]
 Tell = Callable[[DownloadStarted], Awaitable[None]]
 Identity = tuple[str | None, int | None, Pin | None]
@@ -134,7 +137,7 @@ class Downloading:
             if beyond.size not in (None, partial.offset):
                 await finishing(partial.restart)
                 raise
-            return True
+            return beyond.size is not None or partial.total is not None
         except Corrupt:
             await finishing(partial.restart)
             raise
@@ -170,16 +173,20 @@ class Downloading:
         pace = Pace(self._clock, self._settings().min_speed)
         with self._space.reserve(self._root.path, need, model.name) as reservation:
             batch = bytearray()
-            async for chunk in stream.chunks():
-                batch += chunk
-                pace.count(len(chunk))
-                if len(batch) >= BATCH:
-                    await self._write(partial, model, offer, reservation, batch)
-                    report(_fetching(model, partial, offer, pace, number))
-                if pace.too_slow:
-                    await self._write(partial, model, offer, reservation, batch)
-                    why = f"{pace.speed:.0f} bytes/s over {PACE_SECONDS:.0f} s is below MODEL_MANAGER_MIN_SPEED"
-                    raise OriginUnavailable(host=offer.host, name=model.name, why=why)
+            try:
+                async for chunk in stream.chunks():
+                    batch += chunk
+                    pace.count(len(chunk))
+                    if len(batch) >= BATCH:
+                        await self._write(partial, model, offer, reservation, batch)
+                        report(_fetching(model, partial, offer, pace, number))
+                    if pace.too_slow:
+                        why = f"{pace.speed:.0f} bytes/s over {PACE_SECONDS:.0f} s is below MODEL_MANAGER_MIN_SPEED"
+                        raise OriginUnavailable(host=offer.host, name=model.name, why=why)
+            except OriginUnavailable:  # what came is kept: else a link that breaks every 2 MB would never bring anything
+                await self._write(partial, model, offer, reservation, batch)
+                report(_fetching(model, partial, offer, pace, number))
+                raise
             await self._write(partial, model, offer, reservation, batch)
             report(_fetching(model, partial, offer, pace, number))
 
@@ -190,8 +197,8 @@ class Downloading:
             return
         if partial.offset == 0 and (why := early(model.path.name, bytes(batch[:HEAD_BYTES]))):
             raise Corrupt(name=model.name, host=offer.host, why=why)
-        if offer.size is None and partial.offset + len(batch) > UNANNOUNCED:
-            raise Corrupt(name=model.name, host=offer.host, why="it does not end")
+        if offer.size is None and partial.offset + len(batch) > (most := _most(model)):
+            raise Corrupt(name=model.name, host=offer.host, why=f"it does not end: more than {most} bytes came")
         data = bytes(batch)
         batch.clear()
         reservation.writing(len(data))
@@ -232,6 +239,14 @@ class Downloading:
 
 def _identity(offer: Offer) -> Identity:
     return offer.validator, offer.size, offer.promise
+
+
+def _most(model: Model) -> int:
+    """Bytes of an answer that does not say its length. A pin outranks the catalog's length, which is often wrong."""
+    if model.size is None:
+        return UNANNOUNCED
+    exact = model.size.exact and not (model.pin and model.pin.strong)
+    return model.size.bytes + (0 if exact else model.size.bytes // 4 + SLACK)
 
 
 def _algorithms(model: Model) -> frozenset[Algorithm]:

@@ -35,10 +35,12 @@ LOOK: Final = 5.0
 
 @dataclass
 class _Trouble:
-    """Failures in a row, and since when no byte came (monotonic seconds)."""
+    """Failures in a row, how many of wrong bytes, the farthest byte, and since when none came (monotonic seconds)."""
 
     since: float
     failures: int = 0
+    wrong: int = 0
+    reached: int = 0
 
 
 @dataclass
@@ -159,9 +161,12 @@ class Fetching:
         except TimeoutError:
             return
 
-    def _progressed(self, path: ShelfPath) -> bool:
+    def _progressed(self, path: ShelfPath, trouble: _Trouble) -> bool:
+        """Whether bytes came that had not come before."""
         transfer = self._board.transfers.get(path)
-        return transfer is not None and transfer.phase is Phase.FETCHING and transfer.bytes > 0
+        reached = transfer.bytes if transfer is not None and transfer.phase is Phase.FETCHING else 0
+        farther, trouble.reached = reached > trouble.reached, max(reached, trouble.reached)
+        return farther
 
     async def _once(self, step: Fetch | Link, number: int) -> None:
         if self._root.path in self._board.lost_roots:
@@ -220,12 +225,14 @@ class Fetching:
     async def _failed(self, step: Step, error: ModelManagerError, trouble: _Trouble) -> float | None:
         """Note a failure; seconds until the next attempt, None for never."""
         path, now = step.wanted.model.path, self._board.clock.monotonic()
-        if progressed := self._progressed(path):
-            trouble.since = now
-        trouble.failures = 1 if progressed and not isinstance(error, Corrupt) else trouble.failures + 1
+        if self._progressed(path, trouble):
+            trouble.since, trouble.failures = now, 0
+        trouble.failures += 1
+        trouble.wrong += isinstance(error, Corrupt)
         settings = self._board.settings
         stalled = now - trouble.since >= settings.stall_minutes * 60
-        then = after(error, trouble.failures, settings.retry_attempts, stalled, self._board.clock.chance())
+        count = trouble.wrong if isinstance(error, Corrupt) else trouble.failures
+        then = after(error, count, settings.retry_attempts, stalled, self._board.clock.chance())
         untried = len(step.wanted.model.sources) > trouble.failures
         seconds = 0.1 if untried else None if isinstance(then, Never) else then.seconds
         final = not untried and (isinstance(then, Never) or then.failed)

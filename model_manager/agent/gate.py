@@ -26,13 +26,16 @@ LOOK: Final = 1.0
 """Seconds between looks at every required file. A vanished one is seen within this, and one stat."""
 
 
+READY: Final = "ready.json"
+
+
 class Gate:
     """`<state>/ready.json` stands there only while every required model does."""
 
     def __init__(self, board: Board, shelves: Shelves, state: Path) -> None:
         self._board = board
         self._shelves = shelves
-        self.file = state / "ready.json"
+        self.file = state / READY
 
     def close(self) -> None:
         """Withdraw the readiness file, whoever wrote it."""
@@ -77,7 +80,7 @@ class Gate:
         """Why a file that the index knows is not what lies there; and a nudge to whoever notices."""
         if held.root in self._board.lost_roots:
             return f"its directory is away: {self._board.lost_roots[held.root]}"
-        self._board.bells.noticing.ring()
+        self._board.suspects.add(held.file)
         return "it is not there any more" if fingerprint_of(held.file) is None else "it was changed on disk"
 
     def _why(self, step: Step) -> str | None:

@@ -19,7 +19,7 @@ from model_manager.errors import ModelManagerError, RootAway
 from model_manager.facts.disk import Diff, Fingerprint, Held, Root
 from model_manager.facts.event import RootBack, RootLost, ScanFinished
 from model_manager.library.markers import Away
-from model_manager.library.scanning import Found, look, scan
+from model_manager.library.scanning import Found, Scan, look, scan
 from model_manager.library.watching import Watcher
 
 ROOT_LOOK: Final = 2.0
@@ -29,10 +29,11 @@ ROOT_LOOK: Final = 2.0
 class Noticing:
     """Everything that changes on disk, by whomever, becomes a Diff here and nowhere else (but for what we fetch)."""
 
-    def __init__(self, board: Board, shelves: Shelves, roots: Roots) -> None:
+    def __init__(self, board: Board, shelves: Shelves, roots: Roots, watcher: Watcher) -> None:
         self._board = board
         self._shelves = shelves
         self._roots = roots
+        self._watcher = watcher
         self._restless: dict[str, Seen] = {}
         self._hints: set[str] = set()
 
@@ -105,7 +106,7 @@ class Noticing:
 
     async def _watch(self) -> None:
         """Hints only: a watcher loses events silently under load, the reconcile does not."""
-        watcher = Watcher([root.path for root in self._roots.all])
+        watcher = self._watcher
         async for paths in watcher.changes():
             if watcher.mode != self._board.watch_mode:
                 self._board.watch_mode = watcher.mode
@@ -115,29 +116,42 @@ class Noticing:
     async def _settle(self) -> None:
         while True:
             await asyncio.sleep(min(0.25, self._board.settings.settle_seconds / 4))
-            if not (self._hints or self._restless):
-                continue
-            paths = {*self._hints, *self._restless}
-            self._hints = set()
-            await self._take_up(paths)
+            paths = {*self._hints, *self._restless, *self._board.suspects}
+            if paths:
+                self._hints = set()
+                self._board.suspects.clear()
+                await self._take_up(paths)
 
     async def _take_up(self, paths: set[str]) -> None:
+        """Look at what the hints name; what rests is compared with the index, the rest is looked at again."""
         there: dict[str, Fingerprint | None] = {}
         found: dict[str, Held] = {}
         for path in sorted(paths):
             root = self._root_of(path)
-            if root is None or root.path in self._board.lost_roots:
-                continue
-            items = await asyncio.to_thread(_examine, root, path)
-            there |= {item.file: item.fingerprint for item in items}
-            found |= {item.file: held for item in items for held in [_held(root)(item)]}
-            there |= dict.fromkeys(self._known_below(path) - there.keys())
+            if root is not None and root.path not in self._board.lost_roots:
+                for held in await self._look_at(root, path, there):
+                    found[held.file] = held
         settled = settle(self._restless, there, self._board.clock.monotonic(), self._board.settings.settle_seconds)
         self._restless = dict(settled.restless)
         if settled.calm and await self._all_present(settled.calm):
             calm = set(settled.calm)
             indexed = {file: self._shelves.held[file] for file in calm & self._shelves.held.keys()}
             await self._shelves.change(compare([found[file] for file in sorted(calm & found.keys())], indexed))
+
+    async def _look_at(self, root: Root, path: str, there: dict[str, Fingerprint | None]) -> list[Held]:
+        """What lies at a path or below it and is news; `there` gets its fingerprints, None for what is gone."""
+        result = await asyncio.to_thread(_examine, root, path)
+        if result is None:
+            return []
+        items = {item.file: item for item in result.found}
+        there |= {file: None for file in self._known_below(path) - items.keys() if result.covers(file)}
+        news = [item for item in items.values() if item.file in self._restless or not self._known_as(item)]
+        there |= {item.file: item.fingerprint for item in news}
+        return [_held(root)(item) for item in news]
+
+    def _known_as(self, item: Found) -> bool:
+        known = self._shelves.held.get(item.file)
+        return known is not None and known.fingerprint == item.fingerprint
 
     def _known_below(self, path: str) -> set[str]:
         """What the index has at a path or below it (a directory may have been moved away as a whole)."""
@@ -188,15 +202,15 @@ class Noticing:
         self._board.bells.fetching.ring()
 
 
-def _examine(root: Root, path: str) -> tuple[Found, ...]:
-    """The model files at a path: itself, or all below it."""
+def _examine(root: Root, path: str) -> Scan | None:
+    """The model files at a path: itself, or all below it. None when it cannot be told."""
     try:
         if Path(path).is_dir():
-            return scan(root, below=path).found
+            return scan(root, below=path)
         found = look(root, path)
-    except RootAway:
-        return ()
-    return (found,) if found else ()
+    except (RootAway, OSError):
+        return None
+    return Scan(found=(found,) if found else ())
 
 
 class _held:

@@ -14,8 +14,8 @@ from model_manager import __version__
 from model_manager.agent.board import Board, BusState
 from model_manager.agent.shelves import Shelves
 from model_manager.bus.publishing import Bus, Busy, Delivered, Fenced, NeedsSnapshot, Published
-from model_manager.errors import BusUnavailable
-from model_manager.facts.event import DiskLow, MachineBye
+from model_manager.errors import BusUnavailable, IndexUnavailable
+from model_manager.facts.event import DiskLow, Entry, Envelope, MachineBye
 from model_manager.facts.machine import Disk, Heartbeat
 from model_manager.facts.transfer import Phase
 from model_manager.index.index import Index
@@ -42,6 +42,7 @@ class Publishing:
         self._failures = 0
         self.snapshot_wanted = False
         self.first_beat = asyncio.Event()
+        self._prepared: tuple[Envelope, tuple[Entry, ...]] | None = None
 
     async def run(self) -> None:
         """Waits for the first heartbeat: it finds out whether another installation has this machine id."""
@@ -93,10 +94,14 @@ class Publishing:
                 return False
 
     async def _snapshot(self) -> bool:
-        """What waits goes to the stream as history; the inventory is replaced as a whole."""
-        before = await self._index.outbox(OUTBOX_ROWS)
-        envelope, entries = await self._shelves.snapshot()
+        """What waits goes to the stream as history; the inventory is replaced as a whole, as of the snapshot's seq."""
+        if self._prepared is None:
+            self._prepared = await self._shelves.snapshot()
+        envelope, entries = self._prepared
+        waiting = await self._index.outbox(2 * OUTBOX_ROWS)
+        before = [told for told in waiting if (told.epoch, told.seq) < (envelope.epoch, envelope.seq)]
         outcome = await self._bus.snapshot(envelope, entries, before)
+        self._prepared = None
         self.snapshot_wanted = False
         if isinstance(outcome, NeedsSnapshot):
             raise BusUnavailable(why="it asks for a snapshot right after one")
@@ -105,7 +110,8 @@ class Publishing:
     async def _bound_outbox(self) -> None:
         rows, size = await self._index.outbox_size()
         if rows > OUTBOX_ROWS or size > OUTBOX_BYTES:
-            await self._index.compact(at=self._board.clock.now())
+            snapshot = await self._index.compact(at=self._board.clock.now())
+            self._prepared = (snapshot.envelope, snapshot.entries)
             self.snapshot_wanted = True
 
     def _say(self, state: BusState, why: str) -> None:
@@ -116,9 +122,9 @@ class Publishing:
 
     async def farewell(self, at_most: float) -> None:
         """Tell the fleet that we stop, if Redis answers within `at_most` seconds; else the next start delivers it."""
-        await self._shelves.tell(MachineBye(reason="stopped"))
-        with contextlib.suppress(BusUnavailable, TimeoutError):
+        with contextlib.suppress(BusUnavailable, IndexUnavailable, TimeoutError):
             async with asyncio.timeout(at_most):
+                await self._shelves.tell(MachineBye(reason="stopped"))
                 *before, bye = await self._index.outbox(OUTBOX_ROWS)
                 if self._board.bus == "conflict" or not isinstance(bye.event, MachineBye):
                     return

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,14 +22,15 @@ from model_manager.agent.downloading import Downloading
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
 from model_manager.agent.following import Following
-from model_manager.agent.gate import Gate, boot_id
+from model_manager.agent.gate import READY, Gate, boot_id
 from model_manager.agent.hashing import Hashing
+from model_manager.agent.leaving import Leaving
 from model_manager.agent.noticing import Noticing
 from model_manager.agent.publishing import Beating, Publishing
 from model_manager.agent.reloading import Reloading
 from model_manager.agent.roots import Roots, insist_on_store
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.socket import Control, serving
+from model_manager.agent.socket import Action, Control, serving
 from model_manager.agent.sweeping import Sweeping
 from model_manager.agent.verifying import Verifying
 from model_manager.agent.wanting import Wanting
@@ -46,6 +46,7 @@ from model_manager.index.index import Index
 from model_manager.library.folders import extra_roots
 from model_manager.library.lock import hold
 from model_manager.library.space import Space
+from model_manager.library.watching import Watcher
 from model_manager.settings import Settings
 from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
@@ -64,6 +65,8 @@ FAREWELL: Final = 0.8
 
 LOCK: Final = ".model_manager.lock"
 
+Loop = Callable[[], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -81,12 +84,16 @@ async def run(settings: Settings, surroundings: Surroundings) -> None:
     _prepare(settings, state)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(settings.concurrency + 12, thread_name_prefix="work"))
-    with hold(str(state / "lock"), f"The state directory {state}"), hold(
+    leaving = Leaving(state / READY)
+    with leaving.listening(), hold(str(state / "lock"), f"The state directory {state}"), hold(
         f"{settings.own_root.path}/{LOCK}", f"The models directory {settings.own_root.path}"
     ):  # fmt: skip
         async with AsyncExitStack() as stack:
-            agent = await _build(settings, surroundings, state, stack)
-            await agent.live()
+            agent = None
+            async with leaving.beginning():
+                agent = await _build(settings, surroundings, state, stack)
+            if agent is not None:
+                await agent.live(leaving)
 
 
 def _prepare(settings: Settings, state: Path) -> None:
@@ -109,38 +116,36 @@ class Agent:
     shelves: Shelves
     gate: Gate
     publishing: Publishing
-    reloading: Reloading
-    loops: dict[str, Callable[[], Awaitable[None]]]
+    loops: dict[str, Loop]
     control: Control
     socket: Path
     onlooker: Callable[[Board, Shelves], Awaitable[None]] | None
 
-    async def live(self) -> None:
+    async def live(self, leaving: Leaving) -> None:
         """Start every loop, wait for a signal, and leave in order: readiness first, then the work, then the fleet."""
-        stop = asyncio.Event()
         settings = self.board.settings
         tcp = (settings.http_host, settings.http_port) if settings.http_port else None
-        with _signals(stop, self.board.bells.reloading.ring):
-            async with serving(self.control, self.socket, tcp):
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(_loop(loop), name=name) for name, loop in self.loops.items()]
-                    tasks.append(group.create_task(_until_orphaned(stop), name="parent"))
-                    if self.onlooker:
-                        tasks.append(group.create_task(_loop(lambda: self._watch()), name="onlooker"))
-                    await stop.wait()
-                    self.board.stopping = True
-                    self.gate.close()
-                    logger.info("stopping")
-                    for task in tasks:
-                        task.cancel()
-                await self.publishing.farewell(FAREWELL)
+        leaving.reload = self.board.bells.reloading.ring
+        async with serving(self.control, self.socket, tcp):
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_loop(loop), name=name) for name, loop in self.loops.items()]
+                tasks.append(group.create_task(_until_orphaned(leaving.asked), name="parent"))
+                if self.onlooker:
+                    tasks.append(group.create_task(_loop(lambda: self._watch()), name="onlooker"))
+                await leaving.asked.wait()
+                self.board.stopping = True
+                self.gate.close()
+                logger.info("stopping")
+                for task in tasks:
+                    task.cancel()
+            await self.publishing.farewell(FAREWELL)
 
     async def _watch(self) -> None:
         if self.onlooker:
             await self.onlooker(self.board, self.shelves)
 
 
-async def _loop(loop: Callable[[], Awaitable[None]]) -> None:
+async def _loop(loop: Loop) -> None:
     await loop()
 
 
@@ -155,66 +160,125 @@ async def _until_orphaned(stop: asyncio.Event) -> None:
             return
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """What the loops touch. `tokens` is shared with the credentials, so that a reload rotates them."""
+
+    index: Index
+    roots: Roots
+    space: Space
+    origins: tuple[Origin, ...]
+    tokens: dict[TokenName, SecretStr]
+    catalog: CachedCatalog
+    bus: Bus
+    pushes: Callable[[], AsyncIterator[Pushed | BadRecord | None]]
+    embedded: EmbeddedServer | None
+
+
 async def _build(settings: Settings, surroundings: Surroundings, state: Path, stack: AsyncExitStack) -> Agent:
     clock = surroundings.clock or Clock()
     board = Board(settings=settings, clock=clock, started=clock.monotonic(), machine_id=settings.machine_id)
-    machine = MachineId.parse(settings.machine_id)
     index = await stack.enter_async_context(Index.open(state / "index.sqlite"))
     if index.rebuilt:
         logger.bind(reason=index.rebuilt).warning("the index was unreadable and is rebuilt from the disk")
-    shelves = await _begin(board, machine, index, clock)
-    roots = Roots(_roots(settings), index)
+    shelves = await _begin(board, MachineId.parse(settings.machine_id), index, clock)
+    edges = await _edges(settings, surroundings, state, index, clock, stack)
+    logger.bind(machine=board.machine_id, epoch=board.epoch, store=edges.roots.own.path, state=str(state)).info(
+        "model_manager starts"
+    )
+    return _agent(board, shelves, edges, surroundings, state)
 
+
+async def _edges(
+    settings: Settings, surroundings: Surroundings, state: Path, index: Index, clock: Clock, stack: AsyncExitStack
+) -> Edges:
     tokens = _tokens(settings)
     hosts: dict[TokenName, frozenset[str]] = {
         "HF_TOKEN": frozenset(settings.hf_hosts),
         "CIVITAI_TOKEN": frozenset(settings.civitai_hosts),
     }
-    credentials = Credentials(tokens=tokens, hosts=hosts)
     ca_file = str(settings.ca_file) if settings.ca_file else None
+    credentials = Credentials(tokens=tokens, hosts=hosts)
     net = await stack.enter_async_context(
         web(credentials, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy)
-    )
-    origins: tuple[Origin, ...] = (
-        HuggingFaceOrigin(net, settings.hf_hosts),
-        CivitaiOrigin(net, settings.civitai_hosts),
-        HttpsOrigin(net),
     )
     catalog = await stack.enter_async_context(
         catalog_at(surroundings.catalog_url, settings.catalog_key, ca_file=ca_file)
     )
-    space = Space(settings.disk_floor)
-
     embedded = None if settings.redis_url else EmbeddedServer(state / "redis")
-    url = await stack.enter_async_context(embedded) if embedded else _plain(settings.redis_url)
-    redis = connect(url)
+    redis = connect(await stack.enter_async_context(embedded) if embedded else _plain(settings.redis_url))
     stack.push_async_callback(redis.aclose)
-    bus = Bus(
-        redis, machine, index.installation, settings.redis_prefix, settings.stream_length, settings.heartbeat_seconds * LEASE_BEATS
-    )  # fmt: skip
-
-    def pushes() -> AsyncIterator[Pushed | BadRecord | None]:
-        return pushed(redis, bus.keys, machine)
-
-    wanting = Wanting(board, shelves, CachedCatalog(catalog, state / "catalog-cache", clock.now), state)
-    noticing = Noticing(board, shelves, roots)
-    hashing = Hashing(board, shelves)
-    fetching = Fetching(
-        board, shelves, Downloading(origins, roots.own, space, clock, lambda: board.settings), roots.own
+    machine, lease = MachineId.parse(settings.machine_id), settings.heartbeat_seconds * LEASE_BEATS
+    bus = Bus(redis, machine, index.installation, settings.redis_prefix, settings.stream_length, lease)
+    return Edges(
+        index=index,
+        roots=Roots(_roots(settings), index),
+        space=Space(settings.disk_floor),
+        origins=(
+            HuggingFaceOrigin(net, settings.hf_hosts),
+            CivitaiOrigin(net, settings.civitai_hosts),
+            HttpsOrigin(net),
+        ),
+        tokens=tokens,
+        catalog=CachedCatalog(catalog, state / "catalog-cache", clock.now),
+        bus=bus,
+        pushes=lambda: pushed(redis, bus.keys, machine),
+        embedded=embedded,
     )
+
+
+def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundings, state: Path) -> Agent:
+    """Every loop, and the doors to it from outside."""
+    roots = edges.roots
+    wanting = Wanting(board, shelves, edges.catalog, state)
+    downloading = Downloading(edges.origins, roots.own, edges.space, board.clock, lambda: board.settings)
+    fetching = Fetching(board, shelves, downloading, roots.own)
     gate = Gate(board, shelves, state)
-    publishing = Publishing(board, shelves, index, bus)
-    beating = Beating(board, shelves, bus, publishing, tuple(root.path for root in roots.all))
+    publishing = Publishing(board, shelves, edges.index, edges.bus)
     exposing = Exposing(board, Path(roots.own.path), state)
     verifying = Verifying(board, shelves)
 
     def adopted(new: Settings) -> None:
-        tokens.clear()
-        tokens.update(_tokens(new))
-        space.floor = new.disk_floor
+        edges.tokens.clear()
+        edges.tokens.update(_tokens(new))
+        edges.space.floor = new.disk_floor
         fetching.nudge()
 
     reloading = Reloading(board, wanting, surroundings.load, adopted)
+    paths = tuple(root.path for root in roots.all)
+    loops: dict[str, Loop] = {
+        "wanting": wanting.run,
+        "noticing": Noticing(board, shelves, roots, Watcher(paths)).run,
+        "hashing": Hashing(board, shelves).run,
+        "verifying": verifying.run,
+        "fetching": fetching.run,
+        "sweeping": Sweeping(board, roots.own).run,
+        "gate": gate.run,
+        "publishing": publishing.run,
+        "beating": Beating(board, shelves, edges.bus, publishing, paths).run,
+        "following": Following(board, wanting, edges.pushes).run,
+        "reloading": reloading.run,
+        "exposing": exposing.run,
+    }
+    if embedded := edges.embedded:
+        loops["embedded"] = lambda: embedded.keep(lambda why: logger.bind(reason=why).warning("starting Valkey again"))
+    actions = _actions(board, reloading, fetching, verifying, exposing)
+    return Agent(
+        board=board,
+        shelves=shelves,
+        gate=gate,
+        publishing=publishing,
+        loops=loops,
+        control=Control(board, shelves, actions),
+        socket=state / "control.sock",
+        onlooker=surroundings.onlooker,
+    )
+
+
+def _actions(
+    board: Board, reloading: Reloading, fetching: Fetching, verifying: Verifying, exposing: Exposing
+) -> dict[str, Action]:
+    """What a POST on the socket does."""
 
     async def reload() -> dict[str, Any]:
         accepted = reloading.reload()
@@ -232,36 +296,7 @@ async def _build(settings: Settings, surroundings: Surroundings, state: Path, st
         await exposing.expose()
         return {"accepted": True, "extra_model_paths": str(exposing.yaml)}
 
-    loops: dict[str, Callable[[], Awaitable[None]]] = {
-        "wanting": wanting.run,
-        "noticing": noticing.run,
-        "hashing": hashing.run,
-        "verifying": verifying.run,
-        "fetching": fetching.run,
-        "sweeping": Sweeping(board, roots.own).run,
-        "gate": gate.run,
-        "publishing": publishing.run,
-        "beating": beating.run,
-        "following": Following(board, wanting, pushes).run,
-        "reloading": reloading.run,
-        "exposing": exposing.run,
-    }
-    if embedded:
-        loops["embedded"] = lambda: embedded.keep(lambda why: logger.bind(reason=why).warning("starting Valkey again"))
-    logger.bind(machine=board.machine_id, epoch=board.epoch, store=roots.own.path, state=str(state)).info(
-        "model_manager starts"
-    )
-    return Agent(
-        board=board,
-        shelves=shelves,
-        gate=gate,
-        publishing=publishing,
-        reloading=reloading,
-        loops=loops,
-        control=Control(board, shelves, {"reload": reload, "scan": scan, "verify": verify, "expose": expose}),
-        socket=state / "control.sock",
-        onlooker=surroundings.onlooker,
-    )
+    return {"reload": reload, "scan": scan, "verify": verify, "expose": expose}
 
 
 async def _begin(board: Board, machine: MachineId, index: Index, clock: Clock) -> Shelves:
@@ -295,16 +330,3 @@ def _tokens(settings: Settings) -> dict[TokenName, SecretStr]:
 
 def _plain(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
-
-
-@contextmanager
-def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)

@@ -27,15 +27,14 @@ SOCKET_PATH_LIMIT: Final = 107
 KEEP_ALIVE: Final = 15.0
 """Seconds between comments on a quiet event stream."""
 
+Action = Callable[[], Awaitable[dict[str, Any]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
     """Routes over the board. Everything that changes something is a POST and lives on the Unix socket only."""
 
-    def __init__(
-        self, board: Board, shelves: Shelves, actions: dict[str, Callable[[], Awaitable[dict[str, Any]]]]
-    ) -> None:
+    def __init__(self, board: Board, shelves: Shelves, actions: dict[str, Action]) -> None:
         """`actions`: the name of a POST route → what it does."""
         self._board = board
         self._shelves = shelves
@@ -98,7 +97,7 @@ class Control:
                     await response.write(_sse(envelope))
         return response
 
-    def _action(self, do: Callable[[], Awaitable[dict[str, Any]]]) -> Handler:
+    def _action(self, do: Action) -> Handler:
         async def handle(_: web.Request) -> web.Response:
             answer = await do()
             return _answer(answer, 200 if answer.get("accepted", True) else 409)

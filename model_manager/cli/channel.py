@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -22,11 +23,19 @@ class Channel(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
+        self._patience = timeout
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        # A blocking connect waits for a place in the agent's queue; with a timeout of Python's it would fail at once.
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(self._patience))
         self.sock.connect(str(self._path))
+        self.sock.settimeout(self._patience)
+
+
+def _timeval(seconds: float) -> bytes:
+    """A `struct timeval` of the C library."""
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
 
 
 def ask(
@@ -92,7 +101,7 @@ def _why(error: Exception) -> str:
             return "this user may not use it; become the agent's user or join its group"
         case ConnectionResetError() | BrokenPipeError() | http.client.IncompleteRead():
             return "it hung up"
-        case TimeoutError():
+        case TimeoutError() | BlockingIOError():
             return "it did not answer in time"
         case http.client.HTTPException():
             return "the answer is not HTTP"

@@ -90,10 +90,14 @@ def _wait(state: Path, workflow: str | None, timeout: float | None, grace: float
     started = time.monotonic()
     deadline = started + timeout if timeout is not None else math.inf
     right_until, said, pause = started, "", FIRST_PAUSE
+    parent = os.getppid()
     while True:
         look = _look(state, workflow, deadline)
         now = time.monotonic()
         right_until = right_until if look.wrong else now
+        if _orphaned(parent):
+            _say("PM2's daemon is gone; leaving, so that 'pm2 resurrect' does not start the command twice")
+            return TIMED_OUT
         if look.ready:
             return READY
         if look.wrong and now - right_until >= grace:
@@ -107,6 +111,11 @@ def _wait(state: Path, workflow: str | None, timeout: float | None, grace: float
             _say(f"waiting: {said}")
         time.sleep(min(pause, max(deadline - now, 0)))
         pause = min(pause * random.uniform(1.2, 1.6), LONGEST_PAUSE)  # noqa: S311 - keeps many waiters apart, no secret
+
+
+def _orphaned(parent: int) -> bool:
+    # Node gives this variable to children that it supervises; whoever waits under nohup may well outlive a shell.
+    return "NODE_CHANNEL_FD" in os.environ and os.getppid() != parent
 
 
 def _look(state: Path, workflow: str | None, deadline: float) -> Look:

@@ -1,0 +1,125 @@
+"""The calls that can lose bytes, in one class so that tests can make each fail; and what their failures mean."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from model_manager.errors import DiskUnavailable, NoInodes, NoSpace
+from model_manager.facts.disk import Fingerprint
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_SUCH_CALL: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_RENAME_NOREPLACE: Final = 1  # linux/fs.h
+
+
+class Disk:
+    """Writing, syncing and renaming. Every method raises OSError; callers translate with `translating`."""
+
+    def write(self, fd: int, data: memoryview) -> int:
+        """Bytes taken, which may be fewer than given."""
+        return os.write(fd, data)
+
+    def sync_data(self, fd: int) -> None:
+        os.fdatasync(fd)
+
+    def sync(self, fd: int) -> None:
+        """Of a file, or of a directory (then its names are durable)."""
+        os.fsync(fd)
+
+    def replace(self, old: str, new: str, folder: int) -> None:
+        """Rename within one directory, over whatever has the new name."""
+        os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def rename(self, old: str, new: str, *, old_folder: int, new_folder: int) -> None:
+        """Rename that fails with FileExistsError instead of replacing (renameat2, Linux 3.15).
+
+        File systems without that flag (some network mounts) get a look before a plain rename.
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.renameat2(old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in _NO_SUCH_CALL:
+            raise OSError(code, os.strerror(code), new)
+        with suppress(FileNotFoundError):
+            os.stat(new, dir_fd=new_folder, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+        os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
+
+
+@contextmanager
+def translating(path: str, doing: str) -> Iterator[None]:
+    """Turn OSError into NoSpace, NoInodes or DiskUnavailable. The message reads: would not `doing` `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise reason(error, path, doing) from error
+
+
+def reason(error: OSError, path: str, doing: str) -> NoSpace | DiskUnavailable:
+    """What an error of the operating system means for us."""
+    if error.errno in FULL:
+        return _full(path)
+    return DiskUnavailable(path=path, doing=doing, why=error.strerror or type(error).__name__)
+
+
+def _full(path: str) -> NoSpace:
+    root, free = os.path.dirname(path), 0
+    with suppress(OSError):
+        state = os.statvfs(root)
+        if state.f_files and not state.f_favail:
+            return NoInodes(root=root, free=0, name=os.path.basename(path), need=1)
+        free = state.f_bavail * state.f_frsize
+    return NoSpace(root=root, free=free, name=os.path.basename(path), need="more", floor=0)
+
+
+def fingerprint(state: os.stat_result) -> Fingerprint:
+    return Fingerprint(device=state.st_dev, inode=state.st_ino, size=state.st_size, mtime_ns=state.st_mtime_ns)
+
+
+@contextmanager
+def opened(path: str, flags: int, mode: int = 0o600, *, folder: int | None = None) -> Iterator[int]:
+    """A file descriptor for the length of a block. Raises OSError."""
+    fd = os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=folder)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def writing(disk: Disk, fd: int, data: bytes | memoryview) -> Iterator[int]:
+    """Write every byte, however few the kernel takes at a time; yields how many each time. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        taken = disk.write(fd, rest)
+        if taken <= 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rest = rest[taken:]
+        yield taken
+
+
+def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> int:
+    """Write every byte and count them. Raises OSError."""
+    return sum(writing(disk, fd, data))
+
+
+def write_whole(disk: Disk, folder: int, name: str, data: bytes, mode: int) -> None:
+    """A small file that is there whole, synced, or not at all. `folder` is a directory descriptor. Raises OSError."""
+    draft = f"{name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, folder=folder) as fd:
+            os.fchmod(fd, mode)
+            write_all(disk, fd, data)
+            disk.sync(fd)
+        disk.replace(draft, name, folder)
+        disk.sync(folder)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+        raise

@@ -1,0 +1,233 @@
+"""Hints that something changed on disk. Only hints: watchers lose events under load without a sign, so a full look at
+every root from time to time remains the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from typing import Final, Literal
+
+from watchfiles import Change, watch
+from watchfiles.main import FileChange
+
+from model_manager.errors import printable
+from model_manager.library.markers import PARTIAL, QUARANTINE
+
+Mode = Literal["starting", "inotify", "polling"]
+
+TICK: Final = 500
+"""Milliseconds between looks at whether the roots themselves were exchanged; a cancelled watch ends within it."""
+
+POLL: Final = 2000
+"""Milliseconds between two polls of a tree that cannot be watched."""
+
+NETWORK: Final = (
+    "nfs",
+    "cifs",
+    "smb",
+    "fuse",
+    "9p",
+    "virtiofs",
+    "ceph",
+    "lustre",
+    "glusterfs",
+    "afs",
+    "beegfs",
+    "gpfs",
+)
+"""Beginnings of file system types whose changes by other machines inotify does not see."""
+
+DEAF: Final = 5
+"""Polls to wait after one that failed (a directory that we may not read fails all of them)."""
+
+_OURS: Final = (f"/{PARTIAL}/", f"/{QUARANTINE}/", "/.git/")
+
+Identities = dict[str, tuple[int, int] | None]
+
+
+class Watcher:
+    """Watches roots recursively. `mode` is how, and `why` the reason for polling, if it polls."""
+
+    def __init__(self, roots: Sequence[str], *, poll: int = POLL, mounts: str = "/proc/self/mountinfo") -> None:
+        """`poll`: milliseconds between polls. `mounts`: the kernel's list of mounts (proc_pid_mountinfo(5))."""
+        self.mode: Mode = "starting"
+        self.why = ""
+        self._roots = tuple(roots)
+        self._poll = poll
+        self._mounts = mounts
+
+    async def changes(self, stop: asyncio.Event | None = None) -> AsyncGenerator[frozenset[str], None]:
+        """Paths at which something changed, until `stop`. The roots themselves are among them whenever the watch begins
+        anew (the first time too): then look at everything once, for changes in between were not seen.
+
+        It begins anew when a root was deleted, recreated or mounted over, when a linked directory appeared, and after
+        every fault of the watcher; it polls where it cannot watch. It never ends by itself and raises nothing.
+        """
+        self._choose()
+        stop = stop or asyncio.Event()
+        thread = ThreadPoolExecutor(1, "watching")
+        try:
+            while not stop.is_set():
+                async with aclosing(self._armed(thread, stop)) as armed:
+                    async for paths in armed:
+                        yield paths
+        finally:
+            thread.shutdown(wait=False)
+
+    async def _armed(self, thread: ThreadPoolExecutor, stop: asyncio.Event) -> AsyncGenerator[frozenset[str], None]:
+        """One watch, from arming to its end."""
+        loop, ended = asyncio.get_running_loop(), _Ended(stop)
+        watching = _Watch(self._roots, self.mode == "polling", self._poll, ended)
+        armed = False
+        try:
+            while True:
+                step = await loop.run_in_executor(thread, watching.step)
+                if step is None:
+                    return
+                if not armed:
+                    armed = True
+                    yield frozenset(self._roots)
+                if step:
+                    yield step
+        except _Fault as fault:
+            polled = self.mode == "polling"
+            if fault.unwatchable:
+                self.mode, self.why = "polling", fault.why
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), DEAF * self._poll / 1000 if polled else TICK / 1000)
+            if polled and not armed:
+                yield frozenset(self._roots)
+        finally:
+            ended.own = True
+            thread.submit(watching.close)
+
+    def _choose(self) -> None:
+        remote = next((root for root in self._roots if file_system(root, self._mounts).startswith(NETWORK)), None)
+        self.mode = "inotify" if remote is None else "polling"
+        self.why = "" if remote is None else f"{printable(remote)} is on a network file system"
+
+
+class _Fault(Exception):
+    """The watcher failed; its own exceptions say nothing but a text."""
+
+    def __init__(self, why: str, *, unwatchable: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.unwatchable = unwatchable
+
+
+class _Ended:
+    """An event for the watcher's thread: the caller's stop, or our own."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.own = False
+        self._stop = stop
+
+    def is_set(self) -> bool:
+        return self.own or self._stop.is_set()
+
+
+class _Watch:
+    """The blocking side, in one thread."""
+
+    def __init__(self, roots: Sequence[str], polling: bool, poll: int, ended: _Ended) -> None:
+        self._roots = roots
+        self._polling = polling
+        self._poll = poll
+        self._ended = ended
+        self._before = _identities(roots)
+        self._changes: Generator[set[FileChange], None, None] | None = None
+
+    def step(self) -> frozenset[str] | None:
+        """Changed paths of about one tick, perhaps none; None when the watch has to begin anew or to end."""
+        if self._ended.is_set() or _identities(self._roots) != self._before:
+            return None
+        if not any(self._before.values()):
+            time.sleep(TICK / 1000)
+            return frozenset()
+        changes = self._next()
+        if changes is None or any(os.path.islink(path) and os.path.isdir(path) for _, path in changes):
+            return None
+        if not self._polling:
+            self._insist_heard([path for change, path in changes if change is Change.added and os.path.isdir(path)])
+        return frozenset(path for _, path in changes)
+
+    def _next(self) -> set[FileChange] | None:
+        # Not only OSError: the library's own exception derives from Exception alone, and a path that is no UTF-8 raises it.
+        try:
+            return self._arm() if self._changes is None else next(self._changes, None)
+        except _Fault:
+            raise
+        except Exception as error:
+            arming = self._changes is None and not isinstance(error, FileNotFoundError)
+            raise _Fault(printable(error), unwatchable=arming and not self._polling) from error
+
+    def _arm(self) -> set[FileChange] | None:
+        there = [root for root, identity in self._before.items() if identity]
+        begun = self._begin(there)
+        first = next(begun, None)
+        self._changes = begun
+        if not self._polling:
+            self._insist_heard(there)
+        return first
+
+    def _begin(self, there: list[str]) -> Generator[set[FileChange], None, None]:
+        return watch(
+            *there,
+            watch_filter=lambda _, path: not any(part in path for part in _OURS),
+            debounce=200,
+            step=50,
+            rust_timeout=TICK,
+            yield_on_timeout=True,
+            stop_event=self._ended,
+            raise_interrupt=False,
+            force_polling=self._polling,
+            poll_delay_ms=self._poll,
+            ignore_permission_denied=True,
+        )
+
+    def _insist_heard(self, directories: list[str]) -> None:
+        """Watch these once more for a moment: whoever may ignore unreadable directories ignores a used-up limit as well."""
+        try:
+            if directories:
+                probe = watch(*directories, rust_timeout=1, yield_on_timeout=True, recursive=False)
+                next(probe, None)
+                probe.close()
+        except FileNotFoundError:
+            return  # it left meanwhile; the look at the roots notices
+        except Exception as error:
+            if not isinstance(error, PermissionError):
+                raise _Fault(printable(error), unwatchable=True) from error
+
+    def close(self) -> None:
+        if self._changes is not None:
+            self._changes.close()
+
+
+def _identities(roots: Sequence[str]) -> Identities:
+    """What each root is now: another directory, or a mount over it, has another identity."""
+    found: Identities = dict.fromkeys(roots)
+    for root in roots:
+        with suppress(OSError):
+            state = os.stat(root)
+            found[root] = (state.st_dev, state.st_ino)
+    return found
+
+
+def file_system(path: str, mounts: str) -> str:
+    """The type of the file system that a path is on ("ext4", "nfs4", "fuse.sshfs"); empty when the kernel does not say."""
+    real, best, kind = os.path.realpath(path) + "/", "", ""
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                before, _, after = line.partition(" - ")
+                point = before.split(" ")[4].replace("\\040", " ").rstrip("/") + "/"
+                if real.startswith(point) and len(point) >= len(best):
+                    best, kind = point, after.split(" ")[0]
+    except OSError:
+        return ""
+    return kind

@@ -1,0 +1,444 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_manager.errors import (
+    AlreadyRunning,
+    BadPath,
+    Broken,
+    Corrupt,
+    DiskUnavailable,
+    NoSpace,
+    OriginUnavailable,
+    Stopped,
+)
+from model_manager.facts.identity import Pin
+from model_manager.facts.shelf import ShelfPath
+from model_manager.facts.transfer import Offer
+from model_manager.library.hashing import CHUNK
+from model_manager.library.partial import SYNC_EVERY, Partial
+from model_manager.library.staging import part_name
+from tests.library.downloader import MIB, pattern
+from tests.library.faulty import FaultyDisk
+from tests.library.shelves import ETAG, FLUX, URL, offer, own_root, put, staging
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> str:
+    return staging(own_root(tmp_path / "models"))
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def data_of(directory: str) -> Path:
+    return Path(directory, part_name(FLUX))
+
+
+def test_bytes_arrive_are_counted_and_hashed(directory: str) -> None:
+    content = os.urandom(3 * CHUNK + 5)
+    with Partial.open(directory, FLUX, algorithms=frozenset({"md5"})) as partial:
+        partial.begin(URL, offer(size=len(content)))
+        for start in range(0, len(content), 100_000):
+            partial.append(content[start : start + 100_000])
+        got = partial.finish()
+    assert got.size == got.fetched == len(content)
+    assert got.digests.sha256 == sha256(content)
+    assert got.digests.md5 == hashlib.md5(content).hexdigest()
+    assert (got.host, got.validator) == ("origin.test", ETAG)
+    assert data_of(directory).read_bytes() == content
+
+
+def test_d8_a_closed_partial_goes_on_where_it_was(directory: str) -> None:
+    first, second = os.urandom(CHUNK + 7), os.urandom(CHUNK)
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=len(first + second)))
+        partial.append(first)
+    with Partial.open(directory, FLUX) as partial:
+        assert partial.resumable(URL) == (len(first), ETAG)
+        partial.begin(URL, offer(start=len(first)))
+        partial.append(second)
+        got = partial.finish()
+    assert got.digests.sha256 == sha256(first + second)
+    assert (got.size, got.fetched) == (len(first + second), len(second))
+
+
+def test_one_partial_can_go_on_after_a_broken_connection_without_being_opened_again(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=10))
+        partial.append(b"01234")
+        with pytest.raises(OriginUnavailable, match="5 of 10"):
+            partial.finish()
+        start, validator = partial.resumable(URL)
+        assert (start, validator) == (5, ETAG)
+        partial.begin(URL, offer(size=10, start=start))
+        partial.append(b"56789")
+        assert partial.finish().digests.sha256 == sha256(b"0123456789")
+
+
+def test_d1_bytes_that_were_not_synced_do_not_count_after_a_crash(directory: str) -> None:
+    partial = Partial.open(directory, FLUX, sync_every=1000)
+    partial.begin(URL, offer())
+    partial.append(b"a" * 1000)
+    partial.append(b"b" * 999)
+    crashed = os.dup(partial._fd), partial._shut()
+    os.close(crashed[0])
+    with Partial.open(directory, FLUX) as after:
+        assert after.offset == 1000
+        assert data_of(directory).stat().st_size == 1000
+
+
+def test_promise_4_at_most_64_mib_are_not_synced() -> None:
+    assert SYNC_EVERY <= 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("count", "killed_at"), [(3, 0), (3, 2), (8, 4)])
+def test_d1_a_killed_download_goes_on_and_ends_with_the_right_bytes(directory: str, count: int, killed_at: int) -> None:
+    command = [sys.executable, "-m", "tests.library.downloader", directory, str(count), str(2 * MIB)]
+    child = subprocess.Popen([*command, str(killed_at)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert str(killed_at) in map(str.strip, child.stdout)
+    child.kill()
+    child.communicate()
+    again = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert int(again.stdout.split()[1]) == (killed_at + 1) // 2 * 2 * MIB
+    assert data_of(directory).read_bytes() == b"".join(map(pattern, range(count)))
+
+
+def test_d2_a_finished_file_is_finished_again_without_the_network(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=5))
+        partial.append(b"whole")
+        first = partial.finish()
+    with Partial.open(directory, FLUX) as partial:
+        assert partial.complete
+        again = partial.finish()
+    assert again.digests == first.digests
+    assert again.fetched == 0
+
+
+def test_b15_the_last_byte_may_be_there_while_the_end_was_not_written_down(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=5))
+        partial.append(b"whole")
+    with Partial.open(directory, FLUX) as partial:
+        assert not partial.complete
+        assert partial.resumable(URL) == (5, ETAG)
+        assert partial.finish().digests.sha256 == sha256(b"whole")
+
+
+def test_b1_an_offer_from_the_first_byte_starts_again(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=10))
+        partial.append(b"older bytes"[:9])
+        partial.begin(URL, offer(size=3, validator='"new"'))
+        partial.append(b"new")
+        got = partial.finish()
+    assert data_of(directory).read_bytes() == b"new"
+    assert got.digests.sha256 == sha256(b"new")
+
+
+def test_b4_a_crash_after_starting_again_never_splices_two_objects(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"a" * 100)
+        partial.sync()
+        disk = FaultyDisk("replace", errno.EIO, at=2)
+        partial._disk = disk
+        with pytest.raises(DiskUnavailable):
+            partial.begin(URL, offer(validator='"new"'))
+        partial._shut()
+    with Partial.open(directory, FLUX) as after:
+        assert after.offset == 0
+        assert after.resumable(URL) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        Offer(size=11, validator=ETAG, promise=None, start=5, host="h"),
+        Offer(size=10, validator='"other"', promise=None, start=5, host="h"),
+        Offer(size=10, validator=ETAG, promise=Pin(algorithms=("sha256",), hex="b" * 64), start=5, host="h"),
+        Offer(size=10, validator=ETAG, promise=None, start=4, host="h"),
+    ],
+    ids=["b3-length", "b4-etag", "digest", "b2-offset"],
+)
+def test_b2_an_offer_that_contradicts_what_is_here_is_refused(directory: str, contradiction: Offer) -> None:
+    promise = Pin(algorithms=("sha256",), hex="a" * 64)
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, Offer(size=10, validator=ETAG, promise=promise, start=0, host="h"))
+        partial.append(b"01234")
+        with pytest.raises(Corrupt):
+            partial.begin(URL, contradiction)
+        assert partial.offset == 5
+
+
+def test_b6_more_bytes_than_announced_are_not_written(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=4))
+        with pytest.raises(Corrupt, match="more than its 4 bytes"):
+            partial.append(b"12345")
+        assert data_of(directory).stat().st_size == 0
+
+
+def test_hashing_what_is_here_can_be_stopped_and_goes_on(directory: str) -> None:
+    content = os.urandom(3 * CHUNK)
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer())
+        partial.append(content)
+    with Partial.open(directory, FLUX) as partial:
+        asked = iter([False, True])
+        told: list[int] = []
+        with pytest.raises(Stopped):
+            partial.prepare(cancelled=lambda: next(asked), progress=told.append)
+        partial.prepare(progress=told.append)
+        assert told == [CHUNK, 2 * CHUNK, 3 * CHUNK]
+        assert partial.finish().digests.sha256 == sha256(content)
+
+
+def test_c1_a_full_disk_keeps_what_is_here(directory: str) -> None:
+    with Partial.open(directory, FLUX, disk=FaultyDisk("write", errno.ENOSPC, at=3)) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"a" * 100)
+        with pytest.raises(NoSpace):
+            partial.append(b"b" * 100)
+    with Partial.open(directory, FLUX) as after:
+        assert after.resumable(URL) == (100, ETAG)
+
+
+@pytest.mark.needs("tmpfs")
+def test_c1_a_really_full_disk_keeps_what_is_here_and_goes_on_when_there_is_space(tmp_path: Path) -> None:
+    program = (
+        "import os, subprocess, sys\n"
+        "where = sys.argv[1]\n"
+        "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=4m', 'none', where], check=True)\n"
+        "from model_manager.errors import NoSpace\n"
+        "from model_manager.library.partial import Partial\n"
+        "from tests.library.shelves import FLUX, URL, offer\n"
+        "open(f'{where}/other', 'wb').write(bytes(2 << 20))\n"
+        "partial = Partial.open(f'{where}/.p', FLUX, sync_every=1 << 20)\n"
+        "partial.begin(URL, offer(size=3 << 20))\n"
+        "try:\n    [partial.append(bytes(1 << 18)) for _ in range(12)]\n"
+        "except NoSpace:\n    print('full', partial.offset >= 1 << 20)\n"
+        "partial.close()\n"
+        "os.unlink(f'{where}/other')\n"
+        "partial = Partial.open(f'{where}/.p', FLUX)\n"
+        "partial.begin(URL, offer(start=partial.resumable(URL)[0]))\n"
+        "print(partial.offset >= 1 << 20)\n"
+        "partial.append(bytes((3 << 20) - partial.offset))\n"
+        "print(partial.finish().size)\n"
+    )
+    run = subprocess.run(
+        ["unshare", "-m", sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert run.stdout.split() == ["full", "True", "True", str(3 << 20)], run.stderr
+
+
+@pytest.mark.parametrize("call", ["sync_data", "sync"])
+def test_c4_after_a_failed_sync_the_bytes_are_never_trusted_again(directory: str, call: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"whole")
+        partial._disk = FaultyDisk(call, errno.EIO)
+        with pytest.raises(DiskUnavailable, match="sync"):
+            partial.sync() if call == "sync_data" else partial.finish()
+        with pytest.raises(Broken):
+            partial.append(b"more")
+    assert os.listdir(directory) == []
+
+
+@pytest.mark.needs("strace")
+def test_c4_a_real_eio_of_fsync_discards_the_bytes(directory: str) -> None:
+    trace = ["strace", "-f", "-o", "/dev/null", "-P", str(data_of(directory)), "-e", "inject=fsync,fdatasync:error=EIO"]
+    command = [sys.executable, "-m", "tests.library.downloader", directory, "2", str(64 * MIB)]
+    run = subprocess.run([*trace, *command], input="", capture_output=True, text=True, check=False)
+    assert "DiskUnavailable" in run.stderr
+    assert "finished" not in run.stdout
+    assert os.listdir(directory) == []
+
+
+def test_c1_a_sync_that_finds_the_disk_full_goes_back_to_the_last_good_one(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"a" * 100)
+        partial.sync()
+        partial.append(b"b" * 100)
+        partial._disk = FaultyDisk("sync_data", errno.ENOSPC)
+        with pytest.raises(NoSpace):
+            partial.sync()
+    with Partial.open(directory, FLUX) as after:
+        assert after.offset == 100
+
+
+def test_c6_short_writes_are_completed(directory: str) -> None:
+    with Partial.open(directory, FLUX, disk=FaultyDisk(taking=7)) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"0123456789" * 10)
+        assert partial.finish().digests.sha256 == sha256(b"0123456789" * 10)
+
+
+@pytest.mark.needs("strace")
+def test_c6_a_write_that_lies_is_found_before_the_file_is_finished(directory: str) -> None:
+    lie = "inject=write:retval=100:when=2"
+    trace = ["strace", "-f", "-o", "/dev/null", "-P", str(data_of(directory)), "-e", lie]
+    command = [sys.executable, "-m", "tests.library.downloader", directory, "3", str(64 * MIB)]
+    run = subprocess.run([*trace, *command], input="", capture_output=True, text=True, check=False)
+    assert "Corrupt" in run.stderr
+    assert "finished" not in run.stdout
+    assert os.listdir(directory) == []
+
+
+def test_c6_what_is_hashed_is_what_the_file_has(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=5))
+        partial.append(b"right")
+        with data_of(directory).open("r+b") as meddler:
+            meddler.write(b"wrong")
+        assert partial.finish().digests.sha256 == sha256(b"wrong")
+
+
+def test_c6_a_file_that_is_longer_than_what_was_written_is_not_finished(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size=5))
+        partial.append(b"right")
+        with data_of(directory).open("ab") as meddler:
+            meddler.write(b" and more")
+        with pytest.raises(Corrupt):
+            partial.finish()
+    assert os.listdir(directory) == []
+
+
+def test_i1_two_writers_of_one_slot_are_refused(directory: str) -> None:
+    with Partial.open(directory, FLUX), pytest.raises(AlreadyRunning):
+        Partial.open(directory, FLUX)
+
+
+@pytest.mark.parametrize("step", [Partial.sync, Partial.finish], ids=["sync", "finish"])
+def test_i2_where_locks_lie_the_earlier_writer_steps_back(
+    directory: str, monkeypatch: pytest.MonkeyPatch, step: Callable[[Partial], object]
+) -> None:
+    monkeypatch.setattr("fcntl.flock", lambda fd, how: None)
+    with Partial.open(directory, FLUX) as first, Partial.open(directory, FLUX) as second:
+        first.begin(URL, offer())
+        second.begin(URL, offer())
+        with pytest.raises(AlreadyRunning):
+            step(first)
+        second.append(b"mine")
+        assert second.finish().digests.sha256 == sha256(b"mine")
+
+
+def test_k11_unfinished_is_private_and_finished_is_readable_under_any_umask(directory: str) -> None:
+    for mask in (0o000, 0o077):
+        before = os.umask(mask)
+        try:
+            with Partial.open(directory, FLUX) as partial:
+                assert data_of(directory).stat().st_mode & 0o7777 == 0o600
+                partial.begin(URL, offer())
+                partial.append(b"x")
+                partial.finish()
+                assert data_of(directory).stat().st_mode & 0o7777 == 0o644
+                partial.discard()
+        finally:
+            os.umask(before)
+    assert Path(directory).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("trap", ["link", "hard link", "fifo", "directory"])
+def test_k3_an_unfinished_name_that_leads_elsewhere_is_refused(directory: str, tmp_path: Path, trap: str) -> None:
+    victim = put(tmp_path / "victim", b"theirs")
+    os.mkdir(directory)
+    {
+        "link": lambda: data_of(directory).symlink_to(victim),
+        "hard link": lambda: data_of(directory).hardlink_to(victim),
+        "fifo": lambda: os.mkfifo(data_of(directory)),
+        "directory": lambda: data_of(directory).mkdir(),
+    }[trap]()
+    with pytest.raises(BadPath):
+        Partial.open(directory, FLUX)
+    assert victim.read_bytes() == b"theirs"
+
+
+def test_c10_a_root_that_is_not_there_is_never_made(tmp_path: Path) -> None:
+    with pytest.raises(DiskUnavailable):
+        Partial.open(str(tmp_path / "unmounted" / ".p"), FLUX)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"slot":"other/slot"}'])
+def test_a_damaged_journal_means_starting_again(directory: str, damage: bytes) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"bytes")
+    put(Path(directory, f"{part_name(FLUX)}.json"), damage)
+    with Partial.open(directory, FLUX) as partial:
+        assert partial.offset == 0
+
+
+def test_a_journal_that_promises_more_than_there_is_means_starting_again(directory: str) -> None:
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"bytes")
+    os.truncate(data_of(directory), 3)
+    with Partial.open(directory, FLUX) as partial:
+        assert partial.offset == 0
+
+
+def test_discard_leaves_nothing_and_may_be_repeated(directory: str) -> None:
+    partial = Partial.open(directory, FLUX)
+    partial.begin(URL, offer())
+    partial.append(b"bytes")
+    partial.discard()
+    partial.discard()
+    partial.close()
+    assert os.listdir(directory) == []
+
+
+def test_a_partial_leaks_no_descriptor_however_it_ends(directory: str, tmp_path: Path) -> None:
+    Partial.open(directory, FLUX).discard()
+    before = len(os.listdir("/proc/self/fd"))
+    Partial.open(directory, FLUX).close()
+    with Partial.open(directory, FLUX), pytest.raises(AlreadyRunning):
+        Partial.open(directory, FLUX)
+    with pytest.raises(DiskUnavailable):
+        Partial.open(str(tmp_path / "no" / "where"), FLUX)
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer())
+        partial.append(b"x")
+        partial._disk = FaultyDisk("sync_data", errno.EIO)
+        with pytest.raises(DiskUnavailable):
+            partial.sync()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    content=st.binary(min_size=1, max_size=4000),
+    steps=st.lists(st.tuples(st.integers(1, 900), st.booleans(), st.booleans()), min_size=1, max_size=12),
+)
+def test_d1_any_history_of_crashes_ends_with_the_right_bytes(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, steps: list[tuple[int, bool, bool]]
+) -> None:
+    directory = staging(own_root(tmp_path_factory.mktemp("history")))
+    shelf = ShelfPath(folder="vae", name="x.safetensors")
+    for size, crash, restart in steps:
+        partial = Partial.open(directory, shelf, sync_every=500)
+        start = 0 if restart else partial.resumable(URL)[0]
+        partial.begin(URL, offer(size=len(content), start=start))
+        partial.append(content[start : start + size])
+        partial._shut() if crash else partial.close()
+    with Partial.open(directory, shelf) as partial:
+        start = partial.resumable(URL)[0]
+        partial.begin(URL, offer(size=len(content), start=start))
+        partial.append(content[start:])
+        assert partial.finish().digests.sha256 == sha256(content)

@@ -67,8 +67,8 @@ class Settings(BaseSettings):
     ca_file: Path | None = _setting(None, "MODEL_MANAGER_CA_FILE", "PEM file with further certificate authorities")
     proxy: str | None = _setting(None, "MODEL_MANAGER_PROXY", "http(s) address of a proxy for downloads")
 
-    hf_token: SecretStr | None = _setting(None, "HF_TOKEN", "HuggingFace access token, or HF_TOKEN_FILE naming a file of mode 0600")
-    civitai_token: SecretStr | None = _setting(None, "CIVITAI_TOKEN CIVITAI_API_KEY", "CivitAI API key, or CIVITAI_TOKEN_FILE naming a file of mode 0600")
+    hf_token: SecretStr | None = _setting(None, "HF_TOKEN", "HuggingFace access token, or HF_TOKEN_FILE naming a file of mode 0600", "live")
+    civitai_token: SecretStr | None = _setting(None, "CIVITAI_TOKEN CIVITAI_API_KEY", "CivitAI API key, or CIVITAI_TOKEN_FILE naming a file of mode 0600", "live")
     hf_hosts: Names = _setting(("huggingface.co",), "MODEL_MANAGER_HF_HOSTS", "hosts (host or host:port) that are HuggingFace and may see HF_TOKEN")
     civitai_hosts: Names = _setting(("civitai.com",), "MODEL_MANAGER_CIVITAI_HOSTS", "hosts (host or host:port) that are CivitAI and may see CIVITAI_TOKEN")
 
@@ -104,12 +104,25 @@ class Settings(BaseSettings):
     @classmethod
     def _names(cls, value: Any) -> Any:
         items = value.split(",") if isinstance(value, str) else value
-        return tuple(dict.fromkeys(str(item).strip() for item in items if str(item).strip()))
+        if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+            raise ValueError("it is no list of names")
+        return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
 
     @field_validator("machine_id")
     @classmethod
     def _machine(cls, value: str) -> str:
-        return str(MachineId.parse(value or _host_as_id()))
+        try:
+            return str(MachineId.parse(value or _host_as_id()))
+        except BadSetting as error:
+            raise ValueError(error.facts["why"]) from None  # one problem among others, not the end of looking
+
+    @field_validator("hf_token", "civitai_token", "catalog_key")
+    @classmethod
+    def _token(cls, value: SecretStr | None) -> SecretStr | None:
+        """It becomes a header: what is no single word could break it, and the failure could show it."""
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("it is not one token of plain letters")
+        return value
 
     @field_validator("catalog_url", "proxy")
     @classmethod
@@ -203,8 +216,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises BadSettings with every problem found.
     """
     problems: list[BadSetting] = []
-    given = _from_file(environ, problems) | {name: environ[name] for name in names() if environ.get(name, "") != ""}
-    given = _without_blank(given)
+    given = _merged(_from_file(environ, problems), _trimmed({name: environ[name] for name in names() if name in environ}))
     _read_secret_files(environ, given, problems)
     _see_typos(environ, problems)
     _see_contradictions(given, problems)
@@ -219,8 +231,16 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
-def _without_blank(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if not (isinstance(value, str) and not value.strip())}
+def _merged(file: dict[str, Any], environ: dict[str, Any]) -> dict[str, Any]:
+    """The environment wins, whichever of a field's names each of the two uses."""
+    said = {names()[name] for name in environ}
+    return {name: value for name, value in file.items() if names()[name] not in said} | environ
+
+
+def _trimmed(given: dict[str, Any]) -> dict[str, Any]:
+    """Blanks around a value are nobody's intention; a blank value is none."""
+    texts = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
+    return {name: value for name, value in texts.items() if value != ""}
 
 
 def _from_file(environ: Mapping[str, str], problems: list[BadSetting]) -> dict[str, Any]:
@@ -236,7 +256,7 @@ def _from_file(environ: Mapping[str, str], problems: list[BadSetting]) -> dict[s
         return {}
     for name in content.keys() - names().keys():
         problems.append(_unknown(name, f"{name} in {path}"))
-    return {name: value for name, value in content.items() if name in names()}
+    return _trimmed({name: value for name, value in content.items() if name in names()})
 
 
 def _read_secret_files(environ: Mapping[str, str], given: dict[str, Any], problems: list[BadSetting]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -75,7 +76,9 @@ class Board:
     scanned: bool = False  # noticing: the first look at every root is over
     hashing: str = ""  # hashing: the file being read
     readiness: Readiness = field(default_factory=_closed)  # gate
+    first_look: asyncio.Event = field(default_factory=asyncio.Event)  # gate: readiness is known for the first time
     disks: tuple[Disk, ...] = ()  # beating
+    index_error: str = ""  # run: why the index cannot be used now
     bus: BusState = "connecting"  # publishing
     bus_error: str = ""  # publishing
     stopping: bool = False  # run

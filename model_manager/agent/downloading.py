@@ -33,6 +33,9 @@ BATCH: Final = 2 * 1024 * 1024
 PACE_SECONDS: Final = 30.0
 """Seconds over which the minimum speed is measured."""
 
+REPORT_EVERY: Final = 0.25
+"""Seconds between two reports of progress of one model."""
+
 UNANNOUNCED: Final = 100_000_000_000
 """Bytes that a file of unknown length may have: more is an endless answer."""
 
@@ -172,19 +175,24 @@ class Downloading:
         need = max(0, expected - partial.offset)
         pace = Pace(self._clock, self._settings().min_speed)
         with self._space.reserve(self._root.path, need, model.name) as reservation:
-            batch = bytearray()
+            batch, told = bytearray(), 0.0
             try:
                 async for chunk in stream.chunks():
                     batch += chunk
                     pace.count(len(chunk))
                     if len(batch) >= BATCH:
                         await self._write(partial, model, offer, reservation, batch)
-                        report(_fetching(model, partial, offer, pace, number))
+                    if (now := self._clock.monotonic()) - told >= REPORT_EVERY:
+                        told = now
+                        report(_fetching(model, partial, offer, pace, number, ahead=len(batch)))
                     if pace.too_slow:
                         why = f"{pace.speed:.0f} bytes/s over {PACE_SECONDS:.0f} s is below MODEL_MANAGER_MIN_SPEED"
                         raise OriginUnavailable(host=offer.host, name=model.name, why=why)
-            except OriginUnavailable:  # what came is kept: else a link that breaks every 2 MB would never bring anything
-                await self._write(partial, model, offer, reservation, batch)
+            except (
+                OriginUnavailable
+            ):  # what came is kept: else a link that breaks every 2 MB would never bring anything
+                if partial.offset or len(batch) >= HEAD_BYTES:
+                    await self._write(partial, model, offer, reservation, batch)
                 report(_fetching(model, partial, offer, pace, number))
                 raise
             await self._write(partial, model, offer, reservation, batch)
@@ -253,14 +261,16 @@ def _algorithms(model: Model) -> frozenset[Algorithm]:
     return frozenset(model.pin.algorithms) & {"md5", "autov3"} if model.pin else frozenset()
 
 
-def _fetching(model: Model, partial: Partial, offer: Offer, pace: Pace, number: int) -> Transfer:
+def _fetching(model: Model, partial: Partial, offer: Offer, pace: Pace, number: int, ahead: int = 0) -> Transfer:
+    """Progress; `ahead` are bytes that are here but not yet written."""
+    have = partial.offset + ahead
     total = offer.size or partial.total
-    left = None if total is None else total - partial.offset
+    left = None if total is None else total - have
     speed = pace.speed
     return Transfer(
         shelf=model.path,
         phase=Phase.FETCHING,
-        bytes=partial.offset,
+        bytes=have,
         total=total,
         speed=speed,
         eta=left / speed if left is not None and speed > 0 else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -53,11 +54,13 @@ class _Run:
 class Fetching:
     """One task a model. Slots are held only while bytes move: a waiting download delays only those who need it."""
 
-    def __init__(self, board: Board, shelves: Shelves, downloading: Downloading, root: Root) -> None:
+    def __init__(self, board: Board, shelves: Shelves, downloading: Downloading, root: Root, present: Callable[[Root], Awaitable[bool]]) -> None:  # fmt: skip
+        """`present`: whether a root is mounted at this moment; without it, bytes would go to the disk below."""
         self._board = board
         self._shelves = shelves
         self._downloading = downloading
         self._root = root
+        self._present = present
         self._slots = asyncio.Semaphore(board.settings.concurrency)
         self._running: dict[ShelfPath, _Run] = {}
         self._blamed: dict[str, int] = {}
@@ -169,8 +172,8 @@ class Fetching:
         return farther
 
     async def _once(self, step: Fetch | Link, number: int) -> None:
-        if self._root.path in self._board.lost_roots:
-            raise RootAway(root=self._root.path, why=self._board.lost_roots[self._root.path])
+        if not await self._present(self._root):
+            raise RootAway(root=self._root.path, why=self._board.lost_roots.get(self._root.path, "it was a moment ago"))
         if isinstance(step, Link):
             await self._link(step)
         else:
@@ -195,8 +198,8 @@ class Fetching:
             fingerprint=placed,
             verified_at=self._board.clock.now(),
         )
-        self._done(path, held.fingerprint.size)
         await self._shelves.enter(held)
+        self._done(path, held.fingerprint.size)
         logger.bind(model=str(path), same_as=str(step.held.shelf)).info("model linked: its bytes were here")
 
     async def _fetch(self, step: Fetch, number: int) -> None:
@@ -213,8 +216,8 @@ class Fetching:
         self._blamed.pop(source.url, None)
         counters.verified += 1
         counters.fetched_bytes += arrived.verified.fetched
-        self._done(model.path, arrived.verified.size)
         await self._shelves.enter(arrived.held, arrived.verified)
+        self._done(model.path, arrived.verified.size)
         logger.bind(
             model=str(model.path), bytes=arrived.verified.size, evidence=arrived.verified.evidence, seconds=arrived.verified.seconds
         ).info("model verified and placed")  # fmt: skip
@@ -228,7 +231,8 @@ class Fetching:
         if self._progressed(path, trouble):
             trouble.since, trouble.failures = now, 0
         trouble.failures += 1
-        trouble.wrong += isinstance(error, Corrupt)
+        if isinstance(error, Corrupt):
+            trouble.wrong, trouble.reached = trouble.wrong + 1, 0
         settings = self._board.settings
         stalled = now - trouble.since >= settings.stall_minutes * 60
         count = trouble.wrong if isinstance(error, Corrupt) else trouble.failures

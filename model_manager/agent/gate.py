@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from pathlib import Path
 from typing import Final
 
 from loguru import logger
 
+from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
 from model_manager.decisions.planning import plan
@@ -36,13 +38,29 @@ class Gate:
         self._board = board
         self._shelves = shelves
         self.file = state / READY
+        self._written = False
+        self._untold: deque[ReadinessChanged] = deque(maxlen=1000)
+        self._telling = Bell()
 
     def close(self) -> None:
         """Withdraw the readiness file, whoever wrote it."""
+        self._written = False
         self.file.unlink(missing_ok=True)
 
     async def run(self) -> None:
         self.close()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell_for_ever(), name="gate tells")
+            await self._look_for_ever()
+
+    async def _tell_for_ever(self) -> None:
+        """Beside the looking: an index that is locked or has no space must not keep an open gate open."""
+        while True:
+            await self._telling.wait()
+            while self._untold:
+                await self._shelves.tell(self._untold.popleft())
+
+    async def _look_for_ever(self) -> None:
         current: Plan | None = None
         while True:
             if current is None or await self._board.bells.gate.wait(LOOK):
@@ -50,6 +68,10 @@ class Gate:
             new = await self._look(current)
             if new != self._board.readiness:
                 await self._change(new)
+            if new.ready and not self._written:
+                await self._write_down(new)
+            if self._board.scanned and self._board.requirements is not None:
+                self._board.first_look.set()
 
     def _plan(self) -> Plan:
         board = self._board
@@ -109,11 +131,12 @@ class Gate:
             self.close()
         self._board.readiness = new
         if new.ready:
-            await asyncio.to_thread(self._write, new)
+            await self._write_down(new)
         if old.ready != new.ready:
             self._announce(new)
         if told:
-            await self._shelves.tell(ReadinessChanged(ready=new.ready, reasons=new.reasons, workflows=_ready(new)))
+            self._untold.append(ReadinessChanged(ready=new.ready, reasons=new.reasons, workflows=_ready(new)))
+            self._telling.ring()
             self._board.bells.beating.ring()
 
     def _announce(self, new: Readiness) -> None:
@@ -124,6 +147,14 @@ class Gate:
             logger.bind(required=new.required, generation=new.generation).success("ready: the gate is open")
         else:
             logger.bind(reasons=list(new.reasons)).warning("not ready: the gate is closed")
+
+    async def _write_down(self, new: Readiness) -> None:
+        """On a full disk the socket still answers; the file follows when it can be written."""
+        try:
+            await asyncio.to_thread(self._write, new)
+            self._written = True
+        except OSError as error:
+            logger.bind(file=str(self.file), reason=error.strerror).warning("the readiness file cannot be written yet")
 
     def _write(self, new: Readiness) -> None:
         """By rename: a reader sees the old file, the new one, or none, and can tell another boot's by its id."""

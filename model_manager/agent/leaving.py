@@ -31,7 +31,7 @@ class Leaving:
     def listening(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._ask)
+            loop.add_signal_handler(number, self.ask)
         loop.add_signal_handler(signal.SIGHUP, lambda: self.reload())
         try:
             yield
@@ -52,7 +52,8 @@ class Leaving:
         finally:
             self._beginning = None
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Stop, and be gone in LEAVE seconds."""
         if self.asked.is_set():
             return
         self.asked.set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from loguru import logger
@@ -19,7 +18,7 @@ from model_manager.errors import ModelManagerError, RootAway
 from model_manager.facts.disk import Diff, Fingerprint, Held, Root
 from model_manager.facts.event import RootBack, RootLost, ScanFinished
 from model_manager.library.markers import Away
-from model_manager.library.scanning import Found, Scan, look, scan
+from model_manager.library.scanning import Found, examine, scan
 from model_manager.library.watching import Watcher
 
 ROOT_LOOK: Final = 2.0
@@ -55,14 +54,14 @@ class Noticing:
         self._board.counters.scanned_at = self._board.clock.monotonic()
 
     async def _reconcile_root(self, root: Root) -> None:
-        if not await self._present(root):
+        if not await self.present(root):
             return
         try:
             result = await asyncio.to_thread(scan, root)
         except ModelManagerError as error:
             await self._lost(root, str(error))
             return
-        if not await self._present(root):
+        if not await self.present(root):
             return
         found = [item for item in map(_held(root), result.found) if not self._still_moving(item)]
         moving = {item.file for item in map(_held(root), result.found)} - {item.file for item in found}
@@ -140,8 +139,9 @@ class Noticing:
 
     async def _look_at(self, root: Root, path: str, there: dict[str, Fingerprint | None]) -> list[Held]:
         """What lies at a path or below it and is news; `there` gets its fingerprints, None for what is gone."""
-        result = await asyncio.to_thread(_examine, root, path)
-        if result is None:
+        try:
+            result = await asyncio.to_thread(examine, root, path)
+        except RootAway:
             return []
         items = {item.file: item for item in result.found}
         there |= {file: None for file in self._known_below(path) - items.keys() if result.covers(file)}
@@ -165,17 +165,18 @@ class Noticing:
     async def _all_present(self, paths: Iterable[str]) -> bool:
         """Whether the roots of these paths are there: a file is only gone when its root is not."""
         roots = {root.path: root for path in paths if (root := self._root_of(path))}
-        return all([await self._present(root) for root in roots.values()])
+        return all([await self.present(root) for root in roots.values()])
 
     async def _guard_roots(self) -> None:
         while True:
             await asyncio.sleep(ROOT_LOOK)
             for root in self._roots.all:
                 was_lost = root.path in self._board.lost_roots
-                if await self._present(root) and was_lost:
+                if await self.present(root) and was_lost:
                     await self._reconcile_root(root)
 
-    async def _present(self, root: Root) -> bool:
+    async def present(self, root: Root) -> bool:
+        """Whether a root is there at this moment; the board says why one is not."""
         known = any(held.root == root.path for held in self._shelves.held.values())
         state = await self._roots.look(root, had_files=known)
         if isinstance(state, Away):
@@ -200,17 +201,6 @@ class Noticing:
     def _ring(self) -> None:
         self._board.bells.gate.ring()
         self._board.bells.fetching.ring()
-
-
-def _examine(root: Root, path: str) -> Scan | None:
-    """The model files at a path: itself, or all below it. None when it cannot be told."""
-    try:
-        if Path(path).is_dir():
-            return scan(root, below=path)
-        found = look(root, path)
-    except (RootAway, OSError):
-        return None
-    return Scan(found=(found,) if found else ())
 
 
 class _held:

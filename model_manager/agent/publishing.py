@@ -11,6 +11,7 @@ from typing import Final
 from loguru import logger
 
 from model_manager import __version__
+from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board, BusState
 from model_manager.agent.shelves import Shelves
 from model_manager.bus.publishing import Bus, Busy, Delivered, Fenced, NeedsSnapshot, Published
@@ -27,8 +28,14 @@ OUTBOX_ROWS: Final = 5000
 OUTBOX_BYTES: Final = 8_000_000
 """Beyond these a snapshot is cheaper than the history, and the disk stays bounded through any outage."""
 
+PATIENCE: Final = 3.0
+"""Seconds that the first publication waits for the gate's first look."""
+
 SLOWEST: Final = 15.0
-"""Seconds between attempts while Redis is away."""
+"""Seconds between attempts while Redis is away; a heartbeat that gets through ends the wait."""
+
+QUIET: Final = 30.0
+"""Seconds between looks at the outbox when nobody rings."""
 
 
 class Publishing:
@@ -42,18 +49,19 @@ class Publishing:
         self._failures = 0
         self.snapshot_wanted = False
         self.first_beat = asyncio.Event()
+        self.answered = Bell()
         self._prepared: tuple[Envelope, tuple[Entry, ...]] | None = None
 
     async def run(self) -> None:
-        """Waits for the first heartbeat: it finds out whether another installation has this machine id."""
+        """Begins after the first heartbeat, which finds out whether another installation has this machine id, and after
+        the gate's first look: whoever waits for models is served before whoever counts them."""
         await self.first_beat.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._board.first_look.wait()
         while True:
             if not await self._drain():
-                await self._board.bells.publishing.wait(self._patience)
-
-    @property
-    def _patience(self) -> float:
-        return min(SLOWEST, 0.5 * 2 ** min(self._failures, 5)) if self._failures else 30.0
+                await self._board.bells.publishing.wait(QUIET)
 
     async def _drain(self) -> bool:
         """One round; whether another one may follow at once."""
@@ -63,7 +71,7 @@ class Publishing:
             self._failures += 1
             self._say("away", str(error))
             await self._bound_outbox()
-            await asyncio.sleep(min(SLOWEST, 0.5 * 2 ** min(self._failures, 5)))
+            await self.answered.wait(min(SLOWEST, 0.5 * 2 ** min(self._failures, 5)))
             return True
 
     async def _step(self) -> bool:
@@ -84,14 +92,34 @@ class Publishing:
                 return True
             case NeedsSnapshot():
                 return await self._snapshot()
+            case Fenced() | Busy():
+                self.refused(outcome)
+                await self._bound_outbox()
+                return False
+
+    def refused(self, outcome: Fenced | Busy) -> None:
+        """Somebody else has our machine id: say so until a heartbeat is taken again."""
+        match outcome:
             case Fenced(epoch=epoch):
-                self._say(
-                    "conflict", f"another process took over this machine id (epoch {epoch} > {self._board.epoch})"
-                )
-                return False
+                why = f"another process took over this machine id (epoch {epoch} > {self._board.epoch})"
             case Busy(owner=owner):
-                self._say("conflict", f"machine id {self._board.machine_id} is in use by {owner}; set MACHINE_ID")
-                return False
+                why = f"machine id {self._board.machine_id} is in use by {owner}; set MACHINE_ID"
+        self._say("conflict", why)
+
+    def unreachable(self, why: str) -> None:
+        """A heartbeat failed: known at once, even when there is nothing to publish."""
+        if self._board.bus != "conflict":
+            self._say("away", why)
+
+    def reached(self, *, lost: bool) -> None:
+        """A heartbeat was taken; `lost`: what Redis had is gone or incomplete there."""
+        if lost or self._board.bus == "conflict":
+            self.snapshot_wanted = True
+        elif self._board.bus == "away" and not self._failures:
+            self._say("connected", "")
+        if self.snapshot_wanted or self._board.bus != "connected":
+            self._board.bells.publishing.ring()
+            self.answered.ring()
 
     async def _snapshot(self) -> bool:
         """What waits goes to the stream as history; the inventory is replaced as a whole, as of the snapshot's seq."""
@@ -155,23 +183,22 @@ class Beating:
     async def _beat_for_ever(self) -> None:
         while True:
             await self._look_at_disks()
-            with contextlib.suppress(BusUnavailable):
+            try:
                 await self._beat()
+            except BusUnavailable as error:
+                self._publishing.unreachable(str(error))
             self._publishing.first_beat.set()
             await self._board.bells.beating.wait(self._board.settings.heartbeat_seconds)
 
     async def _beat(self) -> None:
-        match await self._bus.beat(self._heartbeat(), {}):
+        outcome = await self._bus.beat(self._heartbeat(), {})
+        match outcome:
             case NeedsSnapshot():
-                self._publishing.snapshot_wanted = True
-                self._board.bells.publishing.ring()
+                self._publishing.reached(lost=True)
             case Delivered():
-                if self._board.bus == "conflict":
-                    self._publishing.snapshot_wanted = True
-                if self._board.bus != "connected":
-                    self._board.bells.publishing.ring()
+                self._publishing.reached(lost=False)
             case Fenced() | Busy():
-                self._board.bells.publishing.ring()
+                self._publishing.refused(outcome)
         for machine in await self._bus.reap():
             logger.bind(machine=machine).info("a dead machine's entries were withdrawn")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from model_manager.errors import BadSetting
 from model_manager.facts.disk import Root
 from model_manager.index.index import Index
+from model_manager.library.folders import extra_roots
 from model_manager.library.markers import Away, Fresh, Present, inspect, mark
+from model_manager.settings import Settings
 
 
 class Roots:
@@ -36,6 +39,15 @@ class Roots:
             self._ids[root.path] = state.id
             await self._index.set_note(f"root:{root.path}", state.id)
         return state
+
+
+def roots_of(settings: Settings) -> tuple[Root, ...]:
+    """Our store; other directories that we were told of; what extra_model_paths.yaml files add."""
+    others = [settings.model_path, settings.comfyui_models]
+    tree = settings.comfyui_models_dir if settings.expose == "links" else None
+    read = [Root(path=str(path.absolute())) for path in others if path and path != tree and path != settings.own_store]
+    extra = [root for file in settings.extra_model_paths for root in extra_roots(file, os.environ)]
+    return settings.own_root, *read, *extra
 
 
 def distinct(roots: Iterable[Root]) -> tuple[Root, ...]:

@@ -28,7 +28,7 @@ from model_manager.agent.leaving import Leaving
 from model_manager.agent.noticing import Noticing
 from model_manager.agent.publishing import Beating, Publishing
 from model_manager.agent.reloading import Reloading
-from model_manager.agent.roots import Roots, insist_on_store
+from model_manager.agent.roots import Roots, insist_on_store, roots_of
 from model_manager.agent.shelves import Shelves
 from model_manager.agent.socket import Action, Control, serving
 from model_manager.agent.sweeping import Sweeping
@@ -39,11 +39,9 @@ from model_manager.bus.connection import connect
 from model_manager.bus.embedded import EmbeddedServer
 from model_manager.bus.publishing import Bus
 from model_manager.errors import BadRecord, BadSetting
-from model_manager.facts.disk import Root
 from model_manager.facts.event import MachineHello
 from model_manager.facts.identity import MachineId, TokenName
 from model_manager.index.index import Index
-from model_manager.library.folders import extra_roots
 from model_manager.library.lock import hold
 from model_manager.library.space import Space
 from model_manager.library.watching import Watcher
@@ -129,7 +127,7 @@ class Agent:
         async with serving(self.control, self.socket, tcp):
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_loop(loop), name=name) for name, loop in self.loops.items()]
-                tasks.append(group.create_task(_until_orphaned(leaving.asked), name="parent"))
+                tasks.append(group.create_task(_until_orphaned(leaving.ask), name="parent"))
                 if self.onlooker:
                     tasks.append(group.create_task(_loop(lambda: self._watch()), name="onlooker"))
                 await leaving.asked.wait()
@@ -149,14 +147,14 @@ async def _loop(loop: Loop) -> None:
     await loop()
 
 
-async def _until_orphaned(stop: asyncio.Event) -> None:
+async def _until_orphaned(stop: Callable[[], None]) -> None:
     """Under PM2, its daemon's death ends us: a resurrected daemon starts another one, and two would be one too many."""
     parent = os.getppid()
     while "pm_id" in os.environ:
         await asyncio.sleep(1)
         if os.getppid() != parent:
             logger.warning("the PM2 daemon is gone; leaving so that the next one starts a single agent")
-            stop.set()
+            stop()
             return
 
 
@@ -178,7 +176,7 @@ class Edges:
 async def _build(settings: Settings, surroundings: Surroundings, state: Path, stack: AsyncExitStack) -> Agent:
     clock = surroundings.clock or Clock()
     board = Board(settings=settings, clock=clock, started=clock.monotonic(), machine_id=settings.machine_id)
-    index = await stack.enter_async_context(Index.open(state / "index.sqlite"))
+    index = await stack.enter_async_context(Index.open(state / "index.sqlite", waiting=_waiting_for_index(board)))
     if index.rebuilt:
         logger.bind(reason=index.rebuilt).warning("the index was unreadable and is rebuilt from the disk")
     shelves = await _begin(board, MachineId.parse(settings.machine_id), index, clock)
@@ -212,7 +210,7 @@ async def _edges(
     bus = Bus(redis, machine, index.installation, settings.redis_prefix, settings.stream_length, lease)
     return Edges(
         index=index,
-        roots=Roots(_roots(settings), index),
+        roots=Roots(roots_of(settings), index),
         space=Space(settings.disk_floor),
         origins=(
             HuggingFaceOrigin(net, settings.hf_hosts),
@@ -232,7 +230,9 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     roots = edges.roots
     wanting = Wanting(board, shelves, edges.catalog, state)
     downloading = Downloading(edges.origins, roots.own, edges.space, board.clock, lambda: board.settings)
-    fetching = Fetching(board, shelves, downloading, roots.own)
+    paths = tuple(root.path for root in roots.all)
+    noticing = Noticing(board, shelves, roots, Watcher(paths))
+    fetching = Fetching(board, shelves, downloading, roots.own, noticing.present)
     gate = Gate(board, shelves, state)
     publishing = Publishing(board, shelves, edges.index, edges.bus)
     exposing = Exposing(board, Path(roots.own.path), state)
@@ -245,10 +245,9 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
         fetching.nudge()
 
     reloading = Reloading(board, wanting, surroundings.load, adopted)
-    paths = tuple(root.path for root in roots.all)
     loops: dict[str, Loop] = {
         "wanting": wanting.run,
-        "noticing": Noticing(board, shelves, roots, Watcher(paths)).run,
+        "noticing": noticing.run,
         "hashing": Hashing(board, shelves).run,
         "verifying": verifying.run,
         "fetching": fetching.run,
@@ -299,6 +298,15 @@ def _actions(
     return {"reload": reload, "scan": scan, "verify": verify, "expose": expose}
 
 
+def _waiting_for_index(board: Board) -> Callable[[str], None]:
+    def waiting(why: str) -> None:
+        if why and why != board.index_error:
+            logger.bind(reason=why).error("the index cannot be used; we wait, and what is known stays")
+        board.index_error = why
+
+    return waiting
+
+
 async def _begin(board: Board, machine: MachineId, index: Index, clock: Clock) -> Shelves:
     """A new epoch, whose first event carries the inventory's digest: who knows it already needs no snapshot."""
     epoch = await index.begin_epoch(clock.epoch_ms(), machine)
@@ -312,15 +320,6 @@ async def _begin(board: Board, machine: MachineId, index: Index, clock: Clock) -
         )
     )
     return shelves
-
-
-def _roots(settings: Settings) -> tuple[Root, ...]:
-    """Our store; other directories that we were told of; what extra_model_paths.yaml files add."""
-    others = [settings.model_path, settings.comfyui_models]
-    tree = settings.comfyui_models_dir if settings.expose == "links" else None
-    read = [Root(path=str(path.absolute())) for path in others if path and path != tree and path != settings.own_store]
-    extra = [root for file in settings.extra_model_paths for root in extra_roots(file, os.environ)]
-    return settings.own_root, *read, *extra
 
 
 def _tokens(settings: Settings) -> dict[TokenName, SecretStr]:

@@ -23,11 +23,17 @@ class Shelves:
         self._index = index
         self._board = board
         self._held: dict[str, Held] = {}
+        self._unread: dict[str, None] = {}
         self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
-        self._held = {held.file: held for held in await self._index.held()}
+        self._mirror(Diff(appeared=await self._index.held()))
+
+    @property
+    def unread(self) -> dict[str, None]:
+        """Paths of what nobody has read whole, in the order they came. Read only."""
+        return self._unread
 
     @property
     def held(self) -> dict[str, Held]:
@@ -40,10 +46,7 @@ class Shelves:
             return
         async with self._turn:
             envelopes = await self._index.apply(diff, events, at=self._board.clock.now())
-            for held in diff.vanished:
-                self._held.pop(held.file, None)
-            for held in (*diff.appeared, *diff.changed):
-                self._held[held.file] = held
+            self._mirror(diff)
         self._spread(envelopes)
         bells = self._board.bells
         bells.publishing.ring()
@@ -51,6 +54,17 @@ class Shelves:
             bells.fetching.ring()
             bells.gate.ring()
             bells.hashing.ring()
+
+    def _mirror(self, diff: Diff) -> None:
+        for held in diff.vanished:
+            self._held.pop(held.file, None)
+            self._unread.pop(held.file, None)
+        for held in (*diff.appeared, *diff.changed):
+            self._held[held.file] = held
+            if held.digests is None:
+                self._unread[held.file] = None
+            else:
+                self._unread.pop(held.file, None)
 
     async def snapshot(self) -> tuple[Envelope, tuple[Entry, ...]]:
         """Tell that a snapshot stands for the whole inventory; it, and the inventory exactly as of it."""

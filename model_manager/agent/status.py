@@ -85,6 +85,7 @@ def problems(board: Board) -> list[str]:
             board.pushed_error,
             board.catalog_error,
             board.bus_error,
+            board.index_error,
         )
         if why
     ]

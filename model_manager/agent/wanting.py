@@ -23,7 +23,7 @@ DEBOUNCE: Final = 0.5
 """Seconds of quiet before a changed assignment is taken up: a flapping source costs one look, not a thrash."""
 
 IMPATIENT: Final = 5.0
-"""Seconds between looks while the catalog has not described everything."""
+"""Seconds before the next look while the catalog has not described everything; doubling from here to the usual."""
 
 Mode = Literal["add", "replace"]
 
@@ -48,11 +48,15 @@ class Wanting:
 
     async def run(self) -> None:
         self.read_file()
+        impatience = IMPATIENT
         while True:
             await self.look()
-            patience = self._board.settings.catalog_poll_seconds if self._settled else IMPATIENT
-            if await self._board.bells.wanting.wait(patience):
+            at_most = self._board.settings.catalog_poll_seconds
+            if await self._board.bells.wanting.wait(at_most if self._settled else min(impatience, at_most)):
+                impatience = IMPATIENT
                 await asyncio.sleep(DEBOUNCE)
+            else:
+                impatience *= 2
 
     @property
     def _settled(self) -> bool:

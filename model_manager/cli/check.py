@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from model_manager import settings as configuration
-from model_manager.agent.roots import insist_on_store
+from model_manager.agent.roots import insist_on_store, roots_of
 from model_manager.bus.connection import connect, translate
 from model_manager.catalog.run import serve
 from model_manager.cli.answers import json_option
@@ -29,7 +29,7 @@ from model_manager.decisions.requiring import requirements
 from model_manager.errors import BadSetting, BadSettings, ModelManagerError, printable
 from model_manager.facts.identity import TokenName
 from model_manager.facts.model import Model, Requirements, Undescribed
-from model_manager.library.folders import extra_roots
+from model_manager.library.folders import problems
 from model_manager.settings import Settings
 from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
@@ -77,10 +77,7 @@ async def _check(ask_origins: bool) -> list[Finding]:
     try:
         settings = configuration.load()
     except BadSettings as error:
-        return [
-            Finding("problem", str(problem.facts["name"]), f"{problem.facts['why']}. {problem.facts['fix']}")
-            for problem in error.problems
-        ]
+        return [_wrong(problem) for problem in error.problems]
     findings = [Finding("ok", "settings", "every value is valid"), *_directories(settings)]
     findings += await _redis(settings)
     needed = await _requirements(settings, findings)
@@ -100,21 +97,21 @@ def _directories(settings: Settings) -> list[Finding]:
     findings = []
     try:
         insist_on_store(settings.own_root, "MODEL_MANAGER_STORE")
-        findings.append(Finding("ok", "store", settings.own_root.path))
+        roots = roots_of(settings)
+        findings.append(Finding("ok", "directories", ", ".join(root.path for root in roots)))
+        findings += [_wrong(problem) for problem in problems(tuple(root for root in roots if not root.own))]
         findings += _wiped(settings)
     except BadSetting as error:
-        findings.append(Finding("problem", str(error.facts["name"]), f"{error.facts['why']}. {error.facts['fix']}"))
-    for file in settings.extra_model_paths:
-        try:
-            findings.append(Finding("ok", file, f"{len(extra_roots(file, os.environ))} directories"))
-        except ModelManagerError as error:
-            findings.append(Finding("problem", "MODEL_MANAGER_EXTRA_MODEL_PATHS", str(error)))
-    parent = settings.state if settings.state.exists() else settings.state.parent
+        findings.append(_wrong(error))
+    parent = next(path for path in (settings.state, *settings.state.parents) if path.exists())
     if not os.access(parent, os.W_OK):
-        findings.append(
-            Finding("problem", "MODEL_MANAGER_STATE_DIR", f"{parent} is not writable; name another directory")
-        )
+        says = f"{parent} is not writable; name another directory"
+        findings.append(Finding("problem", "MODEL_MANAGER_STATE_DIR", says))
     return findings
+
+
+def _wrong(error: BadSetting) -> Finding:
+    return Finding("problem", str(error.facts["name"]), f"{error.facts['why']}. {error.facts['fix']}")
 
 
 def _wiped(settings: Settings) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -62,7 +62,25 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         return program.main(arguments, prog_name="model-manager")
     except ModelManagerError as error:
-        click.echo(f"model-manager: {error}", err=True)
-        sys.exit(error.exit_code)
+        _leave(error)
+    except BaseExceptionGroup as group:
+        if typed := _typed(group):
+            _leave(typed)
+        raise
     except BrokenPipeError:
         sys.exit(0)
+
+
+def _leave(error: ModelManagerError) -> NoReturn:
+    click.echo(f"model-manager: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _typed(group: BaseExceptionGroup[BaseException]) -> ModelManagerError | None:
+    """The one failure that ended the loops, when it is one of ours."""
+    for error in group.exceptions:
+        if isinstance(error, ModelManagerError):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (found := _typed(error)):
+            return found
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, Final
 
 import click
@@ -48,6 +49,7 @@ class Onlooker:
         self._demo = demo
         self._terminal = terminal
         self._console = Console(stderr=True, highlight=False)
+        self._was_ready = False
         self._bars: dict[ShelfPath, TaskID] = {}
         self._progress = Progress(
             TextColumn("  {task.description}", markup=False),
@@ -70,8 +72,7 @@ class Onlooker:
             while True:
                 await asyncio.sleep(LOOK)
                 while not queue.empty():
-                    for envelope in queue.get_nowait():
-                        self._tell(envelope.event)
+                    self._tell([envelope.event for envelope in queue.get_nowait()])
                 self._draw(board)
                 if board.readiness.ready and not guided and not self._bars:
                     guided = True
@@ -95,11 +96,16 @@ class Onlooker:
                 self._bars[path], completed=transfer.bytes, total=transfer.total, phase=printable(why, 60)
             )
 
-    def _tell(self, event: Event) -> None:
-        line = _line(event)
-        if line:
-            style, text = line
-            self._say(text, style)
+    def _tell(self, events: list[Event]) -> None:
+        """One change, a line each; what was fetched appeared anyway, and nobody wants to hear of a gate not yet opened."""
+        fetched = any(isinstance(event, DownloadVerified) for event in events)
+        for event in events:
+            if isinstance(event, ReadinessChanged):
+                quiet, self._was_ready = not (event.ready or self._was_ready), event.ready
+            else:
+                quiet = fetched and isinstance(event, ModelAppeared)
+            if not quiet and (line := _line(event)):
+                self._say(line[1], line[0])
 
     def _say(self, text: str, style: str | None = None) -> None:
         self._console.print(printable(text, 400), style=style, markup=False, soft_wrap=True)
@@ -110,6 +116,7 @@ class Onlooker:
             "embedded: unix://" + str(state / "redis" / "valkey.sock") if not self._settings.redis_url else "REDIS_URL"
         )
         first = next(iter(board.requirements.wanted), None) if board.requirements else None
+        program = sys.argv[0]
         sample = f"{store}/{first.model.path}" if first else f"{store}/<folder>/<file>"
         lines = [
             "",
@@ -120,15 +127,15 @@ class Onlooker:
             "",
             "  Try, in another terminal:",
             f"    export MODEL_MANAGER_STATE_DIR={state}",
-            "    .venv/bin/model-manager status              what is here, and why",
-            "    .venv/bin/model-manager events --follow     what happens, as it happens",
+            f"    {program} status              what is here, and why",
+            f"    {program} events --follow     what happens, as it happens",
             f"    rm {sample}",
             "                                                the gate closes, the model comes back",
             f"    cp {sample} {store}/loras/mine.safetensors",
             "                                                a model of yours joins the inventory",
             f"    edit {state / 'assignment.json'}",
             "                                                another workflow, other models; taken up at once",
-            "    .venv/bin/model-manager wait -- echo go     how ComfyUI and the workers start",
+            f"    {program} wait -- echo go     how ComfyUI and the workers start",
             "",
         ]
         for line in lines:

@@ -11,10 +11,11 @@ from model_manager.facts.disk import Diff, Held
 def compare(found: Iterable[Held], indexed: Mapping[str, Held], unseen: Iterable[str] = ()) -> Diff:
     """The change that brings the index to what was `found` (without digests, as a scan sees it).
 
-    A file whose fingerprint is unchanged keeps what is known of it. `unseen` are directories that could not be looked
-    into: nothing below them counts as vanished.
+    A file whose fingerprint is unchanged keeps what is known of it. `unseen` are directories and files that could not be
+    looked at: nothing at or below them counts as vanished.
     """
-    prefixes = tuple(f"{directory.rstrip('/')}/" for directory in unseen)
+    hidden = frozenset(place.rstrip("/") for place in unseen)
+    prefixes = tuple(f"{place}/" for place in hidden)
     appeared: list[Held] = []
     changed: list[Held] = []
     here: set[str] = set()
@@ -26,7 +27,7 @@ def compare(found: Iterable[Held], indexed: Mapping[str, Held], unseen: Iterable
         elif _differs(item, known):
             changed.append(item)
     vanished = [
-        item for file, item in indexed.items() if file not in here and not (prefixes and file.startswith(prefixes))
+        item for file, item in indexed.items() if not (file in here or file in hidden or file.startswith(prefixes))
     ]
     return Diff(appeared=tuple(appeared), changed=tuple(changed), vanished=tuple(vanished))
 

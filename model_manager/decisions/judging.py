@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -21,6 +22,10 @@ HEAD_BYTES: Final = 1024
 
 HEADER_LIMIT: Final = 100_000_000
 """Bytes that a safetensors header may have (the reference parser's own limit)."""
+
+GGUF_TENSOR: Final = 24
+GGUF_PAIR: Final = 13
+"""Bytes that describing a tensor, or a key with its value, takes at least in a GGUF file."""
 
 _MAGIC: Final[tuple[tuple[bytes, Format], ...]] = (
     (b"GGUF", "gguf"),
@@ -108,6 +113,8 @@ def sound(name: str, head: bytes, header: bytes | None, size: int) -> str | None
         return why
     if format_of(head) == "safetensors" and _extension(name) in (".safetensors", ".sft"):
         return _whole_safetensors(head, header, size)
+    if format_of(head) == "gguf":
+        return _whole_gguf(head, size)
     return None
 
 
@@ -118,15 +125,37 @@ def header_length(head: bytes) -> int | None:
 
 def _whole_safetensors(head: bytes, header: bytes | None, size: int) -> str | None:
     length = struct.unpack("<Q", head[:8])[0]
-    if 8 + length > size or header is None or len(header) != length:
+    if 8 + length > size:
         return "its header is longer than the file"
+    if header is None or len(header) != length:
+        return f"its header of {length} bytes is longer than any that is read; give its sha256 in the catalog"
     try:
-        tensors = wire.loads(header, "safetensors header")
-        ends = [int(tensor["data_offsets"][1]) for key, tensor in tensors.items() if key != "__metadata__"]
-    except (BadRecord, AttributeError, TypeError, ValueError, KeyError, IndexError, RecursionError):
+        tensors = wire.loads_unique(header, "safetensors header")
+        end = _contiguous(tensor["data_offsets"] for key, tensor in tensors.items() if key != "__metadata__")
+    except (BadRecord, AttributeError, TypeError, ValueError, KeyError):
         return "its header is not a safetensors header"
-    if 8 + length + max(ends, default=0) != size:
-        return f"its header describes {8 + length + max(ends, default=0)} bytes, the file has {size}"
+    if 8 + length + end != size:
+        return f"its header describes {8 + length + end} bytes, the file has {size}"
+    return None
+
+
+def _contiguous(offsets: Iterable[list[int]]) -> int:
+    """Where the last tensor ends. Raises ValueError for gaps and overlaps, which the reference parser refuses too."""
+    reached = 0
+    for start, end in sorted(offsets):
+        if not (type(start) is type(end) is int and reached == start <= end):
+            raise ValueError("tensors overlap or leave gaps")
+        reached = end
+    return reached
+
+
+def _whole_gguf(head: bytes, size: int) -> str | None:
+    """Counts that cannot be in a file of its size. Version 2 and later, little-endian (ggml's docs/gguf.md)."""
+    if len(head) < 24:
+        return "it ends within its header"
+    version, tensors, pairs = struct.unpack("<IQQ", head[4:24])
+    if version in (2, 3) and 24 + tensors * GGUF_TENSOR + pairs * GGUF_PAIR > size:
+        return f"its header counts {tensors} tensors and {pairs} settings, more than {size} bytes can hold"
     return None
 
 

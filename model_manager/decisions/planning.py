@@ -71,7 +71,7 @@ def not_admitted(model: Model, unpinned: Unpinned, allow_pickle: bool) -> str | 
 
 def _promises(model: Model) -> bool:
     """Whether an origin itself vouches for a digest (HuggingFace names the SHA-256 of what it stores)."""
-    return any((urlsplit(source.url).hostname or "").endswith("huggingface.co") for source in model.sources)
+    return any(urlsplit(source.url).hostname == "huggingface.co" for source in model.sources)
 
 
 def same_content(a: Model, b: Model) -> bool:

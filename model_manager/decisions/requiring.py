@@ -34,7 +34,7 @@ def requirements(assignment: Assignment, described: Described) -> Requirements:
     """Everything that the assignment needs, once each, with what cannot be had as written.
 
     Two descriptions of one place that cannot both be true, or that differ only in case, are a conflict: neither is wanted,
-    so neither overwrites the other. A part that was never described makes the whole incomplete, never smaller.
+    so neither overwrites the other. A workflow that brings its own description of a model means that one. A part that was never described makes the whole incomplete, never smaller.
     """
     models = _by_name(described)
     served, problems = _served(assignment, described)
@@ -106,6 +106,7 @@ def _need_of(
         problems.append(Problem(kind="unknown_workflow", subject=record.name, why=record.why, workflows=(record.name,)))
         return WorkflowNeed(name=record.name, unknown=record.why)
     by = f"workflow:{record.name}"
+    models = {**models, **{model.name: model for model in record.inline}}
     unknown: list[str] = []
     for name in record.models:
         for why in _collect(name, True, by, models, needs, problems):

@@ -53,7 +53,7 @@ def after(error: ModelManagerError, failures: int, attempts: int, stalled: bool,
                 else Retry(seconds=REFUSED, failed=True)
             )
         case NotAuthorized():
-            return Retry(seconds=_spread(SLOWEST, chance), failed=True)
+            return Retry(seconds=SLOWEST * (1 + chance / 4), failed=True)
         case NotFound():
             return Retry(seconds=_spread(REFUSED, chance), failed=True)
         case Refused():

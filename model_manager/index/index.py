@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
+from model_manager.errors import IndexTooNew, IndexUnavailable
 from model_manager.facts.disk import Diff, Held
 from model_manager.facts.event import Envelope, Event
 from model_manager.facts.identity import MachineId, Pin
 from model_manager.facts.shelf import ShelfPath
 from model_manager.index.store import Epoch, Snapshot, Store, Totals
+
+AGAIN: Final = 1.0
+"""Seconds between attempts at an index that cannot be used now."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,19 +27,23 @@ class Index:
     """Each method is the Store's of the same name, which says what it does and raises. Calls run in the order they came;
     one whose caller is cancelled is carried out whole, or not at all if it had not begun."""
 
-    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, store: Store, thread: ThreadPoolExecutor, waiting: Callable[[str], None] | None) -> None:
         self._store = store
         self._thread = thread
+        self._waiting = waiting
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: str | Path, *, patience: float = 12.0) -> AsyncIterator[Index]:
+    async def open(
+        cls, path: str | Path, *, patience: float = 12.0, waiting: Callable[[str], None] | None = None
+    ) -> AsyncIterator[Index]:
         """The index at `path`, made if there is none. `patience`: seconds that a call waits for another process's lock.
 
-        Raises IndexUnavailable, IndexTooNew.
+        With `waiting`, every call waits for as long as the index cannot be used (locked, its disk full or read-only), and
+        `waiting` hears why, then "" when it can be used again. Raises IndexTooNew; IndexUnavailable without `waiting`.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
-        index = cls(Store(str(path), patience=patience), thread)
+        index = cls(Store(str(path), patience=patience), thread, waiting)
         try:
             await index._ask(index._store.open)
             yield index
@@ -98,4 +106,17 @@ class Index:
         await self._ask(self._store.set_note, key, value)
 
     async def _ask(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.wrap_future(self._thread.submit(method, *args, **kwargs))
+        while True:
+            try:
+                result = await asyncio.wrap_future(self._thread.submit(method, *args, **kwargs))
+            except IndexTooNew:
+                raise
+            except IndexUnavailable as error:
+                if self._waiting is None:
+                    raise
+                self._waiting(str(error))
+                await asyncio.sleep(AGAIN)
+            else:
+                if self._waiting is not None:
+                    self._waiting("")
+                return result

@@ -4,7 +4,7 @@
     ├── Refused                never as asked; change the request            exit 65
     │   ├── BadSetting         a setting is wrong                            exit 78
     │   ├── BadPath            a path that would leave the shelves
-    │   ├── BadRecord          a catalog record that cannot be used
+    │   ├── BadRecord          a catalog record that cannot be used (BadAssignment: an assignment)
     │   ├── BadUrl             an address that is never fetched
     │   ├── BadContent         bytes that are not the kind of file promised
     │   ├── Occupied           somebody else's file is where ours should go
@@ -73,6 +73,10 @@ class BadRecord(Refused):
     """The catalog's record of '{name}' cannot be used: {why}. Correct the record in the catalog."""
 
 
+class BadAssignment(BadRecord):
+    """The assignment '{name}' is refused whole: {why}. Correct it; the previous one stays."""
+
+
 class BadUrl(Refused):
     """The address '{url}' is refused: {why}. Correct the download address in the catalog."""
 
@@ -127,7 +131,7 @@ class CatalogUnreachable(CatalogUnavailable):
 
 
 class BusUnavailable(Unavailable):
-    """Redis is not available: {why}. Events wait in the outbox and are delivered when it is back."""
+    """Redis is not available: {why}. Check REDIS_URL and the server; what the agent has to tell waits in its outbox."""
 
 
 class NoSpace(Unavailable):

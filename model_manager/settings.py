@@ -216,7 +216,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises BadSettings with every problem found.
     """
     problems: list[BadSetting] = []
-    given = _merged(_from_file(environ, problems), _trimmed({name: environ[name] for name in names() if name in environ}))
+    given = _merged(
+        _from_file(environ, problems), _trimmed({name: environ[name] for name in names() if name in environ})
+    )
     _read_secret_files(environ, given, problems)
     _see_typos(environ, problems)
     _see_contradictions(given, problems)

@@ -71,6 +71,7 @@ class Board:
     plan: Plan | None = None  # fetching
     transfers: dict[ShelfPath, Transfer] = field(default_factory=dict)  # fetching
     lost_roots: dict[str, str] = field(default_factory=dict)  # noticing: root → why
+    settling: frozenset[str] = frozenset()  # noticing: files that are not calm yet, so that nobody knows them
     suspects: set[str] = field(default_factory=set)  # gate: files that are not as the index knows them
     watch_mode: str = "starting"  # noticing
     scanned: bool = False  # noticing: the first look at every root is over

@@ -42,6 +42,9 @@ UNANNOUNCED: Final = 100_000_000_000
 SLACK: Final = 16 * 1024 * 1024
 """Bytes, besides a quarter, by which a file may outgrow a length that is only roughly known."""
 
+CONDEMNED: Final = 3600.0
+"""Seconds that an object which was wrong twice is not fetched again: its bytes may be mended under the same ETag."""
+
 Report = Callable[[Transfer], None]
 Tell = Callable[[DownloadStarted], Awaitable[None]]
 Identity = tuple[str | None, int | None, Pin | None]
@@ -94,7 +97,7 @@ class Downloading:
         self._space = space
         self._clock = clock
         self._settings = settings
-        self._condemned: dict[str, dict[Identity, int]] = {}
+        self._condemned: dict[str, dict[Identity, list[float]]] = {}
 
     async def attempt(self, step: Fetch, source: Source, number: int, report: Report, tell: Tell) -> Arrived:
         """Bring the model from one source. `number` counts attempts from 1. A cancelled attempt keeps what it has.
@@ -163,7 +166,7 @@ class Downloading:
             raise Corrupt(
                 name=model.name, host=offer.host, why=f"it is {offer.promise} there, the catalog says {model.pin}"
             )
-        if self._condemned.get(source.url, {}).get(_identity(offer), 0) >= 2:
+        if self._wrong(source, _identity(offer)) >= 2:
             raise Corrupt(name=model.name, host=offer.host, why="it is still the object that was wrong twice")
 
     async def _read(
@@ -239,10 +242,19 @@ class Downloading:
             verified_at=self._clock.now(),
         )
 
+    def forgive(self) -> None:
+        """Whoever asks for another attempt may have mended the object and kept its ETag."""
+        self._condemned.clear()
+
     def _condemn(self, source: Source, got: Received) -> None:
-        seen = self._condemned.setdefault(source.url, {})
         identity = (got.validator, got.size, got.promise)
-        seen[identity] = seen.get(identity, 0) + 1
+        times = self._condemned.setdefault(source.url, {}).setdefault(identity, [])
+        times.append(self._clock.monotonic())
+
+    def _wrong(self, source: Source, identity: Identity) -> int:
+        """How often the object was wrong of late."""
+        since = self._clock.monotonic() - CONDEMNED
+        return sum(when > since for when in self._condemned.get(source.url, {}).get(identity, ()))
 
 
 def _identity(offer: Offer) -> Identity:

@@ -18,7 +18,7 @@ from model_manager.decisions.advancing import may
 from model_manager.decisions.planning import plan
 from model_manager.decisions.ranking import ranked
 from model_manager.decisions.retrying import Never, after
-from model_manager.errors import Broken, Corrupt, ModelManagerError, RootAway, StillChanging
+from model_manager.errors import BadPath, Broken, Corrupt, ModelManagerError, Occupied, RootAway, StillChanging
 from model_manager.facts.disk import Root
 from model_manager.facts.event import DownloadFailed
 from model_manager.facts.model import Model
@@ -36,12 +36,16 @@ LOOK: Final = 5.0
 
 @dataclass
 class _Trouble:
-    """Failures in a row, how many of wrong bytes, the farthest byte, and since when none came (monotonic seconds)."""
+    """Failures in a row, how many of wrong bytes, the farthest byte, and since when none came (monotonic seconds).
+
+    `blocked`: its place on disk is taken, so that nobody should wait for it to share its bytes.
+    """
 
     since: float
     failures: int = 0
     wrong: int = 0
     reached: int = 0
+    blocked: bool = False
 
 
 @dataclass
@@ -75,6 +79,7 @@ class Fetching:
 
     def nudge(self) -> None:
         """Whoever waits for another attempt tries now (a token was changed, a reload was asked for)."""
+        self._downloading.forgive()
         self._nudged.set()
         self._nudged = asyncio.Event()
 
@@ -87,6 +92,7 @@ class Fetching:
             self._shelves.held.values(),
             unpinned=settings.unpinned,
             allow_pickle=settings.allow_pickle,
+            blocked=[path for path, trouble in self._troubles.items() if trouble.blocked],
         )
         self._board.plan = current
         self._board.bells.hashing.ring()
@@ -100,9 +106,10 @@ class Fetching:
 
     def _may_start(self, step: Fetch | Link) -> bool:
         waits = isinstance(step, Fetch) and step.after is not None
-        return (
-            not waits and step.wanted.model.path not in self._running and self._root.path not in self._board.lost_roots
-        )
+        path = step.wanted.model.path
+        settles = os.path.join(self._root.path, str(path)) in self._board.settling
+        away = self._root.path in self._board.lost_roots
+        return not (waits or settles or away or path in self._running)
 
     def _start(self, group: asyncio.TaskGroup, step: Fetch | Link) -> None:
         path = step.wanted.model.path
@@ -113,6 +120,8 @@ class Fetching:
     def _ended(self, path: ShelfPath, task: asyncio.Task[None]) -> None:
         if (run := self._running.get(path)) and run.task is task:
             del self._running[path]
+            if task.cancelled():
+                self._board.transfers.pop(path, None)
             self._board.bells.fetching.ring()
 
     def _release(self, wanted: dict[ShelfPath, Model]) -> None:
@@ -231,6 +240,9 @@ class Fetching:
         if self._progressed(path, trouble):
             trouble.since, trouble.failures = now, 0
         trouble.failures += 1
+        trouble.blocked = isinstance(error, BadPath | Occupied)
+        if trouble.blocked:
+            self._board.bells.fetching.ring()
         if isinstance(error, Corrupt):
             trouble.wrong, trouble.reached = trouble.wrong + 1, 0
         settings = self._board.settings

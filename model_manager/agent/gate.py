@@ -19,6 +19,7 @@ from model_manager.facts import wire
 from model_manager.facts.disk import Held
 from model_manager.facts.event import ReadinessChanged
 from model_manager.facts.machine import Readiness
+from model_manager.facts.model import Requirements
 from model_manager.facts.plan import Check, Fetch, Keep, Link, Plan, Refuse, Step
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase
@@ -39,6 +40,7 @@ class Gate:
         self._shelves = shelves
         self.file = state / READY
         self._written = False
+        self._planned: Requirements | None = None
         self._untold: deque[ReadinessChanged] = deque(maxlen=1000)
         self._telling = Bell()
 
@@ -63,7 +65,7 @@ class Gate:
     async def _look_for_ever(self) -> None:
         current: Plan | None = None
         while True:
-            if current is None or await self._board.bells.gate.wait(LOOK):
+            if current is None or self._planned is not self._board.requirements or await self._rung():
                 current = self._plan()
             new = await self._look(current)
             if new != self._board.readiness:
@@ -73,13 +75,17 @@ class Gate:
             if self._board.scanned and self._board.requirements is not None:
                 self._board.first_look.set()
 
+    async def _rung(self) -> bool:
+        return await self._board.bells.gate.wait(LOOK)
+
     def _plan(self) -> Plan:
         board = self._board
-        if board.requirements is None:
+        self._planned = board.requirements
+        if self._planned is None:
             return Plan(generation="")
         settings = board.settings
         return plan(
-            board.requirements,
+            self._planned,
             self._shelves.held.values(),
             unpinned=settings.unpinned,
             allow_pickle=settings.allow_pickle,
@@ -96,7 +102,8 @@ class Gate:
                 lacking[step.wanted.model.path] = why
         if not self._board.scanned:
             return Readiness(ready=False, reasons=("the model directories are being looked through",))
-        return readiness(self._board.requirements, lacking)
+        # What is lacking belongs to the plan: newer requirements, held against an older plan, would lack nothing.
+        return readiness(self._planned, lacking)
 
     def _lost(self, held: Held) -> str:
         """Why a file that the index knows is not what lies there; and a nudge to whoever notices."""

@@ -48,6 +48,11 @@ class Hashing:
             if task is None:
                 await self._board.bells.hashing.wait(AGAIN)
 
+    def nudge(self) -> None:
+        """Files that could not be read are tried again now: their permissions may have been mended."""
+        self._unreadable.clear()
+        self._board.bells.hashing.ring()
+
     @property
     def _overdue(self) -> bool:
         return self._board.clock.monotonic() - self._told >= TELL_EVERY

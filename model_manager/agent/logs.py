@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 ROTATION = 10_000_000
-"""Bytes of the log file before it is set aside; three are kept."""
+KEPT = 3
+"""Bytes of the log file before it is set aside, and how many old ones are kept (`.1` is the youngest)."""
 
 _LEVEL_COLOURS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "31", "SUCCESS": "32"}
 
@@ -28,17 +28,33 @@ def start_logs(file: Path | None, level: str, *, console: bool = True) -> None:
     if console:
         logger.add(_Console(), level=level, format="{message}", catch=True)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):
-            logger.add(
-                file,
-                level=level,
-                format=_json_line,
-                rotation=ROTATION,
-                retention=3,
-                catch=False,
-                errors="backslashreplace",
-            )
+        logger.add(_File(file), level=level, format="{message}", catch=True)
+
+
+class _File:
+    """Opened for each line: a log that was removed, or whose disk was full or away, goes on as soon as it can."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, message: Message) -> None:
+        line = _json(message.record) + "\n"
+        try:
+            self._make_room()
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(line)
+        except OSError:
+            return  # its disk is full or away; the service is not
+
+    def _make_room(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.is_file() or self._path.stat().st_size < ROTATION:
+            return
+        for number in range(KEPT, 0, -1):
+            older = self._path.with_name(f"{self._path.name}.{number}")
+            newer = self._path if number == 1 else self._path.with_name(f"{self._path.name}.{number - 1}")
+            if newer.exists():
+                newer.replace(older)
 
 
 class _Console:
@@ -69,11 +85,6 @@ def _short(value: Any) -> Any:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def _json_line(record: Record) -> str:
-    record["extra"]["_line"] = _json({**record, "extra": {k: v for k, v in record["extra"].items() if k != "_line"}})
-    return "{extra[_line]}\n"
-
-
 def _json(record: Record) -> str:
     line = {
         "at": record["time"].isoformat(),
@@ -83,9 +94,15 @@ def _json(record: Record) -> str:
     }
     if error := record["exception"]:
         line["error"] = f"{error.type.__name__ if error.type else ''}: {error.value}"
-    return wire.dumps(
-        {
-            key: value if isinstance(value, int | float | list | dict) else printable(value, 2000)
-            for key, value in line.items()
-        }
-    ).decode()
+    return wire.dumps({key: _plain(value) for key, value in line.items()}).decode()
+
+
+def _plain(value: Any) -> Any:
+    """JSON values as they are, all else as one line of text: what is logged may be anything."""
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): _plain(item) for key, item in value.items()}
+    return printable(value, 2000)

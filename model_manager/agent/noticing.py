@@ -56,6 +56,7 @@ class Noticing:
     async def _reconcile_root(self, root: Root) -> None:
         if not await self.present(root):
             return
+        before = dict(self._shelves.held)
         try:
             result = await asyncio.to_thread(scan, root)
         except ModelManagerError as error:
@@ -63,9 +64,11 @@ class Noticing:
             return
         if not await self.present(root):
             return
-        found = [item for item in map(_held(root), result.found) if not self._still_moving(item)]
-        moving = {item.file for item in map(_held(root), result.found)} - {item.file for item in found}
+        items = [_held(root)(item) for item in result.found]
+        moving = {item.file for item in items if self._still_moving(item)} | self._entered_since(before, root)
+        found = [item for item in items if item.file not in moving]
         self._hints |= moving
+        self._say_settling()
         indexed = {
             file: held for file, held in self._shelves.held.items() if held.root == root.path and file not in moving
         }
@@ -74,6 +77,12 @@ class Noticing:
         await self._shelves.change(diff, *self._scan_event(diff, found, result.seconds))
         for place in result.unreadable:
             logger.bind(directory=place).warning("directory cannot be read; what was known below it stays")
+
+    def _entered_since(self, before: dict[str, Held], root: Root) -> set[str]:
+        """What was fetched, read or removed while we looked at a root: our look may be older than that."""
+        now = self._shelves.held
+        newer = {file for file, held in now.items() if held.root == root.path and before.get(file) is not held}
+        return newer | {file for file in before.keys() - now.keys() if before[file].root == root.path}
 
     def _scan_event(self, diff: Diff, found: list[Held], seconds: float) -> tuple[ScanFinished, ...]:
         """Told when a scan found a change, and once after the start."""
@@ -123,6 +132,7 @@ class Noticing:
 
     async def _take_up(self, paths: set[str]) -> None:
         """Look at what the hints name; what rests is compared with the index, the rest is looked at again."""
+        before = dict(self._shelves.held)
         there: dict[str, Fingerprint | None] = {}
         found: dict[str, Held] = {}
         for path in sorted(paths):
@@ -133,9 +143,19 @@ class Noticing:
         settled = settle(self._restless, there, self._board.clock.monotonic(), self._board.settings.settle_seconds)
         self._restless = dict(settled.restless)
         if settled.calm and await self._all_present(settled.calm):
-            calm = set(settled.calm)
+            newer = {file for file in settled.calm if self._shelves.held.get(file) is not before.get(file)}
+            self._hints |= newer
+            calm = set(settled.calm) - newer
             indexed = {file: self._shelves.held[file] for file in calm & self._shelves.held.keys()}
             await self._shelves.change(compare([found[file] for file in sorted(calm & found.keys())], indexed))
+        self._say_settling()
+
+    def _say_settling(self) -> None:
+        """What lies in a model's place and is not judged yet must not be fetched: it may be that model."""
+        settling = frozenset(self._hints | self._restless.keys())
+        if settling != self._board.settling:
+            self._board.settling = settling
+            self._board.bells.fetching.ring()
 
     async def _look_at(self, root: Root, path: str, there: dict[str, Fingerprint | None]) -> list[Held]:
         """What lies at a path or below it and is news; `there` gets its fingerprints, None for what is gone."""

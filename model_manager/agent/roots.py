@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from model_manager.errors import BadSetting
+from model_manager.errors import BadSetting, DiskUnavailable, NoSpace
 from model_manager.facts.disk import Root
 from model_manager.index.index import Index
+from model_manager.library.disk import FULL
 from model_manager.library.folders import extra_roots
 from model_manager.library.markers import Away, Fresh, Present, inspect, mark
 from model_manager.settings import Settings
@@ -29,12 +30,16 @@ class Roots:
         return next(root for root in self.all if root.own)
 
     async def look(self, root: Root, *, had_files: bool) -> Present | Away:
-        """Whether the root is there. A directory that was never ours is marked and becomes ours."""
+        """Whether the root is there. A directory that was never ours is marked and becomes ours; one that
+        takes no mark is Away."""
         if root.path not in self._ids:
             self._ids[root.path] = await self._index.note(f"root:{root.path}")
         state = await asyncio.to_thread(inspect, root, known_id=self._ids[root.path], had_files=had_files)
         if isinstance(state, Fresh):
-            state = Present(id=await asyncio.to_thread(mark, root.path))
+            try:
+                state = Present(id=await asyncio.to_thread(mark, root.path))
+            except (NoSpace, DiskUnavailable) as error:
+                return Away(why=str(error))
         if isinstance(state, Present) and root.own and self._ids[root.path] is None:
             self._ids[root.path] = state.id
             await self._index.set_note(f"root:{root.path}", state.id)
@@ -80,6 +85,7 @@ def insist_on_store(root: Root, variable: str) -> None:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            why = f"it cannot be written to ({error.strerror})"
+            if error.errno not in FULL:  # a full disk is no wrong setting: downloads wait for space
+                why = f"it cannot be written to ({error.strerror})"
     if why:
         raise BadSetting(name=variable, why=f"the models directory {path}: {why}", fix="Create it, or name another.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,7 +39,7 @@ from model_manager.bus.assignments import Pushed, pushed
 from model_manager.bus.connection import connect
 from model_manager.bus.embedded import EmbeddedServer
 from model_manager.bus.publishing import Bus
-from model_manager.errors import BadRecord, BadSetting
+from model_manager.errors import BadRecord, BadSetting, BusUnavailable
 from model_manager.facts.event import MachineHello
 from model_manager.facts.identity import MachineId, TokenName
 from model_manager.index.index import Index
@@ -60,6 +61,9 @@ LEASE_BEATS: Final = 4
 
 FAREWELL: Final = 0.8
 """Seconds for the last words to Redis: PM2 kills after 1.6 s unless it is told otherwise."""
+
+HEARD: Final = 1.0
+"""Seconds for asking Redis which epoch it heard last; a start never waits longer for it."""
 
 LOCK: Final = ".model_manager.lock"
 
@@ -98,10 +102,12 @@ def _prepare(settings: Settings, state: Path) -> None:
     insist_on_store(settings.own_root, "MODEL_MANAGER_STORE")
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if not os.access(state, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise BadSetting(
             name="MODEL_MANAGER_STATE_DIR",
-            why=f"{state} cannot be made ({error.strerror})",
+            why=f"{state} cannot be made or written to ({error.strerror})",
             fix="Name a writable directory.",
         ) from None
 
@@ -124,7 +130,7 @@ class Agent:
         settings = self.board.settings
         tcp = (settings.http_host, settings.http_port) if settings.http_port else None
         leaving.reload = self.board.bells.reloading.ring
-        async with serving(self.control, self.socket, tcp):
+        async with serving(self.control, self.socket, tcp), self._closing():
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_loop(loop), name=name) for name, loop in self.loops.items()]
                 tasks.append(group.create_task(_until_orphaned(leaving.ask), name="parent"))
@@ -137,6 +143,14 @@ class Agent:
                 for task in tasks:
                     task.cancel()
             await self.publishing.farewell(FAREWELL)
+
+    @asynccontextmanager
+    async def _closing(self) -> AsyncIterator[None]:
+        """Whatever ends the loops closes the gate."""
+        try:
+            yield
+        finally:
+            self.gate.close()
 
     async def _watch(self) -> None:
         if self.onlooker:
@@ -179,8 +193,8 @@ async def _build(settings: Settings, surroundings: Surroundings, state: Path, st
     index = await stack.enter_async_context(Index.open(state / "index.sqlite", waiting=_waiting_for_index(board)))
     if index.rebuilt:
         logger.bind(reason=index.rebuilt).warning("the index was unreadable and is rebuilt from the disk")
-    shelves = await _begin(board, MachineId.parse(settings.machine_id), index, clock)
     edges = await _edges(settings, surroundings, state, index, clock, stack)
+    shelves = await _begin(board, MachineId.parse(settings.machine_id), edges, clock)
     logger.bind(machine=board.machine_id, epoch=board.epoch, store=edges.roots.own.path, state=str(state)).info(
         "model_manager starts"
     )
@@ -236,7 +250,7 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     gate = Gate(board, shelves, state)
     publishing = Publishing(board, shelves, edges.index, edges.bus)
     exposing = Exposing(board, Path(roots.own.path), state)
-    verifying = Verifying(board, shelves)
+    hashing, verifying = Hashing(board, shelves), Verifying(board, shelves)
 
     def adopted(new: Settings) -> None:
         edges.tokens.clear()
@@ -248,7 +262,7 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     loops: dict[str, Loop] = {
         "wanting": wanting.run,
         "noticing": noticing.run,
-        "hashing": Hashing(board, shelves).run,
+        "hashing": hashing.run,
         "verifying": verifying.run,
         "fetching": fetching.run,
         "sweeping": Sweeping(board, roots.own).run,
@@ -261,7 +275,7 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     }
     if embedded := edges.embedded:
         loops["embedded"] = lambda: embedded.keep(lambda why: logger.bind(reason=why).warning("starting Valkey again"))
-    actions = _actions(board, reloading, fetching, verifying, exposing)
+    actions = _actions(board, reloading, fetching, hashing, verifying, exposing)
     return Agent(
         board=board,
         shelves=shelves,
@@ -275,7 +289,12 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
 
 
 def _actions(
-    board: Board, reloading: Reloading, fetching: Fetching, verifying: Verifying, exposing: Exposing
+    board: Board,
+    reloading: Reloading,
+    fetching: Fetching,
+    hashing: Hashing,
+    verifying: Verifying,
+    exposing: Exposing,
 ) -> dict[str, Action]:
     """What a POST on the socket does."""
 
@@ -286,6 +305,7 @@ def _actions(
 
     async def scan() -> dict[str, Any]:
         board.bells.noticing.ring()
+        hashing.nudge()
         return {"accepted": True}
 
     async def verify() -> dict[str, Any]:
@@ -307,9 +327,13 @@ def _waiting_for_index(board: Board) -> Callable[[str], None]:
     return waiting
 
 
-async def _begin(board: Board, machine: MachineId, index: Index, clock: Clock) -> Shelves:
+async def _begin(board: Board, machine: MachineId, edges: Edges, clock: Clock) -> Shelves:
     """A new epoch, whose first event carries the inventory's digest: who knows it already needs no snapshot."""
-    epoch = await index.begin_epoch(clock.epoch_ms(), machine)
+    index, heard = edges.index, 0
+    with suppress(BusUnavailable, TimeoutError):
+        async with asyncio.timeout(HEARD):
+            heard = await edges.bus.latest_epoch()
+    epoch = await index.begin_epoch(max(clock.epoch_ms(), heard + 1), machine)
     board.epoch, board.instance, board.installation = epoch.epoch, epoch.instance, index.installation
     shelves = Shelves(index, board)
     await shelves.load()

@@ -13,7 +13,7 @@ from model_manager.agent.board import Board
 from model_manager.agent.manifest import write_manifest
 from model_manager.agent.shelves import Shelves
 from model_manager.decisions.requiring import requirements
-from model_manager.errors import BadRecord, CatalogUnavailable
+from model_manager.errors import BadAssignment, BadRecord, CatalogUnavailable
 from model_manager.facts import wire
 from model_manager.facts.event import AssignmentChanged
 from model_manager.facts.model import Assignment, Requirements
@@ -56,7 +56,7 @@ class Wanting:
                 impatience = IMPATIENT
                 await asyncio.sleep(DEBOUNCE)
             else:
-                impatience *= 2
+                impatience = IMPATIENT if self._settled else impatience * 2
 
     @property
     def _settled(self) -> bool:
@@ -81,9 +81,14 @@ class Wanting:
         if (assignment, mode) == (self._pushed, self._mode):
             return
         self._pushed, self._mode = assignment, mode
-        temporary = self._pushed_file.with_suffix(".tmp")
-        temporary.write_bytes(wire.dumps({"assignment": assignment, "mode": mode}))
-        temporary.replace(self._pushed_file)
+        try:
+            temporary = self._pushed_file.with_suffix(".tmp")
+            temporary.write_bytes(wire.dumps({"assignment": assignment, "mode": mode}))
+            temporary.replace(self._pushed_file)
+        except OSError as error:
+            logger.bind(file=str(self._pushed_file), reason=error.strerror).warning(
+                "the pushed assignment cannot be kept for a restart without Redis"
+            )
         self._board.bells.wanting.ring()
 
     def assignment(self) -> Assignment:
@@ -116,7 +121,7 @@ class Wanting:
         self._board.requirements = new
         if old is not None and old.generation == new.generation and old.problems == new.problems:
             return
-        await asyncio.to_thread(write_manifest, self._state / "model-manifest.json", new, self._board.clock.now())
+        await self._write_manifest(new)
         logger.bind(
             generation=new.generation,
             workflows=[need.name for need in new.workflows],
@@ -126,6 +131,14 @@ class Wanting:
         await self._shelves.tell(_changed(new))
         self._board.bells.fetching.ring()
         self._board.bells.gate.ring()
+
+    async def _write_manifest(self, new: Requirements) -> None:
+        file = self._state / "model-manifest.json"
+        try:
+            await asyncio.to_thread(write_manifest, file, new, self._board.clock.now())
+        except OSError as error:
+            log = logger.bind(file=str(file), reason=error.strerror)
+            log.warning("the manifest cannot be written; the old one stays")
 
     def _remembered(self) -> tuple[Assignment, Mode]:
         try:
@@ -147,31 +160,33 @@ def _changed(new: Requirements) -> AssignmentChanged:
 
 
 def read_assignment(path: Path) -> Assignment:
-    """The assignment in a JSON file. Raises BadRecord when it is none, OSError when it cannot be read."""
+    """The assignment in a JSON file. Raises BadAssignment when it is none, OSError when it cannot be read."""
     try:
         content = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise BadRecord(name=str(path), why=f"it is not JSON ({error})") from None
+        raise BadAssignment(name=str(path), why=f"it is not JSON ({error})") from None
     return assignment_from(content)
 
 
 def assignment_from(content: Any) -> Assignment:
     """An assignment from `{"workflows": [...], "collections": [...], "components": [...], "models": [...]}`.
 
-    Lists of names, or comma lists; blanks and repetitions are tolerated. Raises BadRecord on anything else.
+    Lists of names, or comma lists; blanks and repetitions are tolerated. Raises BadAssignment on anything else.
     """
     if not isinstance(content, dict):
-        raise BadRecord(name="assignment", why="it is not an object with workflows, collections, components and models")
+        raise BadAssignment(
+            name="assignment", why="it is not an object with workflows, collections, components and models"
+        )
     unknown = content.keys() - {"workflows", "collections", "components", "models"}
     if unknown:
-        raise BadRecord(name="assignment", why=f"it has unknown fields: {', '.join(sorted(map(str, unknown)))}")
+        raise BadAssignment(name="assignment", why=f"it has unknown fields: {', '.join(sorted(map(str, unknown)))}")
     return Assignment(**{key: _names(key, value) for key, value in content.items()})
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise BadRecord(name="assignment", why=f"'{key}' is not a list of names")
+        raise BadAssignment(name="assignment", why=f"'{key}' is not a list of names")
     return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
 
 

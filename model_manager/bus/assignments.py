@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from model_manager.bus.connection import translate
 from model_manager.bus.keys import Keys
-from model_manager.errors import BadRecord
+from model_manager.errors import BadAssignment, BadRecord
 from model_manager.facts import wire
 from model_manager.facts.identity import MachineId
 from model_manager.facts.model import Assignment
@@ -41,36 +41,42 @@ async def pushed(
     """First what stands there now (None = nothing), then every change of it, without end.
 
     A hash counts as a whole, a stream by its last entry. What cannot be read, or names nothing, comes as the BadRecord
-    that says why, and a deleted key says nothing: neither narrows what the machine serves. Raises BusUnavailable.
+    that says why (and as None when that was deleted), and a deleted key says nothing: neither narrows what the machine
+    serves. Raises BusUnavailable.
     """
     key = keys.assignment(machine_id)
     cursor, fields = await _current(redis, key)
-    yield _read(key, fields)
+    said = _read(key, fields)
+    yield said
     last = fields
     last_cursor = cursor
     while True:
         await _changed(redis, key, cursor, every)
         cursor, fields = await _current(redis, key)
-        if fields is not None and (cursor, fields) != (last_cursor, last):
+        gone = fields is None and not isinstance(said, BadRecord)
+        if not gone and (cursor, fields) != (last_cursor, last):
             last, last_cursor = fields, cursor
-            yield _read(key, fields)
+            said = _read(key, fields)
+            yield said
 
 
 async def push(redis: Redis, keys: Keys, machine_id: MachineId, assignment: Assignment, mode: Mode) -> None:
-    """Hands a machine an assignment. Raises BadRecord for an empty one, BusUnavailable."""
+    """Hands a machine an assignment. Raises BadAssignment for an empty one, BusUnavailable."""
     key = keys.assignment(machine_id)
     if assignment.empty:
-        raise BadRecord(name=key, why="it names nothing")
+        raise BadAssignment(name=key, why="it names nothing")
     fields: dict[Any, Any] = {part: wire.dumps(names) for part, names in asdict(assignment).items() if names}
     fields["mode"] = mode
     with translate():
-        if await redis.type(key) == b"hash":
-            async with redis.pipeline(transaction=True) as pipe:
+        found = await redis.type(key)
+        async with redis.pipeline(transaction=True) as pipe:
+            if found not in (b"none", b"stream"):
                 pipe.delete(key)
+            if found == b"hash":
                 pipe.hset(key, mapping=fields)
-                await pipe.execute()
-        else:
-            await redis.xadd(key, fields, maxlen=KEPT)
+            else:
+                pipe.xadd(key, fields, maxlen=KEPT)
+            await pipe.execute()
 
 
 async def _current(redis: Redis, key: str) -> tuple[str | None, _Fields | None]:
@@ -111,20 +117,20 @@ def _read(key: str, fields: _Fields | None) -> Pushed | BadRecord | None:
 
 def _parsed(key: str, fields: _Fields) -> Pushed:
     if b"" in fields:
-        raise BadRecord(name=key, why=f"a {fields[b''].decode()} is neither a hash nor a stream")
+        raise BadAssignment(name=key, why=f"a {fields[b''].decode()} is neither a hash nor a stream")
     given: dict[str, Any] = {part: fields.get(part.encode(), b"") for part in _PARTS}
     mode = fields.get(b"mode", b"replace").decode(errors="replace")
     if b"assignment" in fields:
         body = wire.loads(fields[b"assignment"], key)
         if not isinstance(body, dict):
-            raise BadRecord(name=key, why="its field 'assignment' is not a JSON object")
+            raise BadAssignment(name=key, why="its field 'assignment' is not a JSON object")
         given = {part: body.get(part) or [] for part in _PARTS}
         mode = body.get("mode", mode)
     if mode not in ("add", "replace"):
-        raise BadRecord(name=key, why=f"its mode '{mode}' is neither 'add' nor 'replace'")
+        raise BadAssignment(name=key, why=f"its mode '{mode}' is neither 'add' nor 'replace'")
     assignment = Assignment(**{part: _names(f"{key} {part}", value) for part, value in given.items()})
     if assignment.empty:
-        raise BadRecord(name=key, why=f"it names nothing in {', '.join(_PARTS)}")
+        raise BadAssignment(name=key, why=f"it names nothing in {', '.join(_PARTS)}")
     return Pushed(assignment, cast(Mode, mode))
 
 
@@ -135,13 +141,13 @@ def _names(what: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = wire.loads(value, what) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise BadRecord(name=what, why="it is neither a comma list nor a JSON list of names")
+        raise BadAssignment(name=what, why="it is neither a comma list nor a JSON list of names")
     names = tuple(dict.fromkeys(name.strip() for name in value if name.strip()))
     if len(names) > MAX_NAMES:
-        raise BadRecord(name=what, why=f"it has more than {MAX_NAMES} names")
+        raise BadAssignment(name=what, why=f"it has more than {MAX_NAMES} names")
     for name in names:
         if len(name) > MAX_NAME or not name.isprintable():
-            raise BadRecord(name=what, why=f"'{name}' is no name: too long, or with control characters")
+            raise BadAssignment(name=what, why=f"'{name}' is no name: too long, or with control characters")
     return names
 
 
@@ -149,4 +155,4 @@ def _text(what: str, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise BadRecord(name=what, why="it is not UTF-8") from None
+        raise BadAssignment(name=what, why="it is not UTF-8") from None

@@ -82,6 +82,15 @@ class Bus:
         self._owner = True
         self.keys = Keys(prefix)
 
+    async def latest_epoch(self) -> int:
+        """The latest epoch that Redis has heard of this machine, 0 for none. A process that lost its index, or whose clock
+        went back, begins above it instead of being fenced by a dead one."""
+        with translate():
+            if await self._redis.type(key := self.keys.models(self._machine)) != b"hash":
+                return 0
+            found: Any = await self._redis.hmget(key, ["epoch", "ahead_epoch"])
+        return max((int(text) for text in found if text and text.isdigit()), default=0)
+
     async def publish(self, envelopes: Sequence[Envelope]) -> Published:
         """Events in order, with what they change. Delivered only if Redis has all of them."""
         return await self._publish(envelopes, blind=False)

@@ -64,7 +64,8 @@ def command(as_json: bool, ask_origins: bool) -> None:
         console = Console(highlight=False)
         for finding in findings:
             line = Text.assemble(
-                (f"{finding.word:<8}", _STYLES[finding.word]), f"{finding.subject}: {printable(finding.says, 600)}"
+                (f"{finding.word:<8}", _STYLES[finding.word]),
+                f"{printable(finding.subject)}: {printable(finding.says, 600)}",
             )
             console.print(line, soft_wrap=True)
     problems = sum(finding.word == "problem" for finding in findings)

@@ -68,8 +68,10 @@ def _load_again(environ: Mapping[str, str]) -> Settings:
 
 def is_unconfigured(environ: Mapping[str, str]) -> bool:
     """Whether nothing says what this machine is to do: then it shows the sample."""
-    meaningful = configuration.names().keys() | {configuration.FILE_VARIABLE}
-    harmless = {"MODEL_MANAGER_LOG_LEVEL", "HF_TOKEN", "CIVITAI_TOKEN", "CIVITAI_API_KEY", "MODEL_MANAGER_STATE_DIR"}
+    tokens = {"HF_TOKEN", "CIVITAI_TOKEN", "CIVITAI_API_KEY"}
+    files = {f"{name}_FILE" for name in configuration.SECRETS}
+    meaningful = configuration.names().keys() | files | {configuration.FILE_VARIABLE}
+    harmless = {"MODEL_MANAGER_LOG_LEVEL", "MODEL_MANAGER_STATE_DIR", *tokens, *(f"{name}_FILE" for name in tokens)}
     return not any(environ.get(name, "").strip() for name in meaningful - harmless)
 
 

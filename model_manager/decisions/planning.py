@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from model_manager.decisions.judging import Right, Undecided, Unpinned, Wrong, standing
@@ -15,11 +15,17 @@ SAFE_WITHOUT_HASH = frozenset({".safetensors", ".sft", ".gguf", ".onnx", *COMPAN
 
 
 def plan(
-    requirements: Requirements, held: Iterable[Held], *, unpinned: Unpinned = "accept", allow_pickle: bool = False
+    requirements: Requirements,
+    held: Iterable[Held],
+    *,
+    unpinned: Unpinned = "accept",
+    allow_pickle: bool = False,
+    blocked: Collection[ShelfPath] = (),
 ) -> Plan:
     """One step for every wanted model: keep, check, link, fetch or refuse, in order of work.
 
-    Models with the same content are fetched once: the others wait `after` the first.
+    Models with the same content are fetched once: the others wait `after` the first. Nobody waits for one whose place is
+    `blocked` (by a link, or by somebody else's file) while there is another.
     """
     by_place: dict[tuple[str, str], list[Held]] = {}
     by_sha256: dict[str, Held] = {}
@@ -32,7 +38,10 @@ def plan(
         _step(wanted, by_place.get((wanted.model.path.category, wanted.model.path.name), []), by_sha256, unpinned, allow_pickle)
         for wanted in requirements.wanted
     ]  # fmt: skip
-    return Plan(generation=requirements.generation, steps=tuple(sorted(_once(steps), key=_order)))
+    return Plan(
+        generation=requirements.generation,
+        steps=tuple(sorted(_once(sorted(steps, key=lambda step: step.wanted.model.path in blocked)), key=_order)),
+    )
 
 
 def _step(wanted: Wanted, here: list[Held], by_digest: dict[str, Held], unpinned: Unpinned, allow_pickle: bool) -> Step:

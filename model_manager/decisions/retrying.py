@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_manager.errors import (
+    BadContent,
+    BadPath,
+    BadRecord,
     Corrupt,
     ModelManagerError,
     NoSpace,
     NotAuthorized,
-    NotFound,
+    Occupied,
     Refused,
     RootAway,
     Unavailable,
@@ -37,7 +40,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Never:
-    """Not before the request changes."""
+    """Not before the request, or what is in its way, changes."""
 
 
 def after(error: ModelManagerError, failures: int, attempts: int, stalled: bool, chance: float) -> Retry | Never:
@@ -54,10 +57,12 @@ def after(error: ModelManagerError, failures: int, attempts: int, stalled: bool,
             )
         case NotAuthorized():
             return Retry(seconds=SLOWEST * (1 + chance / 4), failed=True)
-        case NotFound():
-            return Retry(seconds=_spread(REFUSED, chance), failed=True)
-        case Refused():
+        case BadContent() | BadRecord():
             return Never()
+        case BadPath() | Occupied():  # something on this disk is in the way, which its owner may move
+            return Retry(seconds=_spread(SLOWEST, chance), failed=True)
+        case Refused():  # a missing file, a redirect in circles: who serves it may mend it
+            return Retry(seconds=_spread(REFUSED, chance), failed=True)
         case NoSpace() | RootAway():
             return Retry(seconds=_spread(5.0, chance), failed=failed)
         case Unavailable(retry_after=asked) if asked is not None:

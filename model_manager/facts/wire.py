@@ -24,6 +24,9 @@ COMPRESS_ABOVE: Final = 4096
 MAX_DATA: Final = 64 * 1024 * 1024
 """Bytes that a compressed body may expand to."""
 
+MAX_VALUES: Final = 500_000
+"""Values in JSON from outside: ten thousand models with thirty fields are 300,000."""
+
 
 @cache
 def _known() -> TypeAdapter[Known]:
@@ -49,7 +52,10 @@ def loads(data: bytes | str, what: str = "JSON") -> Any:
 
 
 def loads_unique(data: bytes, what: str) -> Any:
-    """As `loads`, and an object that names a key twice is refused as well: two readers would read two values."""
+    """As `loads`, for text that nobody we trust wrote: an object that names a key twice is refused, for two readers would
+    read two values, and so is what holds more than about MAX_VALUES values, for each takes up to 100 times its length."""
+    if sum(map(data.count, b"[{,")) > MAX_VALUES:
+        raise BadRecord(name=what, why=f"it holds more than {MAX_VALUES} values")
     loads(data, what)
     try:
         return json.loads(data, object_pairs_hook=_unique)

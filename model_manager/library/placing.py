@@ -182,9 +182,8 @@ def _promote(disk: Disk, staging: int, draft: str, folder: int, name: str, final
     try:
         disk.sync(folder)
     except OSError:
-        with suppress(
-            OSError
-        ):  # unnamed again, the finished file is placed at the next attempt instead of fetched anew
+        # Unnamed again, the finished file is placed at the next attempt instead of fetched anew.
+        with suppress(OSError):
             disk.rename(name, draft, old_folder=folder, new_folder=staging)
         raise
     return fingerprint(os.stat(name, dir_fd=folder, follow_symlinks=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -98,11 +99,20 @@ def examine(root: Root, path: str) -> Scan:
         if stat.S_ISDIR(os.stat(path).st_mode):
             return scan(root, path)
     except (FileNotFoundError, NotADirectoryError):
-        return Scan()
+        return Scan(unreadable=tuple(_leading_nowhere(root, path)))
     except OSError:
         return Scan(unreadable=(path,))
     found = look(root, path)
     return Scan(found=(found,) if found else ())
+
+
+def _leading_nowhere(root: Root, path: str) -> Iterator[str]:
+    """Linked directories on the way to a path whose volume may be unmounted: what was below them is unknown, not gone."""
+    here = root.path
+    for part in os.path.relpath(path, root.path).split("/"):
+        here = os.path.join(here, part)
+        if os.path.islink(here) and not os.path.exists(here) and (here != path or not _is_model(part)):
+            yield here
 
 
 def look(root: Root, file: str) -> Found | None:

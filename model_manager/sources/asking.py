@@ -20,7 +20,7 @@ from model_manager.sources.answering import retry_after
 from model_manager.sources.guard import authority, shown
 from model_manager.sources.translating import FAULTS, reason
 
-MAX_BODY: Final = 32 * 1024 * 1024
+MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of one answer. Ten thousand records are about 5 MB."""
 
 PER_MINUTE: Final = 90
@@ -78,6 +78,7 @@ class Asking:
         self._base = base_url.rstrip("/")
         self._key = key
         self._pace = Pace(per_minute, clock, sleep)
+        self._parsing = asyncio.Lock()
 
     @property
     def host(self) -> str:
@@ -136,7 +137,8 @@ class Asking:
                 raise self._useless(f"its answer is larger than {MAX_BODY} bytes")
         try:
             if len(data) > _IN_THREAD:
-                return await asyncio.to_thread(wire.loads_unique, bytes(data), "the catalog's answer")
+                async with self._parsing:  # one at a time: what is parsed takes many times its length in memory
+                    return await asyncio.to_thread(wire.loads_unique, bytes(data), "the catalog's answer")
             return wire.loads_unique(bytes(data), "the catalog's answer")
         except BadRecord as error:
             raise self._useless(error.facts["why"]) from None

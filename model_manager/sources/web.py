@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from model_manager.errors import BadSetting, BadUrl, OriginUnavailable
+from model_manager.errors import BadSetting, BadUrl, ModelManagerError, OriginUnavailable
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.guard import Guard, GuardedResolver, authority, shown
 from model_manager.sources.translating import translating
@@ -77,13 +77,26 @@ class Answer:
         return bool(self.hops) and self.hops[0].url.origin() != self.url.origin()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises OriginUnavailable."""
+        """The body as it comes; all that came, and then OriginUnavailable, when the connection breaks."""
         while True:
-            with translating(self._name, self.host):
-                chunk = await self._response.content.read(CHUNK)
+            broken: ModelManagerError | None = None
+            try:
+                with translating(self._name, self.host):
+                    chunk = await self._response.content.read(CHUNK)
+            except ModelManagerError as error:
+                broken, chunk = error, _arrived(self._response.content)
+            for at in range(0, len(chunk), CHUNK):
+                yield chunk[at : at + CHUNK]
+            if broken:
+                raise broken
             if not chunk:
                 return
-            yield chunk
+
+
+def _arrived(content: aiohttp.StreamReader) -> bytes:
+    """What came before a connection broke: aiohttp has it still, and gives it to nobody while the failure stands."""
+    content.set_exception(None)  # type: ignore[arg-type]
+    return content.read_nowait()
 
 
 class Web:

@@ -58,6 +58,10 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
     "pm2": (lambda: find_pm2() is not None, "npm install pm2, and name its bin/pm2 in MODEL_MANAGER_TEST_PM2"),
     "redis-server": (_on_path("redis-server"), "apt-get install redis-server"),
     "root": (lambda: os.geteuid() == 0, "run as root"),
+    "setpriv": (
+        lambda: _works("unshare", "-m", "setpriv", "--reuid=65534", "--clear-groups", "true"),
+        "run as root, with util-linux",
+    ),
     "tmpfs": (
         lambda: _works("unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"),
         "run as root, with mount allowed",

@@ -107,12 +107,22 @@ async def test_changes_are_followed_and_a_deletion_says_nothing(redis: Redis, ki
     assert await asyncio.wait_for(waiting, 20) == Pushed(Assignment(workflows=("c",)), "replace")
 
 
-@pytest.mark.parametrize("kind", ["hash", "stream", "none"])
+async def test_what_was_refused_and_is_deleted_is_said(redis: Redis) -> None:
+    await redis.set(KEY, "flux")
+    said = following(redis)
+    assert isinstance(await coming(said), BadRecord)
+    await redis.delete(KEY)
+    assert await coming(said) is None
+
+
+@pytest.mark.parametrize("kind", ["hash", "stream", "string", "none"])
 async def test_a_push_arrives_whatever_stood_there(redis: Redis, kind: str) -> None:
     if kind == "hash":
         await redis.hset(KEY, mapping={"components": "old", "mode": "add"})
     if kind == "stream":
         await redis.xadd(KEY, {"components": "old"})
+    if kind == "string":
+        await redis.set(KEY, "old")
     assignment = Assignment(workflows=("a, b",), collections=("c",), components=("d",), models=("e",))
     await push(redis, KEYS, M1, assignment, "add")
     assert await first(redis) == Pushed(assignment, "add")

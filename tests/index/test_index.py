@@ -95,3 +95,21 @@ async def test_a_closed_index_is_one_file(tmp_path: Path) -> None:
     async with Index.open(tmp_path / "index.db") as index:
         await index.begin_epoch(1, MACHINE)
     assert [file.name for file in tmp_path.iterdir()] == ["index.db"]
+
+
+async def test_c11_who_can_wait_hears_why_and_that_it_is_over(tmp_path: Path) -> None:
+    said: list[str] = []
+    other = sqlite3.connect(tmp_path / "index.db", isolation_level=None)
+    async with Index.open(tmp_path / "index.db", patience=0.0, waiting=said.append) as index:
+        await index.begin_epoch(1, MACHINE)
+        other.execute("BEGIN EXCLUSIVE")
+        async with asyncio.TaskGroup() as group:
+            noting = group.create_task(index.set_note("a", "b"))
+            async with asyncio.timeout(20):
+                while not any(said):
+                    await asyncio.sleep(0.01)
+            assert not noting.done()
+            other.execute("ROLLBACK")
+        assert await index.note("a") == "b"
+    assert "locked" in next(filter(None, said))
+    assert said[-1] == ""

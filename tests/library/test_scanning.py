@@ -170,6 +170,19 @@ def test_one_directory_can_be_scanned_alone(root: Root) -> None:
     assert scan(root, below=str(within(root, "loras", "left"))).found == ()
 
 
+def test_c10_examine_does_not_call_gone_what_was_behind_a_link_to_an_unmounted_volume(
+    root: Root, tmp_path: Path
+) -> None:
+    within(root, "vae").symlink_to(tmp_path / "unmounted")
+    file = str(within(root, "vae", "x.pt"))
+    for path in (file, str(within(root, "vae"))):
+        assert not examine(root, path).covers(file)
+    single = within(root, "loras", "x.pt")
+    single.parent.mkdir()
+    single.symlink_to(tmp_path / "gone.pt")
+    assert examine(root, str(single)).covers(str(single))
+
+
 def test_examine_answers_for_any_path_a_watcher_names(root: Root, tmp_path: Path) -> None:
     file = put(within(root, "loras", "a", "x.pt"))
     outside = put(tmp_path / "models-evil" / "loras" / "x.pt")

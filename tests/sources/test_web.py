@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
+from contextlib import suppress
 
 import pytest
 from aiohttp import web as server
@@ -279,6 +280,27 @@ async def test_silence_ends_an_answer_that_has_begun():
         await asyncio.sleep(30)
 
     assert "fell silent" in await fails(silent, Timeouts(connect=5, silence=0.3, answer=5))
+
+
+async def test_a1_what_came_before_a_break_is_handed_on():
+    """Also what came while nobody was reading: a link that breaks each second would else never bring anything."""
+    gone = asyncio.Event()
+
+    async def torn(writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n" + b"x" * 300_000)
+        await writer.drain()
+        writer.close()
+        gone.set()
+
+    async with raw(torn) as host, reaching(host) as client, client.get("m", f"http://{host}/x", {}) as answer:
+        await gone.wait()
+        while not answer._response.content.exception():
+            await asyncio.sleep(0.01)
+        came = 0
+        with suppress(OriginUnavailable):
+            async for chunk in answer.chunks():
+                came += len(chunk)
+    assert came == 300_000
 
 
 async def test_b7_a_broken_body_is_a_failure():

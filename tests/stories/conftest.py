@@ -3,10 +3,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.stories.bringing import Bringing
 from tests.stories.machine import Machine
 from tests.stories.origin import FaultyOrigin, faulty_origin
 
@@ -37,3 +39,10 @@ def machine_of(home: Path) -> Iterator[Callable[..., Machine]]:
     yield make
     for machine in made:
         machine.end()
+
+
+@pytest.fixture
+async def bringing(home: Path, origin: FaultyOrigin, machine_of: Callable[..., Machine]) -> AsyncIterator[Bringing]:
+    """One machine, not started yet, that will bring models from the misbehaving origin."""
+    async with AsyncExitStack() as stack:
+        yield Bringing(home, origin, machine_of, stack)

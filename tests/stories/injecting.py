@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE = 20.0
 """Seconds that attaching, or waiting for a call, may take."""
+
+LETTING_GO = 1.0
+"""Seconds that strace gets to detach."""
 
 
 class Injection:
@@ -25,13 +29,22 @@ class Injection:
         return self._output.read_text(errors="replace") if self._output.exists() else ""
 
     @property
+    def left(self) -> bool:
+        """Whether the machine asked the kernel to end it (strace itself may hold a delayed one longer)."""
+        return "exit_group(" in self.text
+
+    @property
     def hits(self) -> int:
         return self.text.count("(INJECTED)") + self.text.count("(DELAYED)") + self.text.count("+++ killed by SIGKILL")
 
     def end(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(PATIENCE)
+            try:
+                self._process.wait(LETTING_GO)
+            except subprocess.TimeoutExpired:  # it waits for ever for a thread that died in its delay
+                self._process.kill()
+                self._process.wait(PATIENCE)
 
 
 @contextmanager
@@ -43,7 +56,7 @@ def injecting(pid: int, output: Path, calls: str, what: str, *paths: Path) -> It
     errors = output.with_suffix(".err")
     with errors.open("wb") as said:
         process = subprocess.Popen(
-            ["strace", "-f", "-p", str(pid), "-o", str(output), *places, "-e", f"trace={calls}", "-e", f"inject={calls}:{what}"],
+            ["strace", "-f", "-p", str(pid), "-o", str(output), *places, "-e", f"trace={calls},exit_group", "-e", f"inject={calls}:{what}"],
             stdin=subprocess.DEVNULL, stdout=said, stderr=said,
         )  # fmt: skip
     injection = Injection(process, output)
@@ -68,9 +81,7 @@ def injecting_once(pid: int, output: Path, calls: str, what: str, *paths: Path) 
         stop()
 
 
-def _letting_go(injection: Injection):  # type: ignore[no-untyped-def]
-    import threading
-
+def _letting_go(injection: Injection) -> Callable[[], None]:
     over = threading.Event()
 
     def watch() -> None:

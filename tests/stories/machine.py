@@ -194,13 +194,15 @@ class Machine:
 class Sampler(threading.Thread):
     """Looks every 50 ms: no final file is ever wrong, and ready means that all required files are right.
 
-    `allowed`: relative path → the sha256s that may stand under that name.
+    `allowed`: relative path → the sha256s that may stand under that name. `ready_means_all`: each of them that may stand
+    there must, while the gate is open (not for stories that remove files).
     """
 
-    def __init__(self, machine: Machine, allowed: Mapping[str, set[str]]) -> None:
+    def __init__(self, machine: Machine, allowed: Mapping[str, set[str]], *, ready_means_all: bool = False) -> None:
         super().__init__(daemon=True)
         self._machine = machine
         self._allowed = allowed
+        self._ready_means_all = ready_means_all
         self._over = threading.Event()
         self._seen: dict[str, tuple[int, int, int]] = {}
         self.wrong: list[str] = []
@@ -209,8 +211,21 @@ class Sampler(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(0.05):
             self.looks += 1
+            open_gate = self._ready_means_all and self._gate_is_open()
             for name, right in self._allowed.items():
                 self._look(name, right)
+            if open_gate and (
+                missing := [name for name in self._allowed if not (self._machine.store / name).is_file()]
+            ):
+                self.wrong.append(f"the gate is open without {missing}")
+
+    def _gate_is_open(self) -> bool:
+        try:
+            said = json.loads((self._machine.state / "ready.json").read_bytes())
+        except (OSError, ValueError):
+            return False
+        process = self._machine.process
+        return process is not None and process.poll() is None and said["pid"] == process.pid
 
     def _look(self, name: str, right: set[str]) -> None:
         path = self._machine.store / name
@@ -238,3 +253,9 @@ async def catalog(directory: Path, records: Mapping[str, Any]) -> AsyncIterator[
     directory.mkdir(parents=True, exist_ok=True)
     async with serve(directory / "catalog.sqlite", records=records) as url:
         yield url
+
+
+def peak_memory(pid: int) -> int:
+    """Bytes that a process ever had resident (VmHWM, proc_pid_status(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024

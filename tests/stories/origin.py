@@ -16,11 +16,13 @@ CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`n` counts requests of this path from 1; headers are lower-case."""
+    """`n` counts requests of this path from 1; headers are lower-case; `target` is the path with its query."""
 
     path: str
     n: int
     headers: dict[str, str]
+    method: str = "GET"
+    target: str = ""
 
     @property
     def start(self) -> int:
@@ -70,9 +72,9 @@ class Reply:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def honest(self, request: Request, thing: Thing, *, limit: int | None = None, pause: float = 0.0, hold: tuple[int, asyncio.Event] | None = None) -> None:  # fmt: skip
-        """The right answer, with ranges and If-Range; `limit` ends the connection after that many bytes of body, `hold`
-        waits for an event before the byte at that offset of the object."""
+    async def honest(self, request: Request, thing: Thing, *, limit: int | None = None, pause: float = 0.0, piece: int = CHUNK, hold: tuple[int, asyncio.Event] | None = None, before_end: Callable[[], Awaitable[None]] | None = None) -> None:  # fmt: skip
+        """The right answer, with ranges and If-Range; `limit` ends the connection after that many bytes of body (and after
+        `before_end`), `hold` waits for an event before the byte at that offset of the object."""
         start = request.start
         condition = request.headers.get("if-range")
         if condition is not None and condition != thing.etag:
@@ -93,11 +95,15 @@ class Reply:
         if hold is not None:
             before, release = rest[: max(0, hold[0] - start)], hold[1]
             await self.body(before, pause)
-            while not (release.is_set() or self.writer.transport.is_closing()):
+            while not release.is_set():
+                if self.writer.transport.is_closing():
+                    raise ConnectionResetError
                 await asyncio.sleep(0.01)
             rest = rest[len(before) :]
-        await self.body(rest if limit is None else rest[:limit], pause)
+        await self.body(rest if limit is None else rest[:limit], pause, piece)
         if limit is not None and limit < len(rest):
+            if before_end is not None:
+                await before_end()
             self.writer.transport.abort()
 
 
@@ -149,7 +155,7 @@ class FaultyOrigin:
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
         # ETags are case-sensitive.
         headers |= {line.split(": ", 1)[0].lower(): line.split(": ", 1)[1] for line in head[1:] if ": " in line}
-        request = Request(path, self.asked[path], headers)
+        request = Request(path, self.asked[path], headers, *head[0].split(" ")[:2])
         self.seen.append(request)
         reply = Reply(self, path, writer)
         thing = self.things.get(path)

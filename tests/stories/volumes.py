@@ -36,10 +36,23 @@ class Balloon:
         self._path = directory / "balloon"
 
     def blow(self, leaving: int = 0) -> None:
+        """Others may write meanwhile; in the end no more than `leaving` bytes are free."""
         with self._path.open("ab") as file:
-            state = os.statvfs(self._path)
-            size = file.tell() + state.f_bavail * state.f_frsize - leaving
-            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            while (free := self._free() - leaving) > 0:
+                size = os.fstat(file.fileno()).st_size
+                while free > 0 and not self._grown(file.fileno(), size, free):
+                    free //= 2
+
+    def _grown(self, fd: int, size: int, by: int) -> bool:
+        try:
+            os.posix_fallocate(fd, size, by)
+        except OSError:
+            return False
+        return True
+
+    def _free(self) -> int:
+        state = os.statvfs(self._path)
+        return state.f_bavail * state.f_frsize
 
     def pop(self) -> None:
         self._path.unlink()
@@ -55,15 +68,30 @@ def ext4(image: Path, point: Path, megabytes: int) -> Iterator[Path]:
         yield point
 
 
+def break_down(point: Path) -> None:
+    """What ext4 does by itself after an error of its disk (errors=remount-ro): from now on it is read-only."""
+    device = subprocess.run(["findmnt", "-no", "SOURCE", str(point)], capture_output=True, text=True, check=True)
+    Path(f"/sys/fs/ext4/{Path(device.stdout.strip()).name}/trigger_fs_error").write_text("1")
+
+
 @contextmanager
 def mounted(image: Path, point: Path) -> Iterator[Path]:
     """An image as it is: after a power cut, ext4 replays its journal here."""
     point.mkdir(parents=True, exist_ok=True)
-    mount("-o", "loop", str(image), str(point))
+    mount("-o", "loop,errors=remount-ro", str(image), str(point))
     try:
         yield point
     finally:
-        subprocess.run(["umount", "-l", str(point)], check=False, capture_output=True, timeout=30)
+        _let_go(point)
+
+
+def _let_go(point: Path) -> None:
+    """Properly, once the killed have closed their files; else lazily."""
+    for _ in range(100):
+        if subprocess.run(["umount", str(point)], check=False, capture_output=True, timeout=30).returncode == 0:
+            return
+        time.sleep(0.05)
+    unmount(point)
 
 
 def cut(image: Path, copy: Path, patience: float = 20.0) -> None:

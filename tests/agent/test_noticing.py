@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_manager.agent import noticing as module
+from model_manager.agent.noticing import Noticing
+from model_manager.agent.roots import Roots
+from model_manager.facts.disk import Held, Root
+from model_manager.facts.event import ModelAppeared, ModelChanged, ModelVanished, RootBack, RootLost, ScanFinished
+from model_manager.library.markers import MARKER
+from model_manager.library.watching import Watcher
+from tests.agent.stage import Stage, running, turns, until
+
+A, B = "vae/a.safetensors", "loras/b.safetensors"
+
+
+def noticing(scene: Stage, *others: Root) -> Noticing:
+    roots = Roots([scene.root, *others], scene.index)
+    return Noticing(scene.board, scene.shelves, roots, Watcher([root.path for root in roots.all]))
+
+
+def calm(scene: Stage, place: str, content: bytes = b"weights") -> Path:
+    """A file that was written long ago."""
+    file = scene.put(place, content)
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    return file
+
+
+def files(scene: Stage) -> set[str]:
+    return {str(held.shelf) for held in scene.shelves.held.values()}
+
+
+async def settled(scene: Stage, eyes: Noticing, *paths: Path) -> None:
+    """The hints are looked at, and once more after the settle time."""
+    for _ in range(2):
+        await eyes._take_up({*map(str, paths), *eyes._hints, *eyes._restless})
+        scene.clock.seconds += 1
+
+
+async def test_what_lies_there_at_the_start_is_entered_and_the_scan_told_once(scene: Stage) -> None:
+    calm(scene, A)
+    calm(scene, B)
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    scene.board.scanned = True
+    await eyes.reconcile()
+    assert files(scene) == {A, B}
+    (scan,) = await scene.told(ScanFinished)
+    assert (scan.files, scan.appeared, scan.bytes) == (2, 2, 14)
+    assert len(await scene.told(ModelAppeared)) == 1
+
+
+async def test_h1_a_reconcile_finds_what_no_hint_told_of(scene: Stage) -> None:
+    held = await scene.holds(A)
+    Path(held.file).unlink()
+    calm(scene, B)
+    await noticing(scene).reconcile()
+    assert files(scene) == {B}
+    (gone,) = await scene.told(ModelVanished)
+    assert gone.models[0].path == held.file
+
+
+async def test_what_is_known_and_unchanged_keeps_its_verdict(scene: Stage) -> None:
+    held = await scene.holds(A)
+    await noticing(scene).reconcile()
+    assert scene.shelves.held[held.file] == held
+    assert await scene.told(ModelChanged) == []
+
+
+async def test_what_was_changed_has_to_be_judged_anew(scene: Stage) -> None:
+    held = await scene.holds(A)
+    calm(scene, A, b"something else")
+    await noticing(scene).reconcile()
+    assert not scene.shelves.held[held.file].verified
+    assert scene.shelves.held[held.file].digests is None
+
+
+async def test_h3_a_file_that_grows_is_not_indexed_until_it_rests(scene: Stage) -> None:
+    eyes = noticing(scene)
+    file = scene.put(A)
+    await eyes.reconcile()
+    assert files(scene) == set()
+    for _ in range(3):
+        await eyes._take_up({str(file)})
+        with file.open("ab") as stream:
+            stream.write(b"more")
+        scene.clock.seconds += 1
+    assert files(scene) == set()
+    await settled(scene, eyes, file)
+    assert scene.shelves.held[str(file)].fingerprint.size == file.stat().st_size
+
+
+async def test_h3_a_file_that_is_written_to_during_a_scan_does_not_vanish(scene: Stage) -> None:
+    held = await scene.holds(A)
+    scene.put(A, b"weights, growing")
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    assert scene.shelves.held[held.file] == held
+    await settled(scene, eyes)
+    assert scene.shelves.held[held.file].fingerprint.size == 16
+
+
+async def test_an_unreadable_directory_never_means_vanished(scene: Stage, logged: list[str]) -> None:
+    volume = scene.store.parent / "volume"
+    volume.mkdir()
+    (scene.store / "vae").symlink_to(volume)
+    held = await scene.holds(A)
+    gone = await scene.holds(B)
+    volume.rename(volume.with_name("unmounted"))
+    Path(gone.file).unlink()
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    assert scene.shelves.held.keys() == {held.file}
+    assert any("cannot be read" in line for line in logged)
+    await settled(scene, eyes, scene.store / "vae", Path(held.file))
+    assert held.file in scene.shelves.held
+
+
+async def test_c10_a_root_that_is_away_loses_nothing_and_is_told_once(scene: Stage) -> None:
+    held = await scene.holds(A)
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    away = scene.store.with_name("unmounted")
+    scene.store.rename(away)
+    scene.store.mkdir()
+    for _ in range(3):
+        await eyes.reconcile()
+        await settled(scene, eyes, Path(held.file), scene.store)
+    assert scene.shelves.held == {held.file: held}
+    assert list(scene.store.iterdir()) == []
+    (lost,) = await scene.told(RootLost)
+    assert MARKER in lost.why
+    assert scene.board.lost_roots == {str(scene.store): lost.why}
+
+    scene.store.rmdir()
+    away.rename(scene.store)
+    await eyes.reconcile()
+    assert scene.board.lost_roots == {}
+    assert len(await scene.told(RootBack)) == 1
+    assert scene.shelves.held == {held.file: held}
+
+
+async def test_c10_what_happened_while_a_root_was_away_is_found_by_itself(scene: Stage, monkeypatch) -> None:
+    monkeypatch.setattr(module, "ROOT_LOOK", 0.02)
+    held = await scene.holds(A)
+    away = scene.store.with_name("unmounted")
+    async with running(noticing(scene).run):
+        await until(lambda: scene.board.scanned)
+        scene.store.rename(away)
+        await until(lambda: scene.board.lost_roots)
+        (away / A).unlink()
+        await turns()
+        assert held.file in scene.shelves.held
+        away.rename(scene.store)
+        await until(lambda: held.file not in scene.shelves.held)
+    assert len(await scene.told(ModelVanished)) == 1
+
+
+async def test_h4_a_tree_that_is_moved_leaves_once_and_comes_once(scene: Stage) -> None:
+    for number in range(3):
+        await scene.holds(f"loras/old/{number}.safetensors")
+    before = len(await scene.told())
+    old, new = scene.store / "loras/old", scene.store / "loras/new"
+    old.rename(new)
+    eyes = noticing(scene)
+    await settled(scene, eyes, old, new)
+    assert files(scene) == {f"loras/new/{number}.safetensors" for number in range(3)}
+    told = (await scene.told())[before:]
+    assert sum(len(event.models) for event in told if isinstance(event, ModelVanished)) == 3
+    assert sum(len(event.models) for event in told if isinstance(event, ModelAppeared)) == 3
+
+
+async def test_what_the_gate_suspects_is_looked_at(scene: Stage) -> None:
+    held = await scene.holds(A)
+    async with running(noticing(scene).run):
+        await until(lambda: scene.board.scanned)
+        Path(held.file).unlink()
+        scene.board.suspects.add(held.file)
+        await until(lambda: held.file not in scene.shelves.held)
+
+
+async def test_what_a_person_puts_there_and_removes_is_noticed(scene: Stage) -> None:
+    async with running(noticing(scene).run):
+        await until(lambda: scene.board.watch_mode in ("inotify", "polling"))
+        file = scene.put(A)
+        await until(lambda: passing(scene) and str(file) in scene.shelves.held)
+        file.unlink()
+        await until(lambda: str(file) not in scene.shelves.held)
+
+
+def passing(scene: Stage) -> bool:
+    """Time goes by, as it does."""
+    scene.clock.seconds += 0.01
+    return True
+
+
+async def test_a_hint_about_what_is_known_tells_nothing(scene: Stage) -> None:
+    held = await scene.holds(A)
+    before = len(await scene.told())
+    eyes = noticing(scene)
+    await settled(scene, eyes, Path(held.file), scene.store / "vae", scene.store, Path("/somewhere/else"))
+    assert len(await scene.told()) == before
+
+
+async def test_two_roots_do_not_mistake_each_others_files(scene: Stage) -> None:
+    other = scene.store.parent / "other"
+    (other / "vae").mkdir(parents=True)
+    second = other / "vae/second.safetensors"
+    second.write_bytes(b"weights")
+    os.utime(second, (1_700_000_000, 1_700_000_000))
+    held = await scene.holds(A)
+    await noticing(scene, Root(path=str(other))).reconcile()
+    assert scene.shelves.held.keys() == {held.file, str(second)}
+    assert scene.shelves.held[str(second)].root == str(other)
+
+
+async def interrupted(scene: Stage, monkeypatch: pytest.MonkeyPatch, name: str, then: Any) -> None:
+    """When the disk was looked at but the answer is not there yet, `then` happens."""
+    real, loop = getattr(module, name), asyncio.get_running_loop()
+
+    def look(*args: Any) -> Any:
+        answer = real(*args)
+        asyncio.run_coroutine_threadsafe(then(), loop).result(20)
+        return answer
+
+    monkeypatch.setattr(module, name, look)
+
+
+@pytest.mark.parametrize("name", ["scan", "examine"])
+async def test_what_is_fetched_during_a_look_does_not_vanish_by_it(scene: Stage, monkeypatch, name: str) -> None:
+    entered: list[Held] = []
+
+    async def fetch() -> None:
+        if not entered:
+            calm(scene, A)
+            entered.append(await scene.holds(A))
+
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    await interrupted(scene, monkeypatch, name, fetch)
+    await (eyes.reconcile() if name == "scan" else settled(scene, eyes, scene.store))
+    assert scene.shelves.held == {entered[0].file: entered[0]}
+    assert await scene.told(ModelVanished) == []
+
+
+async def test_what_is_replaced_during_a_scan_keeps_its_new_verdict(scene: Stage, monkeypatch) -> None:
+    old = await scene.holds(A, b"wrong", evidence=None)
+    replaced: list[Held] = []
+
+    async def fetch() -> None:
+        if not replaced:
+            replaced.append(await scene.holds(A, b"right weights"))
+
+    eyes = noticing(scene)
+    await interrupted(scene, monkeypatch, "scan", fetch)
+    await eyes.reconcile()
+    await settled(scene, eyes)
+    assert scene.shelves.held == {old.file: replaced[0]}

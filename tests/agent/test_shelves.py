@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+
+from model_manager.agent import shelves as module
+from model_manager.agent.shelves import Shelves
+from model_manager.facts.disk import Diff
+from model_manager.facts.event import (
+    DiskLow,
+    InventorySnapshot,
+    ModelAppeared,
+    ModelChanged,
+    ModelVanished,
+    RootBack,
+    ScanFinished,
+)
+from tests.agent.stage import Stage
+
+PLACE = "vae/a.gguf"
+FINISHED = ScanFinished(files=1, bytes=7, appeared=1, changed=0, vanished=0, seconds=0.1)
+
+
+async def test_an_empty_change_tells_nothing_and_rings_nothing(scene: Stage) -> None:
+    with scene.shelves.listening() as queue:
+        await scene.shelves.change(Diff())
+        assert queue.empty()
+    assert await scene.told() == []
+    assert not await scene.board.bells.publishing.wait(0.01)
+
+
+async def test_a_change_is_in_the_index_the_mirror_and_the_outbox(scene: Stage) -> None:
+    held = await scene.holds(PLACE)
+    assert scene.shelves.held == {held.file: held}
+    assert await scene.index.held() == (held,)
+    assert [type(event) for event in await scene.told()] == [ModelAppeared]
+
+
+async def test_what_is_told_with_a_change_comes_with_it_or_not_at_all(scene: Stage) -> None:
+    scene.put(PLACE)
+    with scene.shelves.listening() as queue:
+        await scene.shelves.change(Diff(appeared=(scene.held(PLACE),)), FINISHED)
+        heard = [envelope.event for envelope in queue.get_nowait()]
+    assert heard == await scene.told()
+    assert {type(event) for event in heard} == {ModelAppeared, ScanFinished}
+
+
+async def test_entering_what_is_known_already_tells_only_the_news(scene: Stage) -> None:
+    held = await scene.holds(PLACE)
+    await scene.shelves.enter(held)
+    await scene.shelves.enter(held, RootBack(root="/m"))
+    assert [type(event) for event in await scene.told()] == [ModelAppeared, RootBack]
+
+
+async def test_a_file_that_is_known_better_changed_and_did_not_appear_again(scene: Stage) -> None:
+    await scene.holds(PLACE, hashed=False, evidence=None)
+    await scene.shelves.enter(scene.held(PLACE))
+    assert [type(event) for event in await scene.told()] == [ModelAppeared, ModelChanged]
+
+
+async def test_what_vanished_is_nowhere(scene: Stage) -> None:
+    held = await scene.holds(PLACE)
+    await scene.shelves.change(Diff(vanished=(held,)))
+    assert scene.shelves.held == {}
+    assert await scene.index.held() == ()
+    assert len(await scene.told(ModelVanished)) == 1
+
+
+async def test_the_mirror_is_loaded_from_the_index(scene: Stage) -> None:
+    held = await scene.holds(PLACE)
+    again = Shelves(scene.index, scene.board)
+    await again.load()
+    assert again.held == {held.file: held}
+
+
+async def test_a_change_rings_those_who_care(scene: Stage) -> None:
+    await scene.holds(PLACE)
+    bells = scene.board.bells
+    assert all([await bell.wait(1) for bell in (bells.publishing, bells.fetching, bells.gate, bells.hashing)])
+
+
+async def test_news_without_a_change_only_rings_the_publisher(scene: Stage) -> None:
+    await scene.shelves.tell(DiskLow(root="/m", free=1, floor=2))
+    assert await scene.board.bells.publishing.wait(1)
+    assert not await scene.board.bells.gate.wait(0.01)
+
+
+async def test_a_snapshot_is_the_inventory_exactly_as_of_its_event(scene: Stage) -> None:
+    held = await scene.holds(PLACE)
+    async with asyncio.TaskGroup() as group:
+        taken = group.create_task(scene.shelves.snapshot())
+        group.create_task(scene.holds("vae/b.gguf"))
+    envelope, entries = taken.result()
+    told = envelope.event
+    assert isinstance(told, InventorySnapshot)
+    assert told.models == len(entries)
+    assert held.file in {entry.path for entry in entries}
+    before = [e for e in await scene.index.outbox(100) if e.seq <= envelope.seq and isinstance(e.event, ModelAppeared)]
+    assert len(before) == told.models
+
+
+async def test_a_slow_listener_is_dropped_and_hears_that_it_was(scene: Stage, monkeypatch) -> None:
+    monkeypatch.setattr(module, "LISTENER_BACKLOG", 3)
+    with scene.shelves.listening() as slow, scene.shelves.listening() as quick:
+        for count in range(5):
+            await scene.shelves.tell(RootBack(root=f"/{count}"))
+            assert len(quick.get_nowait()) == 1
+        heard = [slow.get_nowait() for _ in range(slow.qsize())]
+    assert [len(envelopes) for envelopes in heard] == [1, 1, 1, 0]
+
+
+async def test_who_left_hears_nothing_more(scene: Stage) -> None:
+    with scene.shelves.listening() as queue:
+        pass
+    await scene.shelves.tell(RootBack(root="/m"))
+    assert queue.empty()

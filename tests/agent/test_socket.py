@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from model_manager.agent import shelves as backlog
+from model_manager.agent import socket as module
+from model_manager.agent.socket import Control, serving
+from model_manager.errors import BadSetting
+from model_manager.facts.event import RootBack, RootLost
+from model_manager.facts.machine import Readiness, WorkflowReadiness
+from model_manager.facts.plan import Plan
+from tests.agent.stage import Stage, needs, until
+
+OPEN = Readiness(ready=True, reasons=(), workflows=(WorkflowReadiness(name="flux dev", ready=True),), generation="g1")
+CLOSED = Readiness(
+    ready=False,
+    reasons=("vae/a: fetching",),
+    workflows=(
+        WorkflowReadiness(name="w", ready=True),
+        WorkflowReadiness(name="v", ready=False, reasons=("vae/a: fetching",)),
+    ),
+)
+
+
+class Door:
+    def __init__(self, scene: Stage, path: Path, port: int) -> None:
+        self.scene = scene
+        self.path = path
+        self.port = port
+        self.done: list[str] = []
+        self.accepts = True
+
+    def control(self) -> Control:
+        async def reload() -> dict[str, Any]:
+            self.done.append("reload")
+            return {"accepted": self.accepts, "reason": "" if self.accepts else "a restart is needed"}
+
+        async def scan() -> dict[str, Any]:
+            self.done.append("scan")
+            return {"accepted": True}
+
+        return Control(self.scene.board, self.scene.shelves, {"reload": reload, "scan": scan})
+
+    async def ask(self, method: str, path: str, *, tcp: bool = False, **more: Any) -> tuple[int, bytes]:
+        connector = None if tcp else aiohttp.UnixConnector(str(self.path))
+        base = f"http://127.0.0.1:{self.port}" if tcp else "http://localhost"
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.request(method, base + path, **more) as answer,
+        ):
+            return answer.status, await answer.read()
+
+    async def json(self, path: str, method: str = "GET") -> tuple[int, Any]:
+        status, body = await self.ask(method, path)
+        return status, json.loads(body)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@asynccontextmanager
+async def opened(scene: Stage, directory: Path) -> AsyncIterator[Door]:
+    door = Door(scene, directory / "control.sock", free_port())
+    async with serving(door.control(), door.path, ("127.0.0.1", door.port)):
+        yield door
+
+
+@pytest.fixture
+async def door(scene: Stage, tmp_path: Path) -> AsyncIterator[Door]:
+    async with opened(scene, tmp_path) as made:
+        yield made
+
+
+async def test_ready_says_200_or_503_with_the_reasons(scene: Stage, door: Door) -> None:
+    scene.board.readiness = CLOSED
+    status, body = await door.json("/ready")
+    assert (status, body["ready"], body["reasons"]) == (503, False, ["vae/a: fetching"])
+    scene.board.readiness = OPEN
+    status, body = await door.json("/ready")
+    assert (status, body["ready"], body["generation"]) == (200, True, "g1")
+
+
+async def test_each_workflow_is_asked_by_name(scene: Stage, door: Door) -> None:
+    scene.board.readiness, scene.board.requirements = CLOSED, needs()
+    assert (await door.json("/ready/w"))[0] == 200
+    status, body = await door.json("/ready/v")
+    assert (status, body["reasons"]) == (503, ["vae/a: fetching"])
+    status, body = await door.json("/ready/unheard")
+    assert status == 404
+    assert "not assigned" in body["error"]
+    scene.board.readiness = OPEN
+    assert (await door.json("/ready/flux%20dev"))[0] == 200
+
+
+async def test_f1_a_workflow_is_not_unassigned_before_the_assignment_is_known(door: Door) -> None:
+    status, body = await door.json("/ready/w")
+    assert (status, body["ready"]) == (503, False)
+
+
+async def test_status_plan_and_metrics_are_answered(scene: Stage, door: Door) -> None:
+    assert (await door.json("/status"))[1]["machine_id"] == "m1"
+    status, body = await door.json("/plan")
+    assert status == 503
+    assert "ask again" in body["error"]
+    scene.board.plan = Plan(generation="g1")
+    assert (await door.json("/plan"))[1]["generation"] == "g1"
+    status, text = await door.ask("GET", "/metrics")
+    assert status == 200
+    assert b"model_manager_ready 0\n" in text
+
+
+async def test_an_action_is_a_post_and_says_when_it_was_refused(door: Door) -> None:
+    assert (await door.json("/reload", "POST"))[0] == 200
+    door.accepts = False
+    status, body = await door.json("/reload", "POST")
+    assert (status, body["reason"]) == (409, "a restart is needed")
+    assert (await door.ask("GET", "/scan"))[0] == 405
+    assert door.done == ["reload", "reload"]
+
+
+async def test_k9_the_network_port_only_reads(door: Door) -> None:
+    assert (await door.ask("GET", "/ready", tcp=True))[0] == 503
+    assert (await door.ask("POST", "/reload", tcp=True))[0] in (404, 405)
+    assert (await door.ask("POST", "/ready", tcp=True))[0] == 405
+    assert door.done == []
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.test", 403),
+        ("evil.test:80", 403),
+        ("127.0.0.1.evil.test", 403),
+        ("", 403),
+        ("localhost:9", 503),
+        ("127.0.0.1", 503),
+        ("[::1]:9", 503),
+        ("10.0.0.7:80", 503),
+    ],
+)
+async def test_k9_a_foreign_host_name_reads_nothing(door: Door, host: str, status: int) -> None:
+    assert (await door.ask("GET", "/ready", tcp=True, headers={"Host": host}))[0] == status
+
+
+async def listening(door: Door) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_unix_connection(str(door.path))
+    writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b": listening\n\n")
+    return reader, writer
+
+
+async def test_events_are_streamed_as_they_are_told(scene: Stage, door: Door) -> None:
+    reader, writer = await listening(door)
+    await scene.shelves.tell(RootLost(root="/m", why="line\nbreak"))
+    said = (await reader.readuntil(b"\n\n")).split(b"\r\n")[-1].decode()
+    head, kind, data, *_ = said.split("\n")
+    assert head == f"id: {scene.board.epoch}-1"
+    assert kind == "event: root.lost"
+    body = json.loads(data.removeprefix("data: "))
+    assert (body["seq"], body["kind"], body["machine_id"]) == (1, "root.lost", "m1")
+    assert body["data"]["why"] == "line\nbreak"
+    writer.close()
+
+
+async def test_a_quiet_stream_is_kept_alive(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEEP_ALIVE", 0.02)
+    reader, writer = await listening(door)
+    assert await reader.readuntil(b": still here\n\n")
+    writer.close()
+
+
+async def test_j6_a_slow_reader_is_dropped_and_the_others_hear_everything(
+    scene: Stage, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "LISTENER_BACKLOG", 20)
+    slow = socket.socket(socket.AF_UNIX)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(str(door.path))
+    slow.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await until(lambda: scene.shelves._listeners)
+    with scene.shelves.listening() as quick:
+        for number in range(150):
+            await scene.shelves.tell(RootLost(root=f"/{number}", why="x" * 50_000))
+            assert len(quick.get_nowait()) == 1
+        assert scene.shelves._listeners == {quick}
+    assert (await door.json("/status"))[0] == 200
+    slow.close()
+
+
+async def test_a_listener_that_left_is_forgotten(scene: Stage, door: Door) -> None:
+    _, writer = await listening(door)
+    writer.close()
+
+    async def gone() -> bool:
+        await scene.shelves.tell(RootBack(root="/m"))
+        return not scene.shelves._listeners
+
+    await until(gone)
+
+
+async def test_j6_garbage_and_half_open_connections_hurt_nobody(door: Door) -> None:
+    for said in (b"", b"\x00\xff\r\n\r\n", b"GET", b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"):
+        _, writer = await asyncio.open_unix_connection(str(door.path))
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+    assert (await door.json("/status"))[0] == 200
+
+
+async def test_d9_a_socket_that_a_dead_agent_left_is_replaced_and_goes_with_us(scene: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    async with opened(scene, tmp_path) as door:
+        assert (await door.json("/status"))[0] == 200
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    assert not path.exists()
+
+
+async def test_a_stream_ends_when_we_leave(scene: Stage, tmp_path: Path) -> None:
+    async with opened(scene, tmp_path) as door:
+        reader, _ = await listening(door)
+        scene.board.stopping = True
+        await scene.shelves.tell(RootBack(root="/m"))
+        assert b"root.back" in await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), 10)
+
+
+async def test_a_path_that_is_too_long_for_a_socket_is_a_setting_to_correct(scene: Stage, tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="MODEL_MANAGER_STATE_DIR"):
+        async with serving(Control(scene.board, scene.shelves, {}), tmp_path / ("d" * 120) / "control.sock", None):
+            raise AssertionError("it was served")
+
+
+async def test_a_port_that_is_taken_is_a_setting_to_correct(scene: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BadSetting, match="MODEL_MANAGER_HTTP_PORT"):
+            async with serving(Control(scene.board, scene.shelves, {}), path, ("127.0.0.1", port)):
+                raise AssertionError("it was served")
+    assert not path.exists()

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_manager.decisions.planning import not_admitted, plan, same_content
+from model_manager.facts.model import Assignment, Requirements, Wanted
+from model_manager.facts.plan import Check, Fetch, Keep, Link, Refuse
+from tests.decisions.making import SHA_A, SHA_B, held, model, shelf
+
+
+def asked(*models, optional=()):
+    wanted = [Wanted(model=item, required=True, needed_by=("machine",)) for item in models]
+    wanted += [Wanted(model=item, required=False, needed_by=("machine",)) for item in optional]
+    return Requirements(generation="g", assignment=Assignment(), wanted=tuple(wanted))
+
+
+def steps(requirements, *here, **more):
+    return plan(requirements, here, **more).steps
+
+
+@pytest.mark.parametrize(
+    ("wanted", "here", "kind"),
+    [
+        (model(pin=SHA_A), [], Fetch),
+        (model(pin=SHA_A), [held()], Keep),
+        (model(pin=SHA_A), [held(sha256=None, evidence=None)], Check),
+        (model(pin=SHA_B), [held()], Fetch),
+        (model(pin=SHA_A), [held("loras/y.safetensors")], Link),
+        (model(pin=SHA_A), [held("loras/y.safetensors", evidence=None)], Fetch),
+        (model(pin=SHA_A[:10]), [held("loras/y.safetensors")], Fetch),
+        (model("vae/x.ckpt"), [], Refuse),
+        (model("vae/x.ckpt"), [held("vae/x.ckpt", evidence="content")], Keep),
+        (model("vae/x.ckpt", pin=SHA_A), [], Fetch),
+        (model(url=None), [], Refuse),
+        (model(url=None, pin=SHA_A), [held()], Keep),
+        (model("unet/x.safetensors", pin=SHA_A), [held("diffusion_models/x.safetensors")], Keep),
+    ],
+)
+def test_one_step_for_one_model(wanted, here, kind):
+    (step,) = steps(asked(wanted), *here)
+    assert isinstance(step, kind)
+
+
+def test_a_wrong_file_in_the_very_place_is_replaced_by_name():
+    (step,) = steps(asked(model(pin=SHA_B)), held())
+    assert step.replaces == held()
+    (beside,) = steps(asked(model("unet/x.safetensors", pin=SHA_B)), held("diffusion_models/x.safetensors"))
+    assert isinstance(beside, Fetch)
+    assert beside.replaces is None
+
+
+def test_a_right_file_counts_wherever_a_loader_finds_it_even_beside_a_wrong_one():
+    other = held("vae/x.safetensors", sha256=SHA_B, root="/other")
+    (step,) = steps(asked(model(pin=SHA_A)), other, held())
+    assert step == Keep(wanted=asked(model(pin=SHA_A)).wanted[0], held=held())
+
+
+def test_i3_the_same_content_is_fetched_once():
+    first, second = model("vae/a.safetensors", pin=SHA_A), model("loras/b.safetensors", pin=SHA_A)
+    one, other = steps(asked(first, second))
+    assert (one.after, other.after) == (None, one.wanted.model.path)
+    assert plan(asked(first, second), ()).bytes == one.bytes
+
+
+def test_nobody_waits_for_a_model_whose_place_is_blocked_while_there_is_another():
+    first, second = model("loras/a.safetensors", pin=SHA_A), model("vae/b.safetensors", pin=SHA_A)
+    by_path = {step.wanted.model.path: step for step in steps(asked(first, second), blocked=[first.path])}
+    assert (by_path[first.path].after, by_path[second.path].after) == (second.path, None)
+    (alone,) = steps(asked(first), blocked=[first.path])
+    assert alone.after is None
+
+
+def test_i3_the_same_address_is_fetched_once_even_without_a_hash():
+    assert same_content(model("vae/a.safetensors"), model("loras/b.safetensors"))
+    assert not same_content(model("vae/a.safetensors", pin=SHA_A), model("loras/b.safetensors", pin=SHA_B))
+    assert not same_content(model("vae/a.safetensors", pin=SHA_A[:10]), model("loras/b.safetensors", pin=SHA_A[:10]))
+
+
+def test_required_goes_before_optional_and_small_before_large():
+    big, small, spare = (
+        model(f"vae/{name}.safetensors", size=size, url=f"https://h.example/{name}")
+        for name, size in (("big", 900), ("small", 100), ("spare", 1))
+    )
+    order = [str(step.wanted.model.path) for step in steps(asked(big, small, optional=[spare]))]
+    assert order == ["vae/small.safetensors", "vae/big.safetensors", "vae/spare.safetensors"]
+
+
+def test_the_plan_says_how_much_will_be_downloaded():
+    kept, fetched = model("vae/a.safetensors", pin=SHA_A, size=100), model("vae/b.safetensors", pin=SHA_B, size=7)
+    assert plan(asked(kept, fetched), [held("vae/a.safetensors")]).bytes == 7
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unpinned", "pickle", "admitted"),
+    [
+        (model(), "accept", False, True),
+        (model(), "refuse", False, False),
+        (model(pin=SHA_A), "refuse", False, True),
+        (model(url="https://huggingface.co/a/b/resolve/main/x"), "refuse", False, True),
+        (model(url="https://huggingface.co.evil.example/x"), "refuse", False, False),
+        (model(url="https://evilhuggingface.co/x"), "refuse", False, False),
+        (model("vae/x.pt"), "accept", False, False),
+        (model("vae/x.pt"), "accept", True, True),
+        (model("vae/x.PT", pin=SHA_A), "accept", False, True),
+        (model("vae/x.pt", pin="md5:" + "e" * 32), "accept", False, False),
+        (model("vae/x.gguf"), "accept", False, True),
+    ],
+)
+def test_k6_what_may_be_downloaded_at_all(wanted, unpinned, pickle, admitted):
+    assert (not_admitted(wanted, unpinned, pickle) is None) == admitted
+
+
+paths = st.sampled_from(["vae/a.safetensors", "vae/b.safetensors", "loras/a.safetensors", "unet/c.gguf", "vae/d.ckpt"])
+hashes = st.sampled_from([None, SHA_A, SHA_B, SHA_A[:10]])
+
+
+@given(
+    st.dictionaries(paths, hashes, min_size=1),
+    st.lists(
+        st.builds(
+            held,
+            paths,
+            sha256=st.sampled_from([None, SHA_A, SHA_B]),
+            evidence=st.sampled_from([None, "content", "pin"]),
+        )
+    ),
+)
+def test_every_model_has_exactly_one_step_and_whoever_waits_waits_for_a_fetch(wanted, here):
+    found = steps(
+        asked(*(model(path, pin=pin, url=f"https://h.example/{path}") for path, pin in wanted.items())), *here
+    )
+    assert sorted(str(step.wanted.model.path) for step in found) == sorted(wanted)
+    leaders = {step.wanted.model.path for step in found if isinstance(step, Fetch) and step.after is None}
+    assert all(step.after in leaders for step in found if isinstance(step, Fetch) and step.after)
+    assert all(step.held.verified or step.wanted.model.pin for step in found if isinstance(step, Keep))
+
+
+def test_a_shelf_is_read_as_written():
+    assert str(shelf("vae/deep/x.safetensors")) == "vae/deep/x.safetensors"

@@ -3,6 +3,7 @@
     ModelManagerError
     ├── Refused                never as asked; change the request            exit 65
     │   ├── BadSetting         a setting is wrong                            exit 78
+    │   ├── BadSettings        every wrong setting at once                   exit 78
     │   ├── BadPath            a path that would leave the shelves
     │   ├── BadRecord          a catalog record that cannot be used (BadAssignment: an assignment)
     │   ├── BadUrl             an address that is never fetched

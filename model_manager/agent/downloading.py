@@ -20,7 +20,7 @@ from model_manager.facts.plan import Fetch
 from model_manager.facts.transfer import Offer, Phase, Received, Transfer
 from model_manager.library.markers import PARTIAL
 from model_manager.library.partial import Partial
-from model_manager.library.placing import place
+from model_manager.library.placing import insist_free, place
 from model_manager.library.reading import beginning
 from model_manager.library.space import Reservation, Space
 from model_manager.settings import Settings
@@ -107,6 +107,8 @@ class Downloading:
         model = step.wanted.model
         begun = self._clock.monotonic()
         report(Transfer(shelf=model.path, phase=Phase.RESOLVING, attempt=number))
+        wrong = step.replaces.fingerprint if step.replaces else None
+        await finishing(insist_free, self._root, model.path, replaces=wrong)
         partial = await finishing(
             Partial.open, os.path.join(self._root.path, PARTIAL), model.path, algorithms=_algorithms(model)
         )

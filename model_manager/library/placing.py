@@ -56,6 +56,13 @@ def place(
             return _promote(disk, staging, os.path.basename(source), folder, name, final)
 
 
+def insist_free(root: Root, shelf: ShelfPath, replaces: Fingerprint | None = None) -> None:
+    """Raise now what `place` would raise after the download: Occupied, BadPath, RootAway, DiskUnavailable, NoSpace."""
+    final = f"{root.path}/{shelf}"
+    with _root(root) as top, translating(final, "place"), _folder_of(top, shelf, Disk()) as folder:
+        _taken(folder, _last(shelf), final, replaces)
+
+
 def link(
     source: str,
     calm: Fingerprint,

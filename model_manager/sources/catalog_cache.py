@@ -159,7 +159,7 @@ class CachedCatalog:
             return
         temporary = file.with_suffix(".tmp")
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # addresses may be signed
             with temporary.open("wb") as stream:
                 stream.write(body)
                 stream.flush()

@@ -24,10 +24,8 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the peer (above 1 = better)."""
-        if self.peer is None or 0 in (self.peer, self.ours):
-            return None
-        return self.ours / self.peer if self.more_is_better else self.peer / self.ours
+        """Ours by the peer's: for times, below 1 is better; for rates, above."""
+        return self.ours / self.peer if self.peer else None
 
     @property
     def met(self) -> bool | None:

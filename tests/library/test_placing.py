@@ -17,7 +17,7 @@ from model_manager.facts.shelf import ShelfPath
 from model_manager.library.disk import fingerprint
 from model_manager.library.hashing import digest_file
 from model_manager.library.markers import QUARANTINE
-from model_manager.library.placing import link, place
+from model_manager.library.placing import insist_free, link, place
 from model_manager.library.scanning import scan
 from tests.library.faulty import FaultyDisk
 from tests.library.shelves import FLUX, own_root, put, staging
@@ -173,6 +173,15 @@ def test_i7_a_wrong_file_that_changed_since_is_not_replaced(root: Root) -> None:
     with pytest.raises(Occupied):
         place(ready(root), root, FLUX, replaces=wrong)
     assert at(root).read_bytes() == b"mended by its owner"
+
+
+def test_k3_a_place_that_is_taken_is_refused_before_the_first_byte(root: Root) -> None:
+    insist_free(root, FLUX)
+    wrong = fingerprint(put(at(root), b"wrong").stat())
+    insist_free(root, FLUX, replaces=wrong)
+    with pytest.raises(Occupied):
+        insist_free(root, FLUX)
+    assert at(root).read_bytes() == b"wrong"
 
 
 def test_a_link_to_the_wrong_file_moves_and_its_target_stays(root: Root, tmp_path: Path) -> None:

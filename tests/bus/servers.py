@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 import redis
@@ -35,6 +36,7 @@ class Server:
     def start(self) -> None:
         self.socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        weakref.finalize(self, self._process.kill)  # whatever a test does not come to
         deadline = time.monotonic() + DEADLINE
         while True:
             try:

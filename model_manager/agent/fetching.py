@@ -27,6 +27,8 @@ from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
 from model_manager.library.placing import link
 
+Present = Callable[[Root], Awaitable[bool]]
+
 GRACE: Final = 10.0
 """Seconds that a download goes on after nobody wants it any more: an assignment that flaps costs nothing."""
 
@@ -58,7 +60,7 @@ class _Run:
 class Fetching:
     """One task a model. Slots are held only while bytes move: a waiting download delays only those who need it."""
 
-    def __init__(self, board: Board, shelves: Shelves, downloading: Downloading, root: Root, present: Callable[[Root], Awaitable[bool]]) -> None:  # fmt: skip
+    def __init__(self, board: Board, shelves: Shelves, downloading: Downloading, root: Root, present: Present) -> None:
         """`present`: whether a root is mounted at this moment; without it, bytes would go to the disk below."""
         self._board = board
         self._shelves = shelves

@@ -10,15 +10,15 @@ from typing import Final
 from loguru import logger
 
 from model_manager.agent.board import Board
+from model_manager.agent.looking import places, whole
 from model_manager.agent.roots import Roots
 from model_manager.agent.shelves import Shelves
 from model_manager.decisions.comparing import compare
 from model_manager.decisions.settling import Seen, settle
-from model_manager.errors import ModelManagerError, RootAway
-from model_manager.facts.disk import Diff, Fingerprint, Held, Root
+from model_manager.errors import ModelManagerError
+from model_manager.facts.disk import Diff, Held, Root
 from model_manager.facts.event import RootBack, RootLost, ScanFinished
 from model_manager.library.markers import Away
-from model_manager.library.scanning import Found, examine, scan
 from model_manager.library.watching import Watcher
 
 ROOT_LOOK: Final = 2.0
@@ -58,13 +58,12 @@ class Noticing:
             return
         before = dict(self._shelves.held)
         try:
-            result = await asyncio.to_thread(scan, root)
+            result, items = await asyncio.to_thread(whole, root)
         except ModelManagerError as error:
             await self._lost(root, str(error))
             return
         if not await self.present(root):
             return
-        items = [_held(root)(item) for item in result.found]
         moving = {item.file for item in items if self._still_moving(item)} | self._entered_since(before, root)
         found = [item for item in items if item.file not in moving]
         self._hints |= moving
@@ -133,22 +132,23 @@ class Noticing:
     async def _take_up(self, paths: set[str]) -> None:
         """Look at what the hints name; what rests is compared with the index, the rest is looked at again."""
         before = dict(self._shelves.held)
-        there: dict[str, Fingerprint | None] = {}
-        found: dict[str, Held] = {}
-        for path in sorted(paths):
-            root = self._root_of(path)
-            if root is not None and root.path not in self._board.lost_roots:
-                for held in await self._look_at(root, path, there):
-                    found[held.file] = held
-        settled = settle(self._restless, there, self._board.clock.monotonic(), self._board.settings.settle_seconds)
+        hints = [(root, path) for path in sorted(paths) if (root := self._root_of(path)) and self._is_here(root)]
+        sight = await asyncio.to_thread(places, hints, before, self._restless.keys())
+        rest = self._board.settings.settle_seconds
+        settled = settle(self._restless, sight.there, self._board.clock.monotonic(), rest)
         self._restless = dict(settled.restless)
         if settled.calm and await self._all_present(settled.calm):
             newer = {file for file in settled.calm if self._shelves.held.get(file) is not before.get(file)}
             self._hints |= newer
             calm = set(settled.calm) - newer
             indexed = {file: self._shelves.held[file] for file in calm & self._shelves.held.keys()}
-            await self._shelves.change(compare([found[file] for file in sorted(calm & found.keys())], indexed))
+            await self._shelves.change(
+                compare([sight.found[file] for file in sorted(calm & sight.found.keys())], indexed)
+            )
         self._say_settling()
+
+    def _is_here(self, root: Root) -> bool:
+        return root.path not in self._board.lost_roots
 
     def _say_settling(self) -> None:
         """What lies in a model's place and is not judged yet must not be fetched: it may be that model."""
@@ -156,27 +156,6 @@ class Noticing:
         if settling != self._board.settling:
             self._board.settling = settling
             self._board.bells.fetching.ring()
-
-    async def _look_at(self, root: Root, path: str, there: dict[str, Fingerprint | None]) -> list[Held]:
-        """What lies at a path or below it and is news; `there` gets its fingerprints, None for what is gone."""
-        try:
-            result = await asyncio.to_thread(examine, root, path)
-        except RootAway:
-            return []
-        items = {item.file: item for item in result.found}
-        there |= {file: None for file in self._known_below(path) - items.keys() if result.covers(file)}
-        news = [item for item in items.values() if item.file in self._restless or not self._known_as(item)]
-        there |= {item.file: item.fingerprint for item in news}
-        return [_held(root)(item) for item in news]
-
-    def _known_as(self, item: Found) -> bool:
-        known = self._shelves.held.get(item.file)
-        return known is not None and known.fingerprint == item.fingerprint
-
-    def _known_below(self, path: str) -> set[str]:
-        """What the index has at a path or below it (a directory may have been moved away as a whole)."""
-        prefix = f"{path}/"
-        return {file for file in self._shelves.held if file == path or file.startswith(prefix)}
 
     def _root_of(self, path: str) -> Root | None:
         inside = [root for root in self._roots.all if path == root.path or path.startswith(f"{root.path}/")]
@@ -221,13 +200,3 @@ class Noticing:
     def _ring(self) -> None:
         self._board.bells.gate.ring()
         self._board.bells.fetching.ring()
-
-
-class _held:
-    """A found file as a Held without digests."""
-
-    def __init__(self, root: Root) -> None:
-        self._root = root
-
-    def __call__(self, item: Found) -> Held:
-        return Held(file=item.file, root=self._root.path, shelf=item.shelf, fingerprint=item.fingerprint)

@@ -98,7 +98,9 @@ def examine(root: Root, path: str) -> Scan:
     try:
         if stat.S_ISDIR(os.stat(path).st_mode):
             return scan(root, path)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if path == root.path:
+            raise RootAway(root=path, why=error.strerror) from error
         return Scan(unreadable=tuple(_leading_nowhere(root, path)))
     except OSError:
         return Scan(unreadable=(path,))

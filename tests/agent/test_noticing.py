@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from model_manager.agent import looking
 from model_manager.agent import noticing as module
 from model_manager.agent.noticing import Noticing
 from model_manager.agent.roots import Roots
@@ -221,14 +222,14 @@ async def test_two_roots_do_not_mistake_each_others_files(scene: Stage) -> None:
 
 async def interrupted(scene: Stage, monkeypatch: pytest.MonkeyPatch, name: str, then: Any) -> None:
     """When the disk was looked at but the answer is not there yet, `then` happens."""
-    real, loop = getattr(module, name), asyncio.get_running_loop()
+    real, loop = getattr(looking, name), asyncio.get_running_loop()
 
     def look(*args: Any) -> Any:
         answer = real(*args)
         asyncio.run_coroutine_threadsafe(then(), loop).result(20)
         return answer
 
-    monkeypatch.setattr(module, name, look)
+    monkeypatch.setattr(looking, name, look)
 
 
 @pytest.mark.parametrize("name", ["scan", "examine"])

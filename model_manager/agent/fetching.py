@@ -91,7 +91,7 @@ class Fetching:
         settings = self._board.settings
         current = plan(
             self._board.requirements,
-            self._shelves.held.values(),
+            self._shelves.relevant(self._board.requirements),
             unpinned=settings.unpinned,
             allow_pickle=settings.allow_pickle,
             blocked=[path for path, trouble in self._troubles.items() if trouble.blocked],

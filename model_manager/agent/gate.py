@@ -86,7 +86,7 @@ class Gate:
         settings = board.settings
         return plan(
             self._planned,
-            self._shelves.held.values(),
+            self._shelves.relevant(self._planned),
             unpinned=settings.unpinned,
             allow_pickle=settings.allow_pickle,
         )

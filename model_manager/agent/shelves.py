@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from model_manager.agent.board import Board
 from model_manager.facts import wire
 from model_manager.facts.disk import Diff, Held
 from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
+from model_manager.facts.model import Requirements
 from model_manager.index.index import Index
 
 LISTENER_BACKLOG = 1000
@@ -24,6 +26,8 @@ class Shelves:
         self._board = board
         self._held: dict[str, Held] = {}
         self._unread: dict[str, None] = {}
+        self._places: dict[tuple[str, str], dict[str, Held]] = {}
+        self._digests: dict[str, dict[str, Held]] = {}
         self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
         self._turn = asyncio.Lock()
 
@@ -55,16 +59,43 @@ class Shelves:
             bells.gate.ring()
             bells.hashing.ring()
 
+    def relevant(self, requirements: Requirements) -> list[Held]:
+        """What a plan for these requirements can depend on: files in the wanted places, and files of the wanted bytes."""
+        found: dict[str, Held] = {}
+        for wanted in requirements.wanted:
+            model = wanted.model
+            found |= self._places.get((model.path.category, model.path.name), {})
+            if model.pin:
+                found |= self._digests.get(model.pin.hex, {})
+        return list(found.values())
+
     def _mirror(self, diff: Diff) -> None:
-        for held in diff.vanished:
-            self._held.pop(held.file, None)
-            self._unread.pop(held.file, None)
+        for held in (*diff.vanished, *diff.appeared, *diff.changed):
+            if known := self._held.pop(held.file, None):
+                self._forget(known)
         for held in (*diff.appeared, *diff.changed):
-            self._held[held.file] = held
-            if held.digests is None:
-                self._unread[held.file] = None
-            else:
-                self._unread.pop(held.file, None)
+            self._remember(held)
+
+    def _forget(self, held: Held) -> None:
+        self._unread.pop(held.file, None)
+        for index, key in self._keys(held):
+            index[key].pop(held.file, None)
+            if not index[key]:
+                del index[key]
+
+    def _remember(self, held: Held) -> None:
+        self._held[held.file] = held
+        if held.digests is None:
+            self._unread[held.file] = None
+        for index, key in self._keys(held):
+            index.setdefault(key, {})[held.file] = held
+
+    def _keys(self, held: Held) -> Iterator[tuple[dict[Any, dict[str, Held]], Any]]:
+        """The places in the mirror's indexes where a file is found again."""
+        yield self._places, (held.shelf.category, held.shelf.name)
+        if held.digests:
+            yield self._digests, held.digests.sha256
+            yield self._digests, held.digests.blake3
 
     async def snapshot(self) -> tuple[Envelope, tuple[Entry, ...]]:
         """Tell that a snapshot stands for the whole inventory; it, and the inventory exactly as of it."""

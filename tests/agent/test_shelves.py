@@ -14,7 +14,7 @@ from model_manager.facts.event import (
     RootBack,
     ScanFinished,
 )
-from tests.agent.stage import Stage
+from tests.agent.stage import Stage, model, needs
 
 PLACE = "vae/a.gguf"
 FINISHED = ScanFinished(files=1, bytes=7, appeared=1, changed=0, vanished=0, seconds=0.1)
@@ -113,3 +113,18 @@ async def test_who_left_hears_nothing_more(scene: Stage) -> None:
         pass
     await scene.shelves.tell(RootBack(root="/m"))
     assert queue.empty()
+
+
+async def test_only_what_a_plan_can_depend_on_is_given_to_it(scene: Stage) -> None:
+    here = await scene.holds("vae/a.safetensors")
+    twin = await scene.holds("loras/twin.safetensors", b"wanted bytes")
+    await scene.holds("loras/other.safetensors", b"others")
+    alias = await scene.holds("unet/c.safetensors", b"c")
+    asked = needs(
+        model("vae/a.safetensors"),
+        model("checkpoints/b.safetensors", b"wanted bytes"),
+        model("diffusion_models/c.safetensors"),
+    )
+    assert {held.file for held in scene.shelves.relevant(asked)} == {here.file, twin.file, alias.file}
+    await scene.shelves.change(Diff(vanished=(twin, alias)))
+    assert {held.file for held in scene.shelves.relevant(asked)} == {here.file}

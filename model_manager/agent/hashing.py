@@ -12,7 +12,7 @@ from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
 from model_manager.agent.threads import interruptible
 from model_manager.decisions.judging import Right, Wrong, sound, standing
-from model_manager.errors import ModelManagerError
+from model_manager.errors import ModelManagerError, StillChanging
 from model_manager.facts.disk import Diff, Fingerprint, Held
 from model_manager.facts.identity import Algorithm, Digests
 from model_manager.facts.model import Wanted
@@ -91,6 +91,10 @@ class Hashing:
         self._board.hashing = held.file
         try:
             fingerprint, digests, unsound = await interruptible(lambda cancelled: _whole(held, extra, cancelled))
+        except StillChanging:
+            self._give_up(held)
+            self._board.suspects.add(held.file)
+            return
         except ModelManagerError as error:
             self._give_up(held)
             logger.bind(file=held.file, reason=str(error)).warning("file could not be read whole")

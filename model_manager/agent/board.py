@@ -74,6 +74,8 @@ class Board:
     settling: frozenset[str] = frozenset()  # noticing: files that are not calm yet, so that nobody knows them
     suspects: set[str] = field(default_factory=set)  # gate: files that are not as the index knows them
     watch_mode: str = "starting"  # noticing
+    scan_started: str = ""  # noticing: ISO 8601 UTC of the last full scan
+    scan_finished: str = ""  # noticing: the same, empty while it runs
     scanned: bool = False  # noticing: the first look at every root is over
     hashing: str = ""  # hashing: the file being read
     readiness: Readiness = field(default_factory=_closed)  # gate

@@ -49,9 +49,18 @@ class Noticing:
 
     async def reconcile(self) -> None:
         """Compare every root that is there with the index. What still changes is left to settle."""
+        await self._let_go()
+        self._board.scan_started, self._board.scan_finished = self._board.clock.now(), ""
         for root in self._roots.all:
             await self._reconcile_root(root)
+        self._board.scan_finished = self._board.clock.now()
         self._board.counters.scanned_at = self._board.clock.monotonic()
+
+    async def _let_go(self) -> None:
+        """What lies in directories that are not configured any more is not ours to tell of."""
+        paths = {root.path for root in self._roots.all}
+        gone = tuple(held for held in self._shelves.held.values() if held.root not in paths)
+        await self._shelves.change(Diff(vanished=gone))
 
     async def _reconcile_root(self, root: Root) -> None:
         if not await self.present(root):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
+from dataclasses import asdict
 from typing import Final
 
 from loguru import logger
@@ -14,6 +15,7 @@ from model_manager import __version__
 from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board, BusState
 from model_manager.agent.shelves import Shelves
+from model_manager.agent.status import scan_status
 from model_manager.bus.publishing import Bus, Busy, Delivered, Fenced, NeedsSnapshot, Published
 from model_manager.errors import BusUnavailable, IndexUnavailable
 from model_manager.facts.event import DiskLow, Entry, Envelope, MachineBye
@@ -234,12 +236,16 @@ class Beating:
         self._board.disks = tuple(disks)
 
     async def _progress_for_ever(self) -> None:
-        """About once a second, and only while something moves: progress is overwritten, never streamed."""
+        """Downloads and scan: overwritten about once a second while something moves, never streamed."""
         told: object = None
+        told_at = 0.0
         while True:
             await asyncio.sleep(1)
             running = tuple(t for t in self._board.transfers.values() if t.phase is not Phase.DONE)
-            if running != told:
+            scan = scan_status(self._board, self._shelves)
+            now = self._board.clock.monotonic()
+            if (running, scan) != told or now - told_at >= self._board.settings.heartbeat_seconds:
                 with contextlib.suppress(BusUnavailable):
                     await self._bus.progress(running)
-                    told = running
+                    await self._bus.scan_status({name: str(value) for name, value in asdict(scan).items()})
+                    told, told_at = (running, scan), now

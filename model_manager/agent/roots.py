@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from model_manager.errors import BadSetting, DiskUnavailable, NoSpace
@@ -29,6 +29,12 @@ class Roots:
         """The one that we write to."""
         return next(root for root in self.all if root.own)
 
+    def leave_out_absent(self, had_files: Collection[str]) -> None:
+        """A ComfyUI tree that is not cloned yet, and of which nothing is known, is no loss."""
+        self.all = tuple(
+            root for root in self.all if root.showing is None or root.path in had_files or Path(root.path).is_dir()
+        )
+
     async def look(self, root: Root, *, had_files: bool) -> Present | Away:
         """Whether the root is there. A directory that was never ours is marked and becomes ours; one that
         takes no mark is Away."""
@@ -47,12 +53,21 @@ class Roots:
 
 
 def roots_of(settings: Settings) -> tuple[Root, ...]:
-    """Our store; other directories that we were told of; what extra_model_paths.yaml files add."""
-    others = [settings.model_path, settings.comfyui_models]
-    tree = settings.comfyui_models_dir if settings.expose == "links" else None
-    read = [Root(path=str(path.absolute())) for path in others if path and path != tree and path != settings.own_store]
-    extra = [root for file in settings.extra_model_paths for root in extra_roots(file, os.environ)]
-    return settings.own_root, *read, *extra
+    """Our store; the other directories that ComfyUI reads, without our own links in them."""
+    store = settings.own_root
+    real = str(Path(store.path).resolve())
+    tree = settings.comfyui_models_dir
+    named = {str(path.absolute()): None for path in (settings.model_path, settings.comfyui_models) if path}
+    shown = {str(tree.absolute()): real} if tree else {}
+    read = [Root(path=path, showing=links) for path, links in (named | shown).items() if path != store.path]
+    return store, *read, *(root for file in _extra_files(settings) for root in extra_roots(str(file), os.environ))
+
+
+def _extra_files(settings: Settings) -> list[Path]:
+    """The files that were named, and the one that ComfyUI reads by itself."""
+    base = settings.comfyui_base or (settings.workspace / "ComfyUI" if settings.workspace else None)
+    found = [base / "extra_model_paths.yaml"] if base and (base / "extra_model_paths.yaml").is_file() else []
+    return [*map(Path, settings.extra_model_paths), *found]
 
 
 def distinct(roots: Iterable[Root]) -> tuple[Root, ...]:

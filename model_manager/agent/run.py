@@ -242,6 +242,7 @@ async def _edges(
 def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundings, state: Path) -> Agent:
     """Every loop, and the doors to it from outside."""
     roots = edges.roots
+    roots.leave_out_absent({held.root for held in shelves.held.values()})
     wanting = Wanting(board, shelves, edges.catalog, state)
     downloading = Downloading(edges.origins, roots.own, edges.space, board.clock, lambda: board.settings)
     paths = tuple(root.path for root in roots.all)

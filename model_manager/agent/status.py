@@ -7,7 +7,7 @@ from typing import Any
 from model_manager import __version__
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
-from model_manager.facts.machine import Readiness
+from model_manager.facts.machine import Readiness, ScanStatus
 from model_manager.facts.plan import Check, Fetch, Keep, Link, Plan, Refuse, Step
 from model_manager.facts.transfer import Phase, Transfer
 
@@ -42,9 +42,10 @@ def status_answer(board: Board, shelves: Shelves) -> dict[str, Any]:
             "models": len(held),
             "bytes": sum(item.fingerprint.size for item in held),
             "verified": sum(item.verified for item in held),
-            "unhashed": sum(item.digests is None for item in held),
+            "unhashed": len(shelves.unread),
             "hashing": board.hashing,
         },
+        "scan": scan_status(board, shelves),
         "disks": board.disks,
         "lost_roots": board.lost_roots,
         "watching": board.watch_mode,
@@ -52,6 +53,20 @@ def status_answer(board: Board, shelves: Shelves) -> dict[str, Any]:
         "problems": problems(board),
         "metrics": {**_counters(board), "success_rate": success_rate(board)},
     }
+
+
+def scan_status(board: Board, shelves: Shelves) -> ScanStatus:
+    """How far the look through the model directories is."""
+    running = bool(board.scan_started) and not board.scan_finished
+    unhashed = len(shelves.unread)
+    return ScanStatus(
+        phase="scanning" if running else "hashing" if unhashed else "idle",
+        files=len(shelves.held),
+        verified=sum(held.verified for held in shelves.held.values()),
+        unhashed=unhashed,
+        started=board.scan_started,
+        finished=board.scan_finished,
+    )
 
 
 def _assignment(board: Board) -> dict[str, Any]:

@@ -18,11 +18,13 @@ nobody promised a hash, or (files that we did not fetch) by a full hash over a w
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
     """A directory with models. `folder` is None for a models directory, or the folder that the whole directory is
-    (a category of extra_model_paths.yaml). We write only where `own`."""
+    (a category of extra_model_paths.yaml). We write only where `own`. `showing`: the store whose files are linked into this
+    directory by us; such links are not counted again."""
 
     path: str
     folder: str | None = None
     own: bool = False
+    showing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,3 +53,18 @@ class Heartbeat:
     version: str
     host: str
     at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanStatus:
+    """The look through the model directories. `phase` is scanning, hashing (found, being read whole) or idle.
+
+    Counts of files; `started` and `finished` (empty while it runs) of the last full scan, ISO 8601 UTC.
+    """
+
+    phase: str
+    files: int
+    verified: int
+    unhashed: int
+    started: str
+    finished: str

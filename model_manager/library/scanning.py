@@ -191,7 +191,14 @@ def _meet(walk: _Walk, entry: os.DirEntry[str], ancestors: frozenset[Identity]) 
         walk.unreadable.append(entry.path)
 
 
+def _shows_store(root: Root, path: str) -> bool:
+    """Whether a path is one of our own links into the store."""
+    return root.showing is not None and os.path.islink(path) and os.path.realpath(path).startswith(f"{root.showing}/")
+
+
 def _count(walk: _Walk, entry: os.DirEntry[str]) -> None:
+    if _shows_store(walk.root, entry.path):
+        return
     state = entry.stat()
     shelf = shelf_of(walk.root, entry.path)
     if not stat.S_ISREG(state.st_mode):

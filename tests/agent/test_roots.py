@@ -7,7 +7,9 @@ import pytest
 from model_manager.agent.roots import Roots, distinct, insist_on_store, roots_of
 from model_manager.errors import BadSetting
 from model_manager.facts.disk import Root
+from model_manager.index.index import Index
 from model_manager.library.markers import MARKER, Away, Present
+from model_manager.library.scanning import scan
 from tests.agent.stage import Stage, settings
 
 
@@ -72,13 +74,17 @@ def test_the_roots_are_the_store_and_what_else_was_named(tmp_path: Path) -> None
     assert found[0] == Root(path=str(tmp_path / "models"), own=True)
     assert Root(path=str(tmp_path / "old")) in found
     assert Root(path=str(tmp_path / "shared/weights"), folder="checkpoints") in found
-    assert not any(root.path == str(tmp_path / "comfy") for root in found), "our own links are there"
+    assert Root(path=str(tmp_path / "comfy"), showing=str(tmp_path / "models")) in found
 
 
-def test_the_tree_of_comfyui_is_read_where_nothing_is_linked_into_it(tmp_path: Path) -> None:
-    comfy = str(tmp_path / "comfy")
-    found = roots_of(settings(tmp_path, COMFYUI_MODELS_PATH=comfy, MODEL_MANAGER_EXPOSE="none"))
-    assert comfy in {root.path for root in found}
+async def test_a_comfyui_tree_that_is_not_cloned_yet_is_no_loss(tmp_path: Path) -> None:
+    async with Index.open(tmp_path / "index.sqlite") as index:
+        tree = Root(path=str(tmp_path / "comfy"), showing=str(tmp_path / "models"))
+        own = Root(path=str(tmp_path / "models"), own=True)
+        for had, kept in (({tree.path}, (own, tree)), (set(), (own,))):
+            roots = Roots([own, tree], index)
+            roots.leave_out_absent(had)
+            assert roots.all == kept
 
 
 def test_the_last_directory_of_the_store_is_made(tmp_path: Path) -> None:
@@ -96,3 +102,24 @@ def test_g4_a_store_that_cannot_be_one_is_named_and_never_created(tmp_path: Path
     assert str(path) in str(raised.value)
     assert "MODEL_MANAGER_STORE" in str(raised.value)
     assert not path.is_dir()
+
+
+def test_our_own_links_in_comfyuis_tree_are_not_counted_again_and_its_own_files_are(tmp_path: Path) -> None:
+    store, tree = tmp_path / "models", tmp_path / "ComfyUI" / "models"
+    for path in (store / "vae" / "ours.safetensors", tree / "vae" / "theirs.safetensors"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+    (tree / "vae" / "ours.safetensors").symlink_to(store / "vae" / "ours.safetensors")
+    roots = roots_of(settings(tmp_path, WORKSPACE_PATH=tmp_path, MODEL_MANAGER_STORE=store))
+    assert [str(item.shelf) for root in roots for item in scan(root).found] == [
+        "vae/ours.safetensors",
+        "vae/theirs.safetensors",
+    ]
+
+
+def test_the_yaml_that_comfyui_reads_by_itself_counts(tmp_path: Path) -> None:
+    base = tmp_path / "ComfyUI"
+    base.mkdir()
+    (base / "extra_model_paths.yaml").write_text("mine:\n  loras: /elsewhere/loras\n")
+    roots = roots_of(settings(tmp_path, COMFYUI_BASE_PATH=base, MODEL_MANAGER_STORE=tmp_path / "models"))
+    assert Root(path="/elsewhere/loras", folder="loras") in roots

@@ -85,14 +85,15 @@ async def test_b4_object_changes_mid_resume(bringing: Bringing) -> None:
 
 
 async def test_b5_object_changes_under_a_weak_etag_or_none(bringing: Bringing) -> None:
+    third = safetensors(len(OTHER), 3)  # other bytes than a and b, or it would be linked to them
     await bringing.bring(
         Wish(name="a", right=OTHER, pinned=False, served=MODEL, etag='W/"x"', behaviour=scripted(bringing.cut("a"))),
         Wish(name="b", right=OTHER, pinned=False, served=MODEL, etag=None, behaviour=scripted(bringing.cut("b"))),
-        Wish(name="c", right=OTHER, served=MODEL, etag=None, behaviour=scripted(bringing.cut("c"))),
+        Wish(name="c", right=third, served=MODEL, etag=None, behaviour=scripted(bringing.cut("c"))),
     )
     await asyncio.gather(*(bringing.until_stored(STORED, name) for name in "abc"))
-    for name, etag in (("a", 'W/"x"'), ("b", None), ("c", None)):
-        bringing.origin.things[f"/{name}.safetensors"] = Thing(OTHER, etag)
+    for name, data, etag in (("a", OTHER, 'W/"x"'), ("b", OTHER, None), ("c", third, None)):
+        bringing.origin.things[f"/{name}.safetensors"] = Thing(data, etag)
     await bringing.brought()
     assert [bringing.starts(name) for name in "abc"] == [[0, 0]] * 3
 

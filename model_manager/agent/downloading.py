@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_manager.agent.clock import Clock
-from model_manager.agent.threads import finishing, interruptible
-from model_manager.decisions.judging import HEAD_BYTES, Right, early, received, sound
+from model_manager.agent.intake import Intake
+from model_manager.agent.threads import Behind, finishing, interruptible
+from model_manager.decisions.judging import Right, received, sound
 from model_manager.errors import BadUrl, Corrupt, OriginUnavailable, RangeBeyond
 from model_manager.facts.disk import Held, Root
 from model_manager.facts.event import DownloadStarted, DownloadVerified
@@ -22,25 +23,16 @@ from model_manager.library.markers import PARTIAL
 from model_manager.library.partial import Partial
 from model_manager.library.placing import insist_free, place
 from model_manager.library.reading import beginning
-from model_manager.library.space import Reservation, Space
+from model_manager.library.space import Space
 from model_manager.settings import Settings
 from model_manager.sources.https import without_query
 from model_manager.sources.origin import Origin, Stream
-
-BATCH: Final = 2 * 1024 * 1024
-"""Bytes handed to the disk at once."""
 
 PACE_SECONDS: Final = 30.0
 """Seconds over which the minimum speed is measured."""
 
 REPORT_EVERY: Final = 0.25
 """Seconds between two reports of progress of one model."""
-
-UNANNOUNCED: Final = 100_000_000_000
-"""Bytes that a file of unknown length may have: more is an endless answer."""
-
-SLACK: Final = 16 * 1024 * 1024
-"""Bytes, besides a quarter, by which a file may outgrow a length that is only roughly known."""
 
 CONDEMNED: Final = 3600.0
 """Seconds that an object which was wrong twice is not fetched again: its bytes may be mended under the same ETag."""
@@ -177,45 +169,28 @@ class Downloading:
         offer = stream.offer
         expected = offer.size or (model.size.bytes if model.size else 0)
         await finishing(partial.begin, source.url, offer, model.pin)
-        need = max(0, expected - partial.offset)
+        total, need = offer.size or partial.total, max(0, expected - partial.offset)
         pace = Pace(self._clock, self._settings().min_speed)
         with self._space.reserve(self._root.path, need, model.name) as reservation:
-            batch, told = bytearray(), 0.0
-            try:
-                async for chunk in stream.chunks():
-                    batch += chunk
-                    pace.count(len(chunk))
-                    if len(batch) >= BATCH:
-                        await self._write(partial, model, offer, reservation, batch)
-                    if (now := self._clock.monotonic()) - told >= REPORT_EVERY:
-                        told = now
-                        report(_fetching(model, partial, offer, pace, number, ahead=len(batch)))
-                    if pace.too_slow:
-                        why = f"{pace.speed:.0f} bytes/s over {PACE_SECONDS:.0f} s is below MODEL_MANAGER_MIN_SPEED"
-                        raise OriginUnavailable(host=offer.host, name=model.name, why=why)
-            except (
-                OriginUnavailable
-            ):  # what came is kept: else a link that breaks every 2 MB would never bring anything
-                if partial.offset or len(batch) >= HEAD_BYTES:
-                    await self._write(partial, model, offer, reservation, batch)
-                report(_fetching(model, partial, offer, pace, number))
-                raise
-            await self._write(partial, model, offer, reservation, batch)
-            report(_fetching(model, partial, offer, pace, number))
-
-    async def _write(
-        self, partial: Partial, model: Model, offer: Offer, reservation: Reservation, batch: bytearray
-    ) -> None:
-        if not batch:
-            return
-        if partial.offset == 0 and (why := early(model.path.name, bytes(batch[:HEAD_BYTES]))):
-            raise Corrupt(name=model.name, host=offer.host, why=why)
-        if offer.size is None and partial.offset + len(batch) > (most := _most(model)):
-            raise Corrupt(name=model.name, host=offer.host, why=f"it does not end: more than {most} bytes came")
-        data = bytes(batch)
-        batch.clear()
-        reservation.writing(len(data))
-        await finishing(partial.append, data)
+            async with Behind() as behind:
+                intake = Intake(partial, model, offer, reservation, behind)
+                told = 0.0
+                try:
+                    async for chunk in stream.chunks():
+                        pace.count(len(chunk))
+                        await intake.take(chunk)
+                        if (now := self._clock.monotonic()) - told >= REPORT_EVERY:
+                            told = now
+                            report(_fetching(model, intake.have, total, pace, number))
+                        if pace.too_slow:
+                            why = f"{pace.speed:.0f} bytes/s over {PACE_SECONDS:.0f} s is below MODEL_MANAGER_MIN_SPEED"
+                            raise OriginUnavailable(host=offer.host, name=model.name, why=why)
+                    await intake.settle()
+                except OriginUnavailable:
+                    await intake.salvage()
+                    raise
+                finally:
+                    report(_fetching(model, partial.offset, total, pace, number))
 
     async def _judge_and_place(
         self, partial: Partial, got: Received, step: Fetch, source: Source, announced: bool, report: Report
@@ -263,22 +238,11 @@ def _identity(offer: Offer) -> Identity:
     return offer.validator, offer.size, offer.promise
 
 
-def _most(model: Model) -> int:
-    """Bytes of an answer that does not say its length. A pin outranks the catalog's length, which is often wrong."""
-    if model.size is None:
-        return UNANNOUNCED
-    exact = model.size.exact and not (model.pin and model.pin.strong)
-    return model.size.bytes + (0 if exact else model.size.bytes // 4 + SLACK)
-
-
 def _algorithms(model: Model) -> frozenset[Algorithm]:
     return frozenset(model.pin.algorithms) & {"md5", "autov3"} if model.pin else frozenset()
 
 
-def _fetching(model: Model, partial: Partial, offer: Offer, pace: Pace, number: int, ahead: int = 0) -> Transfer:
-    """Progress; `ahead` are bytes that are here but not yet written."""
-    have = partial.offset + ahead
-    total = offer.size or partial.total
+def _fetching(model: Model, have: int, total: int | None, pace: Pace, number: int) -> Transfer:
     left = None if total is None else total - have
     speed = pace.speed
     return Transfer(

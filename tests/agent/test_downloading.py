@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from model_manager.agent.downloading import BATCH, PACE_SECONDS, Arrived, Downloading, Pace
+from model_manager.agent.downloading import PACE_SECONDS, Arrived, Downloading, Pace
+from model_manager.agent.intake import BATCH
 from model_manager.errors import BadUrl, Corrupt, NoSpace, OriginUnavailable, RangeBeyond
 from model_manager.facts.disk import Held
 from model_manager.facts.event import DownloadStarted

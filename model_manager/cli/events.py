@@ -19,15 +19,12 @@ from model_manager.errors import printable
 @click.option("--follow", "-f", is_flag=True, help="Go on until interrupted (default: until the first quiet minute).")
 def command(state_dir: Path | None, as_json: bool, follow: bool) -> None:
     """Show this machine's events as they happen."""
-    try:
-        for line in lines(socket_of(state_dir), "/events", timeout=60.0):
-            if line.startswith("data: "):
-                body = json.loads(line.removeprefix("data: "))
-                click.echo(json.dumps(body) if as_json else shown(body))
-            elif line.startswith(": still here") and not follow:
-                return
-    except KeyboardInterrupt:
-        return
+    for line in lines(socket_of(state_dir), "/events", timeout=60.0):
+        if line.startswith("data: "):
+            body = json.loads(line.removeprefix("data: "))
+            click.echo(json.dumps(body) if as_json else shown(body))
+        elif line.startswith(": still here") and not follow:
+            return
 
 
 def shown(body: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import signal
 import sys
 from typing import Any, Final, NoReturn
 
@@ -58,7 +59,13 @@ def program() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; a typed failure becomes its message and its exit code."""
+    """Run a command; a typed failure becomes its message and its exit code.
+
+    Until the agent listens, SIGINT ends us at once: a KeyboardInterrupt in the middle of an import can be swallowed, and
+    then a supervisor waits for a process that never heard it.
+    """
+    if arguments is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         return program.main(arguments, prog_name="model-manager")
     except ModelManagerError as error:

@@ -150,11 +150,15 @@ class _Watch:
             time.sleep(TICK / 1000)
             return frozenset()
         changes = self._next()
-        if changes is None or any(os.path.islink(path) and os.path.isdir(path) for _, path in changes):
+        if changes is None or any(self._begins_anew(change, path) for change, path in changes):
             return None
         if not self._polling:
             self._insist_heard([path for change, path in changes if change is Change.added and os.path.isdir(path)])
         return frozenset(path for _, path in changes)
+
+    def _begins_anew(self, change: Change, path: str) -> bool:
+        """A linked directory came, or a root left: one that is made again may get the same inode number."""
+        return (change is Change.deleted and path in self._roots) or (os.path.islink(path) and os.path.isdir(path))
 
     def _next(self) -> set[FileChange] | None:
         # Not only OSError: the library's own exception derives from Exception alone, and a path that is no UTF-8 raises it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import orjson
 from loguru import logger
@@ -17,6 +17,7 @@ from model_manager.errors import BadAssignment, BadRecord, CatalogUnavailable
 from model_manager.facts import wire
 from model_manager.facts.event import AssignmentChanged
 from model_manager.facts.model import Assignment, Requirements
+from model_manager.facts.record import assignment_record
 from model_manager.sources.catalog_cache import CachedCatalog
 
 DEBOUNCE: Final = 0.5
@@ -143,7 +144,9 @@ class Wanting:
     def _remembered(self) -> tuple[Assignment, Mode]:
         try:
             content = wire.loads(self._pushed_file.read_bytes())
-            return assignment_from(content["assignment"]), "replace" if content["mode"] == "replace" else "add"
+            return assignment_record(content["assignment"], str(self._pushed_file)), "replace" if content[
+                "mode"
+            ] == "replace" else "add"
         except (OSError, BadRecord, KeyError, TypeError):
             return Assignment(), "add"
 
@@ -165,29 +168,7 @@ def read_assignment(path: Path) -> Assignment:
         content = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
         raise BadAssignment(name=str(path), why=f"it is not JSON ({error})") from None
-    return assignment_from(content)
-
-
-def assignment_from(content: Any) -> Assignment:
-    """An assignment from `{"workflows": [...], "collections": [...], "components": [...], "models": [...]}`.
-
-    Lists of names, or comma lists; blanks and repetitions are tolerated. Raises BadAssignment on anything else.
-    """
-    if not isinstance(content, dict):
-        raise BadAssignment(
-            name="assignment", why="it is not an object with workflows, collections, components and models"
-        )
-    unknown = content.keys() - {"workflows", "collections", "components", "models"}
-    if unknown:
-        raise BadAssignment(name="assignment", why=f"it has unknown fields: {', '.join(sorted(map(str, unknown)))}")
-    return Assignment(**{key: _names(key, value) for key, value in content.items()})
-
-
-def _names(key: str, value: Any) -> tuple[str, ...]:
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise BadAssignment(name="assignment", why=f"'{key}' is not a list of names")
-    return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
+    return assignment_record(content, str(path))
 
 
 def assignment_text(assignment: Assignment) -> str:

@@ -15,15 +15,13 @@ from model_manager.errors import BadAssignment, BadRecord
 from model_manager.facts import wire
 from model_manager.facts.identity import MachineId
 from model_manager.facts.model import Assignment
+from model_manager.facts.record import ASSIGNED, assignment_record
 
 Mode = Literal["add", "replace"]
 EVERY: Final = 2.0
 """Seconds between two looks at a hash, and the longest wait at a stream."""
 
-MAX_NAMES: Final = 10_000
-MAX_NAME: Final = 512
 KEPT: Final = 100
-_PARTS: Final = ("workflows", "collections", "components", "models")
 _Fields = Mapping[bytes, bytes]
 
 
@@ -118,41 +116,24 @@ def _read(key: str, fields: _Fields | None) -> Pushed | BadRecord | None:
 def _parsed(key: str, fields: _Fields) -> Pushed:
     if b"" in fields:
         raise BadAssignment(name=key, why=f"a {fields[b''].decode()} is neither a hash nor a stream")
-    given: dict[str, Any] = {part: fields.get(part.encode(), b"") for part in _PARTS}
-    mode = fields.get(b"mode", b"replace").decode(errors="replace")
+    given: dict[str, Any] = {part: _text(key, fields[part.encode()]) for part in ASSIGNED if part.encode() in fields}
+    mode = _text(key, fields.get(b"mode", b"replace"))
     if b"assignment" in fields:
         body = wire.loads(fields[b"assignment"], key)
         if not isinstance(body, dict):
             raise BadAssignment(name=key, why="its field 'assignment' is not a JSON object")
-        given = {part: body.get(part) or [] for part in _PARTS}
+        given = {part: body[part] for part in ASSIGNED if body.get(part)}
         mode = body.get("mode", mode)
     if mode not in ("add", "replace"):
         raise BadAssignment(name=key, why=f"its mode '{mode}' is neither 'add' nor 'replace'")
-    assignment = Assignment(**{part: _names(f"{key} {part}", value) for part, value in given.items()})
+    assignment = assignment_record(given, key)
     if assignment.empty:
-        raise BadAssignment(name=key, why=f"it names nothing in {', '.join(_PARTS)}")
+        raise BadAssignment(name=key, why=f"it names nothing in {', '.join(ASSIGNED)}")
     return Pushed(assignment, cast(Mode, mode))
 
 
-def _names(what: str, value: Any) -> tuple[str, ...]:
-    """A comma list or a JSON list, without blanks and repetition."""
-    if isinstance(value, bytes):
-        value = _text(what, value)
-    if isinstance(value, str):
-        value = wire.loads(value, what) if value.lstrip().startswith("[") else value.split(",")
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise BadAssignment(name=what, why="it is neither a comma list nor a JSON list of names")
-    names = tuple(dict.fromkeys(name.strip() for name in value if name.strip()))
-    if len(names) > MAX_NAMES:
-        raise BadAssignment(name=what, why=f"it has more than {MAX_NAMES} names")
-    for name in names:
-        if len(name) > MAX_NAME or not name.isprintable():
-            raise BadAssignment(name=what, why=f"'{name}' is no name: too long, or with control characters")
-    return names
-
-
-def _text(what: str, value: bytes) -> str:
+def _text(key: str, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise BadAssignment(name=what, why="it is not UTF-8") from None
+        raise BadAssignment(name=key, why="it is not UTF-8") from None

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from model_manager.errors import BadPath, BadRecord, printable
+from model_manager.errors import BadAssignment, BadPath, BadRecord, printable
+from model_manager.facts import wire
 from model_manager.facts.identity import TOKEN_NAMES, Pin, TokenName
-from model_manager.facts.model import CollectionRecord, Model, Size, Source, WorkflowRecord
+from model_manager.facts.model import Assignment, CollectionRecord, Model, Size, Source, WorkflowRecord
 from model_manager.facts.shelf import ShelfPath
 
 MAX_NAMES: Final = 10_000
-"""Models of one workflow, workflows of one collection, dependencies of one model."""
+"""Models of one workflow, workflows of one collection, dependencies of one model, names of one part of an assignment."""
 
 _NAME: Final = ("name", "filename")
 _URL: Final = ("downloadUrl", "url", "download_url")
@@ -31,6 +32,11 @@ _SIZED = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:([KMGT])(I?)B?|B(?:YTES)?)?", r
 _POWER: Final = {"K": 1, "M": 2, "G": 3, "T": 4}
 _TOKEN_QUERY = re.compile(r"token=", re.IGNORECASE)
 _LARGEST: Final = 2**53
+
+ASSIGNED: Final = ("workflows", "collections", "components", "models")
+
+MAX_NAME: Final = 512
+"""Characters of a name in an assignment."""
 
 
 def model_record(record: object, asked: str) -> Model:
@@ -88,6 +94,40 @@ def collection_record(record: object, asked: str) -> CollectionRecord:
     if nodes is None:
         raise BadRecord(name=asked, why="it lists no workflows, not even an empty list")
     return CollectionRecord(id=asked, workflows=_once(_member(node, asked) for node in _list(nodes, asked, "nodes")))
+
+
+def assignment_record(content: object, name: str) -> Assignment:
+    """An assignment from `{"workflows": …, "collections": …, "components": …, "models": …}`, each a list of names, a comma
+    list, or a JSON list as text. Blanks and repetition are tolerated. `name` is where it stands, for messages.
+
+    Raises BadAssignment for anything else: a field that is misspelt would silently assign nothing.
+    """
+    if not isinstance(content, dict):
+        raise BadAssignment(name=name, why=f"it is not an object with {', '.join(ASSIGNED)}")
+    if unknown := sorted(str(key) for key in content.keys() - set(ASSIGNED)):
+        raise BadAssignment(name=name, why=f"it has unknown fields: {', '.join(unknown)}")
+    return Assignment(**{part: _assigned(f"{name} {part}", value) for part, value in content.items()})
+
+
+def _assigned(what: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = _json_list(what, value) if value.lstrip().startswith("[") else value.split(",")
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise BadAssignment(name=what, why="it is neither a comma list nor a list of names")
+    names = _once(name.strip() for name in value if name.strip())
+    if len(names) > MAX_NAMES:
+        raise BadAssignment(name=what, why=f"it has more than {MAX_NAMES} names")
+    for name in names:
+        if len(name) > MAX_NAME or not name.isprintable():
+            raise BadAssignment(name=what, why=f"a name is too long, or has control characters: '{name}'")
+    return names
+
+
+def _json_list(what: str, text: str) -> Any:
+    try:
+        return wire.loads(text, what)
+    except BadRecord as error:
+        raise BadAssignment(name=what, why=str(error.facts["why"])) from None
 
 
 def without_token(url: str) -> str:

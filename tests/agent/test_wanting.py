@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from model_manager.agent import wanting as module
-from model_manager.agent.wanting import Wanting, assignment_from, assignment_text, read_assignment
+from model_manager.agent.wanting import Wanting, assignment_text, read_assignment
 from model_manager.errors import BadRecord, CatalogUnreachable, ModelManagerError, NotFound
 from model_manager.facts.event import AssignmentChanged
 from model_manager.facts.model import Assignment, Model, WorkflowRecord
+from model_manager.facts.record import assignment_record
 from model_manager.sources.catalog_cache import CachedCatalog
 from tests.agent.stage import Stage, model, running, until
 
@@ -217,12 +218,12 @@ async def test_a_new_description_rings_those_who_work_by_it(scene: Stage, catalo
 
 def test_g1_lists_of_names_are_read_generously() -> None:
     content = {"workflows": " a, ,b,a", "models": ["x", " x ", ""], "collections": []}
-    assert assignment_from(content) == Assignment(workflows=("a", "b"), models=("x",))
+    assert assignment_record(content, "here") == Assignment(workflows=("a", "b"), models=("x",))
 
 
 def test_a_field_that_nobody_knows_is_a_typo_and_no_wish() -> None:
     with pytest.raises(BadRecord, match="workflow_ids"):
-        assignment_from({"workflow_ids": ["w"]})
+        assignment_record({"workflow_ids": ["w"]}, "here")
 
 
 def test_what_a_person_edits_is_read_back(tmp_path: Path) -> None:

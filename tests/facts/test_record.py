@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from model_manager.errors import BadRecord
-from model_manager.facts.model import Size
+from model_manager.errors import BadAssignment, BadRecord
+from model_manager.facts.model import Assignment, Size
 from model_manager.facts.record import (
     MAX_NAMES,
+    assignment_record,
     collection_record,
     model_record,
     tells_optional,
@@ -264,3 +265,33 @@ def test_f3_a_collection_that_does_not_list_workflows_is_refused(record):
 def test_an_empty_list_that_is_really_there_is_an_answer():
     assert collection_record({"components": []}, "c").workflows == ()
     assert workflow_record({"models": []}, "w").models == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"workflows": ["a", " b ", "", "a"], "models": ["x"]},
+        {"workflows": "a, b,,a", "models": "x"},
+        {"workflows": '["a", "b"]', "models": ("x",), "collections": [], "components": ""},
+    ],
+)
+def test_an_assignment_is_lists_comma_lists_or_json_lists(content: dict[str, object]) -> None:
+    assert assignment_record(content, "here") == Assignment(workflows=("a", "b"), models=("x",))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ([], "not an object"),
+        ({"workflow_ids": ["a"]}, "unknown fields: workflow_ids"),
+        ({"workflows": {"a": 1}}, "neither a comma list"),
+        ({"workflows": ["a", 1]}, "neither a comma list"),
+        ({"workflows": "[1"}, "not JSON"),
+        ({"workflows": ["a\nb"]}, "control characters"),
+        ({"workflows": ["a" * 513]}, "too long"),
+        ({"models": [str(n) for n in range(10_001)]}, "more than 10000"),
+    ],
+)
+def test_g3_an_assignment_that_is_wrong_is_refused_whole(content: object, why: str) -> None:
+    with pytest.raises(BadAssignment, match=why):
+        assignment_record(content, "here")

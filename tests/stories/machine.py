@@ -25,6 +25,9 @@ from model_manager.cli.channel import ask
 from model_manager.errors import AgentAway
 
 PROGRAM = [str(Path(sys.executable).with_name("model-manager"))]
+BUSY_HOST = 5
+"""Times that a promised second may take where several machines share two cores."""
+
 CANARIES = {"HF_TOKEN": "hf_CANARYCANARYCANARY", "CIVITAI_TOKEN": "civitaiCANARYCANARYCANARY"}
 QUICK = {
     "MODEL_MANAGER_SETTLE_SECONDS": "0.2",
@@ -129,8 +132,11 @@ class Machine:
             return False
 
     async def until(self, condition: Callable[[], bool], what: str, at_most: float = 30.0) -> None:
-        """Wait for a condition; the failure shows the log. AgentAway counts as not yet."""
-        deadline = time.monotonic() + at_most
+        """Wait for a condition; the failure shows the log. AgentAway counts as not yet.
+
+        `at_most` is what the machine promises; a host that runs other tests beside it is given more.
+        """
+        deadline = time.monotonic() + max(at_most, min(BUSY_HOST * at_most, 60))
         while True:
             with contextlib.suppress(AgentAway, FileNotFoundError):
                 if await asyncio.to_thread(condition):

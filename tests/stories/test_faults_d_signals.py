@@ -211,7 +211,7 @@ async def test_d8_a_disk_that_hangs_in_a_sync_does_not_hold_it(
 ) -> None:
     async with scene_in(fetching, home, origin, machine_of) as scene:
         assert scene.machine.process is not None
-        with injecting(scene.machine.process.pid, home / "trace", "fsync,fdatasync", "delay_enter=3000000") as slow:
+        with injecting(scene.machine.process.pid, home / "trace", "fsync,fdatasync", "delay_enter=30000000") as slow:
             scene.machine.kill(signal.SIGTERM)
             await asyncio.sleep(KILL_TIMEOUT)
             assert slow.left

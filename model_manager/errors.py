@@ -177,6 +177,10 @@ class Corrupt(ModelManagerError):
     exit_code = 74
 
 
+class PieceCorrupt(Corrupt):
+    """A part of '{name}' from {host} is not what its digest says: {why}. Only this part is fetched again."""
+
+
 class RangeBeyond(Corrupt):
     """{host} has no byte at offset {start} of '{name}': it ends at {size}."""
 

@@ -167,7 +167,9 @@ def received(model: Model, got: Received, unsound: str | None, *, announced: boo
     size, digests, promise = got.size, got.digests, got.promise
     for pin in (model.pin, promise):
         if pin and pin.agrees(digests) is False:
-            return Wrong(why=f"its hash is sha256:{digests.sha256}, promised was {pin}")
+            return Wrong(why=f"its hash is {pin.compared(digests)}, promised was {pin}")
+    if model.pin and model.pin.strong and not model.pin.agrees(digests):
+        return Wrong(why=f"its hash is {digests}, which cannot be compared with the promised {model.pin}")
     strong = [(pin, kind) for pin, kind in ((model.pin, "pin"), (promise, "origin")) if pin and pin.agrees(digests)]
     if unsound and not (model.pin and model.pin.strong):
         return Wrong(why=unsound)

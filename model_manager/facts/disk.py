@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from model_manager.facts.identity import Digests
 from model_manager.facts.shelf import ShelfPath
@@ -13,6 +13,10 @@ from model_manager.facts.shelf import ShelfPath
 Evidence = Literal["pin", "origin", "length", "content"]
 """How a file was judged right: by the catalog's hash, by the hash its origin promised, by exact length and format where
 nobody promised a hash, or (files that we did not fetch) by a full hash over a well-formed file."""
+
+
+HUB: Final = "huggingface hub"
+"""The folder of a file in HuggingFace's cache. It is on no shelf; its name is the SHA-256 that it should have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,8 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """One file on a shelf. `file` is its absolute path and its identity here; `digests` is None until it was read whole.
+    """One file on a shelf. `file` is its absolute path and its identity here; `digests` is None until it was read whole, here or on
+    its way here.
 
     `evidence` is None while nobody judged it. `against` is the pin or promise that it was judged by, as text.
     `verified_at` is ISO 8601 UTC.
@@ -57,6 +62,10 @@ class Held:
     @property
     def verified(self) -> bool:
         return self.evidence is not None
+
+    def unjudged(self, digests: Digests) -> Held:
+        """The file with the bytes that it was found to have, which nobody vouches for."""
+        return replace(self, digests=digests, evidence=None, against="", verified_at="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +105,6 @@ class InventoryDigest:
 
 
 def _term(held: Held) -> int:
-    sha256 = held.digests.sha256 if held.digests else ""
+    sha256 = (held.digests and held.digests.sha256) or ""
     line = "\0".join((held.file, str(held.fingerprint.size), sha256, "1" if held.verified else "0"))
     return int.from_bytes(hashlib.sha256(line.encode("utf-8", "surrogateescape")).digest()[:16], "big")

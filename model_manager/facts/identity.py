@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from model_manager.errors import BadSetting
+from model_manager.errors import BadSetting, Broken
 
 Algorithm = Literal["sha256", "blake3", "md5", "autov2", "autov3"]
 TokenName = Literal["HF_TOKEN", "CIVITAI_TOKEN"]
@@ -29,25 +29,55 @@ _MEANT: Final[dict[int, tuple[Algorithm, ...]]] = {
 """Hex length → what an unlabelled hash can be. 64 digits are SHA-256 in most catalogs, BLAKE3 in some."""
 
 _LENGTHS: Final[dict[Algorithm, int]] = {"sha256": 64, "blake3": 64, "md5": 32, "autov2": 10, "autov3": 12}
+FULL: Final[frozenset[Algorithm]] = frozenset({"sha256", "blake3"})
+"""Digests that identify bytes; the others only find accidents."""
+
+_COMPUTED: Final[tuple[Algorithm, ...]] = ("sha256", "blake3", "md5", "autov3")
 _LABELLED = re.compile(r"(?P<label>[a-z0-9-]+)[:=](?P<hex>.*)", re.DOTALL)
 _HEX = re.compile(r"[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digests:
-    """Full-file digests as lower-case hex. `md5` and `autov3` are computed only when a source promised one.
+    """What a file hashes to, as lower-case hex: at least one of the full digests `sha256` and `blake3`.
 
-    AutoV2 is the first 10 digits of `sha256` (CivitAI, A1111); AutoV3 the first 12 of the SHA-256 of the bytes after
-    the safetensors header (kohya's sshs_model_hash).
+    A download computes what its pin or its origin's promise needs; the rest is learnt later. AutoV2 is the first 10 digits
+    of `sha256` (CivitAI, A1111); AutoV3 the first 12 of the SHA-256 of the bytes after the safetensors header (kohya's
+    sshs_model_hash). Raises Broken when both full digests are missing.
     """
 
-    sha256: str
-    blake3: str
+    sha256: str | None = None
+    blake3: str | None = None
     md5: str | None = None
     autov3: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.sha256 is None and self.blake3 is None:
+            raise Broken(what="Digests without a full digest were made.")
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to learn: the SHA-256 is what the fleet knows a file by."""
+        return self.sha256 is not None
+
     def named(self, algorithm: Algorithm) -> str | None:
-        return self.sha256[:10] if algorithm == "autov2" else getattr(self, algorithm)
+        if algorithm == "autov2":
+            return None if self.sha256 is None else self.sha256[:10]
+        found: str | None = getattr(self, algorithm)
+        return found
+
+    def same_bytes(self, other: Digests) -> bool:
+        """Whether both are of the same bytes: a full digest that both have, and none that differs."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in _COMPUTED}
+        both = {name: mine == theirs for name, (mine, theirs) in pairs.items() if mine and theirs}
+        return not both.keys().isdisjoint(FULL) and all(both.values())
+
+    def merged(self, news: Digests) -> Digests:
+        """Both together; `news` was read later and wins."""
+        return Digests(**{name: getattr(news, name) or getattr(self, name) for name in _COMPUTED})
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}:{getattr(self, name)}" for name in _COMPUTED if getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +112,11 @@ class Pin:
         if self.hex in values:
             return True
         return None if None in values else False
+
+    def compared(self, digests: Digests) -> str:
+        """What of the digests decided, as text for a reason."""
+        known = ((algorithm, digests.named(algorithm)) for algorithm in self.algorithms)
+        return " ".join(f"{algorithm}:{value}" for algorithm, value in known if value)
 
     @property
     def strong(self) -> bool:

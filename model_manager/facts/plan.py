@@ -27,23 +27,32 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """The same bytes (by a full digest) are here under another name: no download."""
+    """The same bytes (by a full digest) are here under another name: no download. `replaces` is as for Fetch."""
 
     wanted: Wanted
     held: Held
+    replaces: Held | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
     """It must be downloaded. `bytes` is the best knowledge of its size, 0 if none; `replaces` is a wrong file in its place.
 
-    `after` names another fetch of the same content: when that one is here, this one becomes a Link.
+    `after` names another fetch of the same content: when that one is here, this one becomes a Link. `candidates` are files
+    that may be these very bytes under another name, unread: the download waits while they are read, and goes on without
+    those that turn out to be something else, cannot be read, or take longer than a download would.
     """
 
     wanted: Wanted
     bytes: int
     replaces: Held | None = None
     after: ShelfPath | None = None
+    candidates: tuple[Held, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it must not start yet: it may still become a Link."""
+        return self.after is not None or bool(self.candidates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +68,8 @@ Step = Keep | Check | Link | Fetch | Refuse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Steps in order of work: required before optional, then small before large. `bytes` is what will be downloaded."""
+    """Steps in order of work: what needs no download first, then downloads as decisions/ordering.py has them. `bytes` is what
+    will be downloaded at most."""
 
     generation: str
     steps: tuple[Step, ...] = ()

@@ -24,7 +24,8 @@ class Phase(StrEnum):
 class Transfer:
     """Progress of one model. Bytes and bytes/s; `eta` in seconds; `total` and `eta` are None while unknown.
 
-    `why` is the reason of waiting or failing, safe to show; `retry_at` is ISO 8601 UTC of the next attempt.
+    While it is fetched `bytes` have arrived, over so many `connections` to `host`; while it is verified they have been
+    read back. `why` is the reason of waiting or failing, safe to show; `retry_at` is ISO 8601 UTC of the next attempt.
     """
 
     shelf: ShelfPath
@@ -36,6 +37,31 @@ class Transfer:
     attempt: int = 1
     why: str = ""
     retry_at: str = ""
+    connections: int = 0
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """Many models together. `models` counts them all; those that are not `present` (here and verified) are `moving`,
+    `queued`, `waiting` (tried again by themselves), or `failed` (refused, or tried again slowly).
+
+    `bytes` of `total` are here; `unknown` models, whose size nobody knows yet, are in neither. `left` bytes will cross the
+    network, as far as is known, at `speed` bytes/s; `eta` in seconds is None while nothing moves or nothing is left.
+    """
+
+    models: int = 0
+    present: int = 0
+    moving: int = 0
+    queued: int = 0
+    waiting: int = 0
+    failed: int = 0
+    bytes: int = 0
+    total: int = 0
+    unknown: int = 0
+    left: int = 0
+    speed: float = 0.0
+    eta: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,7 +155,7 @@ def entry(held: Held) -> Entry:
         path=held.file,
         size=held.fingerprint.size,
         size_gb=round(held.fingerprint.size / 1e9, 3),
-        hash=held.digests.sha256 if held.digests else "",
+        hash=(held.digests and held.digests.sha256) or "",
         verified=held.verified,
         evidence=held.evidence or "",
         last_verified=held.verified_at,

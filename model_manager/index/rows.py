@@ -33,7 +33,7 @@ def held_of(row: Row) -> Held:
         root=root,
         shelf=ShelfPath(folder=folder, name=name),
         fingerprint=Fingerprint(device=_unsigned(device), inode=_unsigned(inode), size=size, mtime_ns=mtime_ns),
-        digests=Digests(sha256=sha256, blake3=blake3, md5=md5, autov3=autov3) if sha256 else None,
+        digests=Digests(sha256=sha256, blake3=blake3, md5=md5, autov3=autov3) if sha256 or blake3 else None,
         evidence=evidence,
         against=against,
         verified_at=at,

@@ -154,7 +154,7 @@ class Store:
 
     @patient
     def unhashed(self, limit: int) -> tuple[Held, ...]:
-        """Files that nobody has read whole, small before large."""
+        """Files whose SHA-256 nobody knows yet, small before large."""
         return tuple(map(held_of, self._all("held_unhashed", {"limit": limit})))
 
     @patient

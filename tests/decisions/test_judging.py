@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from model_manager.decisions.judging import (
     sound,
     standing,
 )
-from model_manager.facts.identity import Pin
+from model_manager.facts.identity import Digests, Pin
 from model_manager.facts.transfer import Received
 from tests.decisions.making import BLAKE, SHA_A, SHA_B, digests, held, model
 
@@ -157,6 +158,7 @@ def got(size: int = 100, promise: str | None = None, **more: object) -> Received
 
 
 MD5 = "md5:" + "e" * 32
+FAST = replace(held(), digests=Digests(blake3=BLAKE))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +203,27 @@ def test_a_pin_whose_hash_was_not_computed_proves_nothing():
     assert verdict != Right(evidence="pin", against=MD5)
 
 
+def test_the_reason_names_the_hash_that_was_compared():
+    only = Digests(blake3=BLAKE)
+    fast = Received(size=100, digests=only, promise=None, host="h.example")
+    verdict = received(model(pin=f"blake3:{SHA_B}"), fast, None, announced=True, unpinned="accept")
+    assert verdict == Wrong(why=f"its hash is blake3:{BLAKE}, promised was blake3:{SHA_B}")
+    short = received(model(pin=SHA_B[:10]), got(), None, announced=True, unpinned="accept")
+    assert short == Wrong(why=f"its hash is autov2:{SHA_A[:10]}, promised was autov2:{SHA_B[:10]}")
+
+
+@pytest.mark.parametrize("pin", [SHA_B, f"blake3:{BLAKE}"])
+def test_a_download_that_cannot_be_compared_with_a_full_hash_gets_no_name(pin):
+    only = Received(size=100, digests=Digests(sha256=SHA_A), promise=None, host="h.example")
+    assert isinstance(received(model(pin=pin), only, None, announced=True, unpinned="accept"), Wrong)
+
+
+def test_a_hash_of_the_origin_that_was_not_computed_is_no_obstacle():
+    fast = Received(size=100, digests=Digests(blake3=BLAKE), promise=Pin.parse(f"sha256:{SHA_A}"), host="h.example")
+    verdict = received(model(pin=f"blake3:{BLAKE}"), fast, None, announced=True, unpinned="accept")
+    assert verdict == Right(evidence="pin", against=f"blake3:{BLAKE}")
+
+
 def test_what_is_not_well_formed_is_only_right_under_a_strong_pin():
     for pin, right in ((SHA_A, True), (SHA_A[:10], False), (None, False)):
         verdict = received(model(pin=pin), got(), "its header lies", announced=True, unpinned="accept")
@@ -226,6 +249,11 @@ def test_f8_without_a_hash_the_owner_may_refuse():
         (model(pin=SHA_B), held(), Wrong),
         (model(pin=SHA_A), held(sha256=None, evidence=None), Undecided),
         (model(pin=MD5), held(), Undecided),
+        (model(pin=f"sha256:{SHA_A}"), FAST, Undecided),
+        (model(pin=SHA_A), FAST, Undecided),
+        (model(pin=BLAKE), FAST, Right),
+        (model(pin=f"blake3:{SHA_A}"), FAST, Wrong),
+        (model(), FAST, Right),
         (model(), held(sha256=None, evidence=None), Undecided),
         (model(), held(evidence=None), Wrong),
         (model(), held(evidence="content"), Right),

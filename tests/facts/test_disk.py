@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_manager.facts.disk import Diff, InventoryDigest
+from model_manager.facts.identity import Digests
 from tests.decisions.making import digests, held
 
 ITEM = held("vae/a.safetensors")
@@ -60,6 +61,20 @@ def test_the_term_is_the_documented_one():
 def test_a_diff_is_empty_without_any_change():
     assert Diff().empty
     assert not Diff(vanished=(ITEM,)).empty
+
+
+def test_what_the_fleet_knows_a_file_by_is_in_it_and_nothing_else():
+    """Readers have no other hash than the SHA-256."""
+    unknown = replace(ITEM, digests=Digests(blake3="c" * 64))
+    assert InventoryDigest().adding([unknown]) == InventoryDigest().adding([replace(ITEM, digests=None)])
+    assert InventoryDigest().adding([unknown]) != InventoryDigest().adding([ITEM])
+
+
+def test_a_file_with_other_bytes_than_before_is_vouched_for_by_nobody():
+    rotten = replace(ITEM, against="sha256:x").unjudged(digests("d" * 64))
+    assert (rotten.verified, rotten.against, rotten.verified_at) == (False, "", "")
+    assert rotten.digests == digests("d" * 64)
+    assert rotten.fingerprint == ITEM.fingerprint
 
 
 def test_verified_means_that_somebody_judged_it():

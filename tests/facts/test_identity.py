@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_manager.errors import BadSetting
+from model_manager.errors import BadSetting, Broken
 from model_manager.facts.identity import TOKEN_NAMES, Digests, MachineId, Pin
 
 SHA, BLAKE, MD5 = "a1" * 32, "b2" * 32, "c3" * 16
@@ -60,6 +60,12 @@ def test_f8_whatever_is_no_hash_is_none_and_never_a_promise(text):
         (BLAKE[:10], FEW, False),
         ("d4" * 6, ALL, True),
         ("d4" * 6, FEW, None),
+        (SHA, Digests(sha256=SHA), True),
+        (BLAKE, Digests(blake3=BLAKE), True),
+        ("e" * 64, Digests(sha256=SHA), None),
+        ("sha256:" + "e" * 64, Digests(sha256=SHA), False),
+        ("sha256:" + SHA, Digests(blake3=BLAKE), None),
+        (SHA[:10], Digests(blake3=BLAKE), None),
     ],
 )
 def test_a_pin_agrees_disagrees_or_needs_another_digest(text, digests, agrees):
@@ -112,6 +118,51 @@ def test_any_text_is_a_pin_or_none(text):
 def test_autov2_is_the_beginning_of_the_sha256():
     assert FEW.named("autov2") == SHA[:10]
     assert FEW.named("md5") is None
+    assert Digests(blake3=BLAKE).named("autov2") is None
+
+
+def test_digests_without_a_full_digest_are_our_fault():
+    for none in ({}, {"md5": MD5}, {"autov3": "d4" * 6}):
+        with pytest.raises(Broken):
+            Digests(**none)
+
+
+def test_they_are_complete_when_the_fleet_can_know_the_file_by_them():
+    assert Digests(sha256=SHA).complete
+    assert not Digests(blake3=BLAKE).complete
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (FEW, ALL, True),
+        (Digests(sha256=SHA), Digests(sha256=SHA, blake3="e" * 64), True),
+        (Digests(sha256=SHA), Digests(blake3=BLAKE), False),
+        (Digests(sha256=SHA, md5=MD5), Digests(blake3=BLAKE, md5=MD5), False),
+        (FEW, Digests(sha256=SHA, blake3="e" * 64), False),
+        (Digests(sha256=SHA, md5=MD5), Digests(sha256=SHA, md5="e" * 32), False),
+        (Digests(sha256=SHA), Digests(sha256="e" * 64), False),
+    ],
+)
+def test_the_same_bytes_share_a_full_digest_and_differ_in_none(one, other, same):
+    assert one.same_bytes(other) is same
+    assert other.same_bytes(one) is same
+
+
+def test_what_was_read_later_is_added_to_what_was_known():
+    known = Digests(blake3=BLAKE, md5=MD5)
+    assert known.merged(Digests(sha256=SHA, blake3=BLAKE)) == Digests(sha256=SHA, blake3=BLAKE, md5=MD5)
+
+
+def test_they_are_shown_by_name_and_only_those_that_are_known():
+    assert str(Digests(blake3=BLAKE)) == f"blake3:{BLAKE}"
+    assert str(FEW) == f"sha256:{SHA} blake3:{BLAKE}"
+
+
+def test_a_pin_says_what_it_was_compared_with():
+    assert Pin.parse("e" * 64).compared(Digests(blake3=BLAKE)) == f"blake3:{BLAKE}"
+    assert Pin.parse("e" * 64).compared(FEW) == f"sha256:{SHA} blake3:{BLAKE}"
+    assert Pin.parse("e" * 10).compared(FEW) == f"autov2:{SHA[:10]}"
 
 
 @pytest.mark.parametrize("text", ["m1", "gpu-7_b", "A", "0", "x" * 128])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from model_manager.errors import BadRecord
 from model_manager.facts import wire
 from model_manager.facts.event import Envelope, Known, MachineHello, ModelAppeared, ReadinessChanged, Unknown
+from model_manager.facts.identity import Digests
 from tests.decisions.making import held
 
 KNOWN = [*get_args(Known)]
@@ -172,4 +173,6 @@ def test_what_the_fleet_is_told_of_a_file():
     )
     unread = wire.entry(held("vae/a.safetensors", sha256=None, evidence=None))
     assert (unread.hash, unread.verified, unread.evidence) == ("", False, "")
+    fast = wire.entry(replace(held("vae/a.safetensors"), digests=Digests(blake3="c" * 64)))
+    assert (fast.hash, fast.verified) == ("", True)
     assert wire.gone(held("vae/a.safetensors")).path == "/m/vae/a.safetensors"

@@ -3,14 +3,17 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model_manager.errors import IndexTooNew, IndexUnavailable
 from model_manager.facts.disk import Diff
+from model_manager.facts.identity import Digests
 from model_manager.index import migrating, statements
 from model_manager.index.opening import APPLICATION
+from model_manager.index.rows import row_of
 from model_manager.index.statements import Migration
 
 from .making import AT, begun, held, opened
@@ -56,6 +59,24 @@ def test_c11_an_old_schema_is_copied_then_migrated_with_its_rows(tmp_path: Path)
     copy = sqlite3.connect(f"{path}.schema-{NEWEST}")
     assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert copy.execute("SELECT file FROM held").fetchall() == [(held().file,)]
+
+
+def test_c11_files_of_the_first_schema_keep_everything_and_new_ones_may_know_one_digest(tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    first = sqlite3.connect(path, isolation_level=None)
+    migrating.migrate(first, str(path), statements.migrations()[:1])
+    first.execute(f"PRAGMA application_id = {APPLICATION}")
+    read, unread = held("a.gguf", content="a", evidence="origin", against="sha256:a"), held("b.gguf")
+    first.executemany(statements.queries()["put_held"], [row_of(read), row_of(unread)])
+    first.close()
+
+    store = begun(path)
+
+    assert store.held() == (read, unread)
+    assert store.unhashed(9) == (unread,)
+    fast = replace(unread, digests=Digests(blake3="b" * 64))
+    store.apply(Diff(changed=(fast,)), at=AT)
+    assert store.held() == (read, fast)
 
 
 def test_a_step_that_fails_leaves_the_schema_before_it(tmp_path: Path) -> None:

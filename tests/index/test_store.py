@@ -11,7 +11,7 @@ from model_manager.errors import AlreadyRunning, BadPath, Broken, IndexUnavailab
 from model_manager.facts import wire
 from model_manager.facts.disk import Diff, InventoryDigest
 from model_manager.facts.event import DiskLow, InventorySnapshot, ModelAppeared, ModelChanged, ModelVanished, Unknown
-from model_manager.facts.identity import MachineId, Pin
+from model_manager.facts.identity import Digests, MachineId, Pin
 from model_manager.facts.shelf import ShelfPath
 from model_manager.index.store import Store
 
@@ -149,6 +149,20 @@ def test_unread_files_come_small_before_large(store: Store) -> None:
     store.apply(Diff(appeared=(large, small, held("read.gguf", size=1, content="x"))), at=AT)
     assert store.unhashed(10) == (small, large)
     assert store.unhashed(1) == (small,)
+
+
+def test_a_file_without_its_sha256_is_held_found_and_waits_to_be_hashed(store: Store) -> None:
+    fast = replace(held("fast.gguf", evidence="pin"), digests=Digests(blake3="b" * 64))
+    store.apply(Diff(appeared=(fast, held("read.gguf", content="x"))), at=AT)
+    assert store.unhashed(9) == (fast,)
+    assert store.with_digest(Pin(algorithms=("sha256", "blake3"), hex="b" * 64)) == (fast,)
+
+    whole = replace(fast, digests=Digests(sha256="a" * 64, blake3="b" * 64))
+    (changed,) = store.apply(Diff(changed=(whole,)), at=AT)
+
+    assert changed.event == ModelChanged(models=(wire.entry(whole),))
+    assert store.unhashed(9) == ()
+    insist_that_it_is_whole(store)
 
 
 def test_only_paths_that_are_held_are_answered(store: Store) -> None:

@@ -32,7 +32,7 @@ SELECT file, root, folder, name, device, inode, size, mtime_ns, sha256, blake3, 
 FROM held WHERE slot = :slot AND category = :category ORDER BY file;
 
 -- name: held_unhashed
--- Files that nobody has read whole, small before large.
+-- Files whose SHA-256 nobody knows, small before large.
 SELECT file, root, folder, name, device, inode, size, mtime_ns, sha256, blake3, md5, autov3, evidence, against, verified_at
 FROM held WHERE sha256 IS NULL ORDER BY size, file LIMIT :limit;
 

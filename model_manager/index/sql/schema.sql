@@ -15,6 +15,7 @@ CREATE TABLE identity (
 INSERT INTO identity (one, installation) VALUES (1, lower(hex(randomblob(16))));
 
 -- One row for each file on a shelf; `category` and `slot` are ShelfPath.slot; device and inode are signed 64 bit.
+-- Either of sha256 and blake3 may be known alone.
 CREATE TABLE held (
     file TEXT NOT NULL UNIQUE,
     root TEXT NOT NULL,
@@ -32,8 +33,7 @@ CREATE TABLE held (
     autov3 TEXT,
     evidence TEXT,
     against TEXT NOT NULL,
-    verified_at TEXT NOT NULL,
-    CHECK ((sha256 IS NULL) = (blake3 IS NULL))
+    verified_at TEXT NOT NULL
 );
 CREATE INDEX held_sha256 ON held (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX held_blake3 ON held (blake3) WHERE blake3 IS NOT NULL;

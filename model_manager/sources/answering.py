@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ LONGEST_WAIT: Final = 3600.0
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})")
 _RANGE = re.compile(r"bytes=(\d+)-\d*")
+_CONTENT_DIGEST = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/]{43}=):", re.IGNORECASE)
+_CONTENT_MD5 = re.compile(r"([A-Za-z0-9+/]{22}==)")
 _LATER: Final = frozenset({408, 425, 429})
 _SIGNED_OUT: Final = frozenset({400, 401, 403, 410})
 """What a storage host answers when the signature in the address has expired."""
@@ -44,13 +47,14 @@ class Linked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked for. `start` counts only with a strong `validator`; a `probe` wants one byte."""
+    """What is asked for. `start` counts only with a strong `validator`, or for a `pinned` object; a `probe` wants one byte."""
 
     name: str
     start: int = 0
     validator: str | None = None
     size: int | None = None
     probe: bool = False
+    pinned: bool = False
 
     def headers(self) -> dict[str, str]:
         """The headers that say so (RFC 9110, 13.1.5 and 14.2)."""
@@ -58,7 +62,7 @@ class Wish:
             return {"Range": "bytes=0-0"}
         if self.start > 0 and self.validator is not None and strong(self.validator):
             return {"Range": f"bytes={self.start}-", "If-Range": self.validator}
-        return {}
+        return {"Range": f"bytes={self.start}-"} if self.start > 0 and self.pinned else {}
 
 
 def offer_of(
@@ -78,6 +82,8 @@ def offer_of(
         start = int(asked[1]) if asked else -1
         size = _total(wish, host, headers, start)
         _insist_same(wish, host, headers, sent)
+        if start and wish.pinned and "If-Range" not in sent and size is None and wish.size is not None:
+            raise _corrupt(wish, host, "a part came that does not say of how much")
     elif status == 200:
         size = _number(headers.get("Content-Length"))
     else:
@@ -147,6 +153,39 @@ def _validator(headers: Mapping[str, str]) -> str | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def part_of(
+    wish: Wish, host: str, status: int, headers: Mapping[str, str], start: int, stop: int
+) -> tuple[int, Pin | None]:
+    """Where the part in an answer ends (`stop`, or sooner), and the digest of just that part, where the origin says one.
+
+    `wish` names the ETag and the length of the whole object that were offered. Raises Corrupt when it is another's.
+    """
+    if status != 206:
+        raise _corrupt(wish, host, f"another object came, not a part of the one that was offered ({status})")
+    _insist_plain(wish, host, headers)
+    total = _total(wish, host, headers, start)
+    if total != wish.size or _validator(headers) != wish.validator:
+        raise _corrupt(wish, host, "a part of another object came")
+    end = start + _span(headers)
+    if end > stop:
+        raise _corrupt(wish, host, f"bytes up to {end} came where bytes up to {stop} were asked for")
+    return end, content_pin(headers)
+
+
+def _span(headers: Mapping[str, str]) -> int:
+    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+    return int(match[2]) - int(match[1]) + 1 if match else 0
+
+
+def content_pin(headers: Mapping[str, str]) -> Pin | None:
+    """The digest of the very bytes of an answer: Content-Digest (RFC 9530, 2), or Content-MD5 (RFC 2616, 14.15)."""
+    if match := _CONTENT_DIGEST.search(headers.get("Content-Digest", "")):
+        return Pin(algorithms=("sha256",), hex=b64decode(match[1]).hex())
+    if match := _CONTENT_MD5.fullmatch(headers.get("Content-MD5", "").strip()):
+        return Pin(algorithms=("md5",), hex=b64decode(match[1]).hex())
+    return None
 
 
 def failure_of(name: str, host: str, status: int, headers: Mapping[str, str], moved: bool) -> ModelManagerError | None:

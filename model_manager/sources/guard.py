@@ -121,9 +121,9 @@ def _parsed(text: str) -> URL:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves for aiohttp, which connects to exactly the addresses that were checked here.
+    """Resolves for the dialer, which connects to exactly the addresses that were checked here.
 
-    aiohttp does not ask a resolver about literal addresses: `Guard.check` has judged those before every hop.
+    Literal addresses are no question for a resolver: `Guard.check` has judged those before every hop.
     """
 
     def __init__(self, guard: Guard, inner: AbstractResolver) -> None:

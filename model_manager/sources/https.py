@@ -12,6 +12,7 @@ from model_manager.facts.transfer import Offer
 from model_manager.sources.answering import Linked, Wish, failure_of, offer_of
 from model_manager.sources.guard import shown
 from model_manager.sources.origin import Stream
+from model_manager.sources.parts import parts_of, poured
 from model_manager.sources.web import Answer, Hop, Web, straight
 
 
@@ -38,10 +39,13 @@ class HttpsOrigin:
         start: int = 0,
         validator: str | None = None,
         size: int | None = None,
+        pinned: bool = False,
     ) -> AsyncIterator[Stream]:
-        wish = Wish(name=model_name, start=start, validator=validator, size=size)
+        wish = Wish(name=model_name, start=start, validator=validator, size=size, pinned=pinned)
         async with self._asking(wish, source) as (answer, offer):
-            yield Stream(model_name, offer, answer.chunks())
+            pouring = None if answer.size is None else partial(poured, model_name, answer, offer.start, offer.size)
+            parts = parts_of(self._web, model_name, answer, offer)
+            yield Stream(model_name, offer, answer.chunks(), parts=parts, pouring=pouring)
 
     async def describe(self, model_name: str, source: Source) -> Offer:
         async with self._asking(Wish(name=model_name, probe=True), source) as (_, offer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from model_manager.errors import Corrupt, ModelManagerError, NotFound, OriginUna
 from model_manager.facts.identity import Pin
 from model_manager.facts.model import Source
 from model_manager.facts.transfer import Offer
-from model_manager.sources.origin import Stream, strong
+from model_manager.sources.origin import Sink, Stream, strong
 
 HOST = "memory"
 PIECE = 64 * 1024
@@ -20,7 +20,10 @@ PIECE = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thing:
-    """An object: its bytes, its ETag, what is promised of it, and whether its length is told."""
+    """An object: its bytes, its ETag, what is promised of it, and whether its length is told.
+
+    `pieces`: whether other parts of it may be asked for beside the first answer.
+    """
 
     data: bytes
     etag: str | None = None
@@ -28,6 +31,7 @@ class Thing:
     sized: bool = True
     ranges: bool = True
     """Whether it can be read from the middle."""
+    pieces: bool = False
 
 
 class MemoryOrigin:
@@ -50,18 +54,26 @@ class MemoryOrigin:
         start: int = 0,
         validator: str | None = None,
         size: int | None = None,
+        pinned: bool = False,
     ) -> AsyncIterator[Stream]:
         thing = self._thing(model_name, source)
         self.opened.append((source.url, start))
-        begin = start if thing.ranges and strong(validator) and validator == thing.etag else 0
+        proven = validator == thing.etag if strong(validator) else pinned
+        begin = start if thing.ranges and proven else 0
         if begin and begin >= len(thing.data):
             raise RangeBeyond(size=len(thing.data), host=HOST, start=begin, name=model_name)
         if begin and size is not None and size != len(thing.data):
             raise Corrupt(name=model_name, host=HOST, why=f"it has {len(thing.data)} bytes now and had {size} before")
-        yield Stream(model_name, _offer(thing, begin), self._pieces(thing.data[begin:]))
+        yield Stream(
+            model_name, _offer(thing, begin), self._pieces(thing.data[begin:]), parts=self._parts(model_name, source)
+        )
 
     async def describe(self, model_name: str, source: Source) -> Offer:
         return _offer(self._thing(model_name, source), 0)
+
+    def _parts(self, name: str, source: Source) -> MemoryParts | None:
+        thing = self._thing(name, source)
+        return MemoryParts(self, name, source) if thing.pieces and thing.ranges and strong(thing.etag) else None
 
     def _thing(self, name: str, source: Source) -> Thing:
         if source.url not in self.things:
@@ -74,6 +86,42 @@ class MemoryOrigin:
             self.sent += len(piece)
             yield piece
             await asyncio.sleep(0)
+
+
+class MemoryParts:
+    """Parts of one object as it was when it was offered."""
+
+    def __init__(self, origin: MemoryOrigin, name: str, source: Source) -> None:
+        self.host = HOST
+        self._origin = origin
+        self._name = name
+        self._source = source
+        self._etag = origin.things[source.url].etag
+
+    async def pour(self, start: int, stop: int, sink: Sink) -> None:
+        async with self._origin.open(self._name, self._source, start=start, validator=self._etag) as stream:
+            if stream.offer.start != start:
+                raise Corrupt(name=self._name, host=HOST, why="another object came")
+            await stream.pour(_Until(sink, stop - start))
+
+
+class _Until:
+    """A sink that has enough after so many bytes."""
+
+    def __init__(self, sink: Sink, size: int) -> None:
+        self._sink = sink
+        self._left = size
+
+    def room(self) -> memoryview | None:
+        room = self._sink.room()
+        return room if room is None else room[: self._left]
+
+    def took(self, size: int) -> None:
+        self._left -= size
+        self._sink.took(size)
+
+    def when_free(self, ring: Callable[[], None]) -> None:
+        self._sink.when_free(ring)
 
 
 def _offer(thing: Thing, start: int) -> Offer:
@@ -152,15 +200,19 @@ class FlakyOrigin(MemoryOrigin):
         start: int = 0,
         validator: str | None = None,
         size: int | None = None,
+        pinned: bool = False,
     ) -> AsyncIterator[Stream]:
         step = next(self._script, Fine())
         if isinstance(step, Fail):
             raise step.error
         if isinstance(step, Swap):
             self.things[source.url] = step.thing
-        async with super().open(model_name, source, start=start, validator=validator, size=size) as stream:
+        async with super().open(
+            model_name, source, start=start, validator=validator, size=size, pinned=pinned
+        ) as stream:
             data = self._thing(model_name, source).data[stream.offer.start :]
-            yield Stream(model_name, stream.offer, self._played(step, model_name, data, stream.offer.start))
+            body = self._played(step, model_name, data, stream.offer.start)
+            yield Stream(model_name, stream.offer, body, parts=stream.parts)
 
     async def _played(self, step: Step, name: str, data: bytes, start: int) -> AsyncIterator[bytes]:
         match step:

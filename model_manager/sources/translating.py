@@ -1,14 +1,16 @@
-"""The one place where aiohttp's failures become ours. Their own text is never shown: it quotes addresses and headers."""
+"""The one place where failures of the network, h11 and aiohttp become ours. Their own text is never shown: it quotes addresses."""
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import aiohttp
+import h11
 from aiohttp import client_exceptions, http_exceptions
 
 from model_manager.errors import BadUrl, ModelManagerError, OriginUnavailable
@@ -26,6 +28,43 @@ _CERTIFICATE: Final[dict[int, str]] = {
 }
 """X509_V_ERR_* of OpenSSL's x509_vfy.h → what it means."""
 
+
+class Unconnected(ConnectionError):
+    """No connection came about; `errno` as the system said it."""
+
+
+class ProxyUnconnected(Unconnected):
+    """Not even one to the proxy."""
+
+
+class ProxyAnswered(ConnectionError):
+    """The proxy would not connect us."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+
+class ConnectingLate(TimeoutError):
+    """No connection came about in time."""
+
+
+class HandshakeFailed(ssl.SSLError):
+    """TLS did not come about, whoever the other side is."""
+
+
+class Unanswered(ConnectionError):
+    """The other side closed the connection instead of answering."""
+
+
+class Silent(TimeoutError):
+    """Nothing more came of an answer that had begun."""
+
+
+class Cut(ConnectionError):
+    """The body ended before its end."""
+
+
 _Why = str | Callable[[Any], str]
 
 
@@ -38,11 +77,15 @@ def _verification(error: Exception) -> str:
 
 
 def _connecting(error: client_exceptions.ClientConnectorError) -> str:
-    number = error.os_error.errno
+    return _unconnected(error.os_error)
+
+
+def _unconnected(error: OSError) -> str:
+    number = error.errno
     return f"it cannot be connected to ({os.strerror(number) if number and number > 0 else 'no route'})"
 
 
-def _proxied(error: client_exceptions.ClientHttpProxyError) -> str:
+def _proxied(error: client_exceptions.ClientHttpProxyError | ProxyAnswered) -> str:
     return f"the proxy answered {error.status}"
 
 
@@ -97,13 +140,25 @@ TABLE: Final[dict[type[BaseException], _Why]] = {
     http_exceptions.BadStatusLine: _GIBBERISH,
     http_exceptions.BadHttpMethod: _GIBBERISH,
     http_exceptions.InvalidURLError: _GIBBERISH,
+    h11.ProtocolError: _GIBBERISH,
+    h11.RemoteProtocolError: _GIBBERISH,
+    h11.LocalProtocolError: _ADDRESS,
+    Unconnected: _unconnected,
+    ProxyUnconnected: "the proxy cannot be connected to",
+    ProxyAnswered: _proxied,
+    ConnectingLate: "no connection came about in time",
+    HandshakeFailed: "the TLS handshake failed",
+    Unanswered: "it closed the connection without an answer",
+    Silent: "it fell silent",
+    Cut: _CUT,
+    socket.gaierror: "its name does not resolve",
     ssl.SSLCertVerificationError: _verification,
     ssl.SSLError: "the TLS connection failed",
     UnicodeError: _ADDRESS,
     TimeoutError: _LATE,
     OSError: _BROKE,
 }
-"""Each failure that aiohttp can raise → the reason that is shown. The nearest class in the hierarchy decides."""
+"""Each failure that a connection, h11 or aiohttp can raise → the reason that is shown. The nearest class in the hierarchy decides."""
 
 FAULTS: Final = tuple(TABLE)
 
@@ -122,7 +177,7 @@ def translated(error: BaseException, name: str, host: str) -> ModelManagerError:
 
 @contextmanager
 def translating(name: str, host: str) -> Iterator[None]:
-    """Around our own use of aiohttp only, never around a caller's block."""
+    """Around our own use of the network only, never around a caller's block."""
     try:
         yield
     except FAULTS as error:

@@ -17,6 +17,7 @@ from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
 from model_manager.sources.memory import FlakyOrigin, MemoryOrigin, Thing
 from model_manager.sources.origin import Origin, Stream, strong
+from tests.sources.bowl import Bowl
 from tests.sources.serving import Shelf, reaching, served
 
 DATA = hashlib.sha256(b"seed").digest() * 10_000
@@ -41,10 +42,10 @@ class Rig:
 @asynccontextmanager
 async def in_memory(kind: type[MemoryOrigin]) -> AsyncIterator[Rig]:
     url = "http://memory/x"
-    things = {url: Thing(data=DATA, etag='"one"')}
+    things = {url: Thing(data=DATA, etag='"one"', pieces=True)}
 
     def change(data: bytes, etag: str | None) -> None:
-        things[url] = Thing(data=data, etag=etag)
+        things[url] = Thing(data=data, etag=etag, pieces=True)
 
     def no_ranges() -> None:
         things[url] = Thing(data=DATA, etag='"one"', ranges=False)
@@ -131,6 +132,57 @@ async def test_b5_nothing_is_continued_without_a_strong_proof(rig, validator):
     offer, data = await rig.read(start=100, validator=validator)
     assert offer.start == 0
     assert data == DATA
+
+
+async def test_a_pinned_object_is_continued_without_a_proof(rig):
+    rig.change(DATA, None)
+    offer, data = await rig.read(start=100, size=len(DATA), pinned=True)
+    assert (offer.start, data) == (100, DATA[100:])
+
+
+async def test_b3_a_pinned_object_of_another_length_is_not_continued(rig):
+    with pytest.raises(Corrupt):
+        await rig.read(start=100, size=len(DATA) + 1, pinned=True)
+
+
+async def test_what_is_poured_is_what_is_read(rig):
+    for start in (0, 100):
+        async with rig.origin.open("x.safetensors", rig.source, start=start, validator='"one"') as stream:
+            bowl = Bowl()
+            await stream.pour(bowl)
+        assert bowl.data == DATA[start:]
+
+
+async def test_a_sink_that_has_enough_ends_a_pour(rig):
+    async with rig.origin.open("x.safetensors", rig.source) as stream:
+        bowl = Bowl(1234)
+        await stream.pour(bowl)
+    assert bowl.data == DATA[:1234]
+
+
+async def test_parts_are_of_the_object_that_was_offered(rig):
+    async with rig.origin.open("x.safetensors", rig.source) as stream:
+        bowl = Bowl()
+        await stream.parts.pour(1000, 70_000, bowl)
+        assert bowl.data == DATA[1000:70_000]
+        few = Bowl(10)
+        await stream.parts.pour(1000, 70_000, few)
+        assert few.data == DATA[1000:1010]
+
+
+async def test_b4_no_part_of_another_object_is_ever_mixed_in(rig):
+    async with rig.origin.open("x.safetensors", rig.source) as stream:
+        rig.change(OTHER, '"two"')
+        bowl = Bowl()
+        with pytest.raises(Corrupt):
+            await stream.parts.pour(1000, 2000, bowl)
+    assert not bowl.data
+
+
+async def test_no_parts_are_offered_without_a_proof(rig):
+    rig.change(DATA, 'W/"one"')
+    async with rig.origin.open("x.safetensors", rig.source) as stream:
+        assert stream.parts is None
 
 
 async def test_b5_a_weak_etag_is_not_offered_as_a_proof(rig):

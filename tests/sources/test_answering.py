@@ -6,7 +6,7 @@ import pytest
 
 from model_manager.errors import Corrupt, NotFound, OriginUnavailable, RangeBeyond, Refused
 from model_manager.facts.identity import Pin
-from model_manager.sources.answering import Linked, Wish, failure_of, offer_of, retry_after
+from model_manager.sources.answering import Linked, Wish, content_pin, failure_of, offer_of, retry_after
 
 WISH = Wish(name="x.safetensors", start=100, validator='"a"', size=1000)
 SENT = WISH.headers()
@@ -25,6 +25,24 @@ def test_a_range_is_asked_for_only_with_a_strong_proof():
     assert Wish(name="x", start=100).headers() == {}
     assert Wish(name="x", validator='"a"').headers() == {}
     assert Wish(name="x", probe=True).headers() == {"Range": "bytes=0-0"}
+
+
+@pytest.mark.parametrize("validator", [None, 'W/"a"'])
+def test_a_pinned_object_is_continued_on_trust(validator):
+    wish = Wish(name="x", start=100, validator=validator, size=1000, pinned=True)
+    assert wish.headers() == {"Range": "bytes=100-"}
+    assert offer(wish=wish).start == 100
+    assert offer(200, {"Content-Length": "1000"}, wish=wish).start == 0
+    for total in ("1001", "*"):
+        with pytest.raises(Corrupt):
+            offer(headers={"Content-Range": f"bytes 100-999/{total}"}, wish=wish)
+
+
+def test_a_proof_is_asked_for_even_of_a_pinned_object():
+    wish = Wish(name="x", start=100, validator='"a"', size=1000, pinned=True)
+    assert wish.headers() == SENT
+    with pytest.raises(Corrupt):
+        offer(headers=GOOD | {"ETag": '"b"'}, wish=wish)
 
 
 def test_a_proper_part_goes_on_where_we_were():
@@ -150,3 +168,16 @@ def test_b11_retry_after_in_every_form(text, seconds):
 def test_i6_a_retry_date_counts_from_the_servers_own_clock():
     headers = {"Retry-After": "Thu, 01 Jan 2026 12:01:00 GMT", "Date": "Thu, 01 Jan 2026 12:00:30 GMT"}
     assert retry_after(headers, datetime(2036, 1, 1, tzinfo=UTC)) == 30
+
+
+@pytest.mark.parametrize(
+    ("headers", "pin"),
+    [({"Content-Digest": "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"}, "sha256:" + "0" * 64),
+     ({"Content-Digest": "sha-512=:AAAA:, sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"}, "sha256:" + "0" * 64),
+     ({"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}, "md5:" + "0" * 32),
+     ({"Content-Digest": "sha-256=:AAAA:"}, None), ({"Content-Digest": "sha-512=:AAAA:"}, None), ({"Content-MD5": "nonsense"}, None),
+     ({"Repr-Digest": "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"}, None), ({}, None)],
+)  # fmt: skip
+def test_the_digest_of_an_answers_own_bytes(headers, pin):
+    found = content_pin(headers)
+    assert (found and str(found)) == pin

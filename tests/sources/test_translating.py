@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import errno
 import inspect
-import ssl
+import socket
 
 import aiohttp
+import h11
 import pytest
 from aiohttp import client_exceptions, http_exceptions
 from aiohttp.client_reqrep import ConnectionKey, RequestInfo
@@ -12,7 +13,21 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from model_manager.errors import BadUrl, Broken, OriginUnavailable
-from model_manager.sources.translating import TABLE, reason, translated, translating
+from model_manager.sources import translating as translating_room
+from model_manager.sources.translating import (
+    TABLE,
+    ConnectingLate,
+    Cut,
+    HandshakeFailed,
+    ProxyAnswered,
+    ProxyUnconnected,
+    Silent,
+    Unanswered,
+    Unconnected,
+    reason,
+    translated,
+    translating,
+)
 
 SECRET = URL("https://h.example/x?token=hf_CANARY")
 KEY = ConnectionKey("h.example", 443, True, True, None, None, None)
@@ -31,14 +46,32 @@ def test_every_exception_of_aiohttp_is_named_in_the_table(kind):
     assert kind in TABLE
 
 
+@pytest.mark.parametrize("kind", [h11.ProtocolError, h11.RemoteProtocolError, h11.LocalProtocolError])
+def test_every_exception_of_h11_is_named_in_the_table(kind):
+    assert kind in TABLE
+
+
+def test_every_failure_of_our_own_connections_is_named_in_the_table():
+    ours = [kind for kind in vars(translating_room).values() if inspect.isclass(kind) and issubclass(kind, OSError)]
+    assert all(kind in TABLE for kind in ours if kind.__module__ == translating_room.__name__)
+
+
 def test_the_table_names_nothing_that_aiohttp_no_longer_has():
-    assert set(TABLE) - set(kinds()) == {
-        ssl.SSLCertVerificationError,
-        ssl.SSLError,
-        UnicodeError,
-        TimeoutError,
-        OSError,
-    }
+    from_aiohttp = {kind for kind in TABLE if "aiohttp" in kind.__module__}
+    assert from_aiohttp <= set(kinds())
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(Unconnected(errno.ECONNREFUSED, None), "it cannot be connected to (Connection refused)"), (Unconnected(), "it cannot be connected to (no route)"),
+     (ProxyUnconnected(errno.ECONNREFUSED, None), "the proxy cannot be connected to"), (ProxyAnswered(407), "the proxy answered 407"),
+     (ConnectingLate(), "no connection came about in time"), (HandshakeFailed(), "the TLS handshake failed"), (Silent(), "it fell silent"),
+     (Unanswered(), "it closed the connection without an answer"), (Cut(), "its answer broke off"), (TimeoutError(), "it did not answer in time"),
+     (socket.gaierror(-2, "hf_CANARY"), "its name does not resolve"), (ConnectionResetError(), "the connection broke"),
+     (h11.RemoteProtocolError("hf_CANARY"), "its answer is not proper HTTP, or its headers are too long")],
+)  # fmt: skip
+def test_what_is_said_of_a_failure_of_the_network(error, why):
+    assert reason(error) == why
 
 
 def test_k12_the_text_of_an_exception_is_never_shown():

@@ -6,24 +6,32 @@ import ctypes
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Final
 
 from model_manager.errors import DiskUnavailable, NoInodes, NoSpace
 from model_manager.facts.disk import Fingerprint
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NO_SUCH_CALL: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+NO_SUCH_CALL: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _RENAME_NOREPLACE: Final = 1  # linux/fs.h
+_KEEP_SIZE: Final = 1  # linux/falloc.h
+_PUNCH_HOLE: Final = 2
+_START_WRITING: Final = 2  # SYNC_FILE_RANGE_WRITE, linux/fs.h
 
 
 class Disk:
     """Writing, syncing and renaming. Every method raises OSError; callers translate with `translating`."""
 
-    def write(self, fd: int, data: memoryview) -> int:
-        """Bytes taken, which may be fewer than given."""
-        return os.write(fd, data)
+    def write(self, fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        """Bytes taken of all pieces together, which may be fewer than given."""
+        return os.pwrite(fd, pieces[0], offset) if len(pieces) == 1 else os.pwritev(fd, pieces, offset)
+
+    def allocate(self, fd: int, start: int, size: int) -> None:
+        """Set blocks aside; the file gets no longer by it and reads as before (fallocate, FALLOC_FL_KEEP_SIZE)."""
+        _call("fallocate", fd, _KEEP_SIZE, ctypes.c_int64(start), ctypes.c_int64(size))
 
     def sync_data(self, fd: int) -> None:
         os.fdatasync(fd)
@@ -41,16 +49,38 @@ class Disk:
 
         File systems without that flag (some network mounts) get a look before a plain rename.
         """
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.renameat2(old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE) == 0:
+        try:
+            _call("renameat2", old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE)
             return
-        code = ctypes.get_errno()
-        if code not in _NO_SUCH_CALL:
-            raise OSError(code, os.strerror(code), new)
+        except OSError as error:
+            if error.errno not in NO_SUCH_CALL:
+                raise
         with suppress(FileNotFoundError):
             os.stat(new, dir_fd=new_folder, follow_symlinks=False)
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
         os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
+
+
+def _call(name: str, *args: object) -> None:
+    """A function of the C library that Python does not have. Raises OSError."""
+    if getattr(_libc(), name)(*args) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def punch(fd: int, start: int, size: int) -> None:
+    """Give the blocks in the middle of a file back; zeros are read there. Raises OSError."""
+    _call("fallocate", fd, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(start), ctypes.c_int64(size))
+
+
+def start_writing(fd: int, start: int, size: int) -> None:
+    """Begin to write dirty pages to the disk, without waiting for it. Raises OSError."""
+    _call("sync_file_range", fd, ctypes.c_int64(start), ctypes.c_int64(size), _START_WRITING)
 
 
 @contextmanager
@@ -93,20 +123,19 @@ def opened(path: str, flags: int, mode: int = 0o600, *, folder: int | None = Non
         os.close(fd)
 
 
-def writing(disk: Disk, fd: int, data: bytes | memoryview) -> Iterator[int]:
-    """Write every byte, however few the kernel takes at a time; yields how many each time. Raises OSError."""
-    rest = memoryview(data)
+def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> int:
+    """Write every byte at the file's position and move it on, however few the kernel takes at a time; how many there were.
+
+    Raises OSError.
+    """
+    rest, start = memoryview(data), os.lseek(fd, 0, os.SEEK_CUR)
     while rest:
-        taken = disk.write(fd, rest)
+        taken = disk.write(fd, [rest], start + len(data) - len(rest))
         if taken <= 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rest = rest[taken:]
-        yield taken
-
-
-def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> int:
-    """Write every byte and count them. Raises OSError."""
-    return sum(writing(disk, fd, data))
+    os.lseek(fd, start + len(data), os.SEEK_SET)
+    return len(data)
 
 
 def write_whole(disk: Disk, folder: int, name: str, data: bytes, mode: int) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from blake3 import blake3
 
@@ -14,6 +14,7 @@ from model_manager.errors import BadContent, StillChanging, Stopped
 from model_manager.facts.disk import Fingerprint
 from model_manager.facts.identity import Algorithm, Digests
 from model_manager.library.disk import fingerprint, opened, translating
+from model_manager.library.midstate import resumable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -21,32 +22,55 @@ if TYPE_CHECKING:
 CHUNK: Final = 1024 * 1024
 """Bytes hashed at a time: larger buffers leave the processor's cache and are slower."""
 
+BOTH: Final[frozenset[Algorithm]] = frozenset({"sha256", "blake3"})
+"""The full digests."""
+
 _MAX_HEADER: Final = 100_000_000
 """Bytes of a safetensors header; its reference parser refuses more."""
 
 
-class Hasher:
-    """SHA-256 and BLAKE3 always, MD5 and AutoV3 when asked for. AutoV2 needs nothing of its own."""
+class _Part(Protocol):
+    def update(self, data: bytes | memoryview, /) -> object: ...
 
-    def __init__(self, algorithms: frozenset[Algorithm] = frozenset()) -> None:
-        self._sha256 = hashlib.sha256()
-        self._blake3 = blake3()
-        self._md5 = hashlib.md5(usedforsecurity=False) if "md5" in algorithms else None
+    def hexdigest(self) -> str: ...
+
+
+class Hasher:
+    """Exactly the digests that are asked for; AutoV2 is the beginning of SHA-256, and without a full digest that is added."""
+
+    def __init__(
+        self, algorithms: frozenset[Algorithm] = BOTH, *, savable: bool = False, state: bytes | None = None
+    ) -> None:
+        """`savable`: make `save` possible where it is (SHA-256 alone). `state`: what `save` gave for the bytes before."""
+        wants_sha256 = bool(algorithms & {"sha256", "autov2"}) or "blake3" not in algorithms
+        alone = wants_sha256 and algorithms <= {"sha256", "autov2"}
+        self._saving = resumable(state) if alone and savable else None
+        self._parts: dict[Algorithm, _Part] = {}
+        if wants_sha256:
+            self._parts["sha256"] = self._saving or hashlib.sha256()
+        if "blake3" in algorithms:
+            self._parts["blake3"] = blake3()
+        if "md5" in algorithms:
+            self._parts["md5"] = hashlib.md5(usedforsecurity=False)
         self._autov3 = _AutoV3() if "autov3" in algorithms else None
 
     def update(self, data: bytes | memoryview) -> None:
-        self._sha256.update(data)
-        self._blake3.update(data)
-        if self._md5 is not None:
-            self._md5.update(data)
+        for part in self._parts.values():
+            part.update(data)
         if self._autov3 is not None:
             self._autov3.update(data)
 
+    def save(self) -> bytes | None:
+        """The state after everything so far, None where it cannot be saved."""
+        return self._saving.save() if self._saving else None
+
     def digests(self) -> Digests:
+        """Of everything so far; more may follow."""
+        found = {name: part.hexdigest() for name, part in self._parts.items()}
         return Digests(
-            sha256=self._sha256.hexdigest(),
-            blake3=self._blake3.hexdigest(),
-            md5=self._md5.hexdigest() if self._md5 else None,
+            sha256=found.get("sha256"),
+            blake3=found.get("blake3"),
+            md5=found.get("md5"),
             autov3=self._autov3.digest() if self._autov3 else None,
         )
 
@@ -93,7 +117,8 @@ def digest_file(
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] = never,
 ) -> tuple[Fingerprint, Digests]:
-    """Read a file whole, in constant memory. `progress` is told the bytes read so far after each MiB.
+    """SHA-256, BLAKE3 and `algorithms` of a whole file, in constant memory. `progress` is told the bytes read so far after
+    each MiB.
 
     The digests are those of one calm file: its fingerprint is the same before and after. Raises StillChanging when it is
     not (or when the file left), BadContent for what is no regular file (it is not read: a FIFO cannot hang us), Stopped
@@ -103,7 +128,7 @@ def digest_file(
         try:
             with opened(file, os.O_RDONLY | os.O_NONBLOCK) as fd:
                 before = _calm(fd, file)
-                digests = _read(fd, file, Hasher(algorithms), progress, cancelled)
+                digests = _read(fd, file, Hasher(BOTH | algorithms), progress, cancelled)
                 after = fingerprint(os.stat(file))
         except FileNotFoundError:
             raise StillChanging(path=file, why="was removed") from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,16 +16,43 @@ from model_manager.facts.identity import Pin
 from model_manager.facts.transfer import Offer
 from model_manager.facts.wire import dumps, loads
 from model_manager.library.disk import Disk, opened, write_whole
+from model_manager.library.extents import Extents, Span
+from model_manager.library.midstate import SIZE
 
-_MAX_BYTES: Final = 16 * 1024
+_MAX_BYTES: Final = 64 * 1024
+
+MAX_EXTENTS: Final = 256
+"""Extents that are written down; of more, the smallest are fetched again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hashed:
+    """The state of SHA-256 after the first `offset` bytes, as hex, with a checksum: a damaged one is never taken up."""
+
+    offset: int
+    state: str
+    check: str
+
+    @classmethod
+    def of(cls, offset: int, state: bytes) -> Hashed:
+        return cls(offset=offset, state=state.hex(), check=_checksum(offset, state.hex()))
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is what was written down, and was so after as many bytes as it says."""
+        if len(self.state) != 2 * SIZE or self.check != _checksum(self.offset, self.state):
+            return False
+        low, high = (int.from_bytes(bytes.fromhex(self.state[at : at + 8]), sys.byteorder) for at in (64, 72))
+        return low + (high << 32) == 8 * self.offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """`slot` is what the bytes are for; `synced` how many of them survive a power cut; `total` and `validator` (a strong
+    """`slot` is what the bytes are for; `extents` which of them survive a power cut; `total` and `validator` (a strong
     ETag) what the origin at `url` said of the whole object; `promise` a digest that it vouched for, `pin` the catalog's.
 
-    `writer` names the one process that may go on; `complete` says that the last byte was there.
+    `writer` names the one process that may go on; `complete` says that the last byte was there; `hashed` saves hashing the
+    beginning again.
     """
 
     slot: str
@@ -34,8 +63,14 @@ class Journal:
     total: int | None = None
     promise: Pin | None = None
     pin: Pin | None = None
-    synced: int = 0
+    extents: tuple[Span, ...] = ()
     complete: bool = False
+    hashed: Hashed | None = None
+
+    @property
+    def reached(self) -> int:
+        """Bytes of the beginning without a hole."""
+        return self.extents[0][1] if self.extents and self.extents[0][0] == 0 else 0
 
     def goes_on_with(self, url: str, pin: Pin | None) -> tuple[bool, str | None]:
         """Whether something can prove the rest of `url` to be the rest of this object, and the validator if that is it."""
@@ -44,9 +79,30 @@ class Journal:
         vouched = [known for known in (self.promise, self.pin) if known is not None and known.strong]
         return pin is not None and pin in vouched, None
 
+    def with_safe(self, extents: tuple[Span, ...], offset: int, state: bytes | None) -> Journal:
+        """After a sync: what is safe, and the hash state of the first `offset` bytes."""
+        return replace(self, extents=extents, hashed=Hashed.of(offset, state) if state else None)
+
+    def same_as(self, url: str, offer: Offer) -> bool:
+        """Whether an offer is of the very object whose bytes are here: its address, length and strong ETag are the same."""
+        known = self.validator is not None and self.total is not None
+        return known and (self.url, self.validator, self.total) == (bare(url), offer.validator, offer.size)
+
+    def contradiction(self, url: str, offer: Offer) -> str | None:
+        """Why an offer cannot be of the object whose bytes are here, if anything says so."""
+        for what, before, now in (
+            ("length", self.total, offer.size),
+            ("ETag", self.validator if self.url == bare(url) else None, offer.validator),
+            ("digest", self.promise, offer.promise),
+        ):
+            if before is not None and now is not None and before != now:
+                return f"its {what} was {before} and is {now} now"
+        return None
+
     def under(self, url: str, offer: Offer, pin: Pin | None) -> Journal:
-        """What is known when the bytes that follow come by this offer. From byte 0 on, nothing older counts."""
-        before = self if offer.start else Journal(slot=self.slot, writer=self.writer)
+        """What is known when the bytes that follow come by this offer. From byte 0 on, nothing older counts, but of the very
+        same object."""
+        before = self if offer.start or self.same_as(url, offer) else Journal(slot=self.slot, writer=self.writer)
         same = before.url == bare(url)
         return Journal(
             slot=self.slot,
@@ -57,7 +113,8 @@ class Journal:
             total=before.total if offer.size is None else offer.size,
             promise=offer.promise or before.promise,
             pin=pin,
-            synced=before.synced,
+            extents=before.extents,
+            hashed=before.hashed,
         )
 
 
@@ -80,7 +137,9 @@ def load(folder: int, name: str) -> Journal | None:
 
 def save(disk: Disk, folder: int, name: str, journal: Journal) -> None:
     """Replace the journal, durably. Raises OSError."""
-    write_whole(disk, folder, name, dumps(asdict(journal)) + b"\n", 0o600)
+    largest = sorted(journal.extents, key=lambda span: span[0] - span[1])[:MAX_EXTENTS]
+    body = asdict(journal) | {"extents": sorted(largest)}
+    write_whole(disk, folder, name, dumps(body) + b"\n", 0o600)
 
 
 def _parse(body: Any) -> Journal | None:
@@ -94,10 +153,32 @@ def _parse(body: Any) -> Journal | None:
             total=None if body["total"] is None else int(body["total"]),
             promise=_pin(body["promise"]),
             pin=_pin(body["pin"]),
-            synced=int(body["synced"]),
+            extents=_extents(body),
             complete=body["complete"] is True,
+            hashed=_hashed(body.get("hashed")),
         )
     return None
+
+
+def _extents(body: Any) -> tuple[Span, ...]:
+    """Spans in order. Earlier versions wrote down one number: that many bytes from the beginning."""
+    if "extents" not in body:
+        return Extents([(0, int(body["synced"]))]).spans
+    spans = [(int(start), int(stop)) for start, stop in body["extents"]]
+    if any(not 0 <= start < stop for start, stop in spans):
+        raise ValueError
+    return Extents(spans).spans
+
+
+def _hashed(body: Any) -> Hashed | None:
+    if body is None:
+        return None
+    found = Hashed(offset=int(body["offset"]), state=str(body["state"]), check=str(body["check"]))
+    return found if found.sound else None
+
+
+def _checksum(offset: int, state: str) -> str:
+    return hashlib.sha256(f"{offset}:{state}".encode()).hexdigest()[:16]
 
 
 def _pin(body: Any) -> Pin | None:

@@ -3,65 +3,78 @@
 Two files in `<root>/.model_manager_partial/`, on the file system of the final place: `<name>.<slot>.part` has the bytes,
 `<name>.<slot>.part.json` the journal. The order of writing makes every crash harmless:
 
-1. begin: journal (what object this is, 0 bytes synced), then bytes;
-2. append: bytes; every 32 MiB fdatasync, then journal (that many synced);
-3. open after a crash: the bytes are cut to what the journal says was synced;
+1. begin: journal (what object this is, which extents are synced), then bytes, anywhere in the file;
+2. every 16 MiB or 5 s beside the writing: fdatasync, then journal (the extents that were written before it);
+3. open after a crash: what the journal does not name is not here, and the file is cut behind its last extent;
 4. finish: fsync, then journal (complete); after a crash here the file is finished again without the network.
 
-What is hashed is what was read back from the file, not what was handed in.
+Bytes are hashed from memory after they were written, or read back. A write that did nothing leaves a hole, which is looked
+for at the end; where holes cannot be trusted everything is read back.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-from model_manager.errors import Broken, Corrupt, OriginUnavailable, Stopped, Unavailable
-from model_manager.facts.identity import Algorithm, Pin
+from model_manager.errors import AlreadyRunning, Broken, Corrupt, OriginUnavailable, Unavailable
+from model_manager.facts.identity import Algorithm, Digests, Pin
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Offer, Received
-from model_manager.library.disk import FULL, Disk, reason, translating, writing
-from model_manager.library.hashing import CHUNK, Hasher, never
-from model_manager.library.journal import Journal, bare, load, save
-from model_manager.library.staging import HIDDEN, READABLE, busy, open_folder, own_file, part_name
+from model_manager.library.buffers import Buffers
+from model_manager.library.disk import FULL, Disk, reason, translating
+from model_manager.library.extents import Extents, Span
+from model_manager.library.hashing import Hasher, never
+from model_manager.library.journal import Journal
+from model_manager.library.lane import Gate, Lane, fill
+from model_manager.library.ledger import Ledger, entered
+from model_manager.library.mill import Mill, spoilt
+from model_manager.library.outfile import OutFile
+from model_manager.library.spool import Safe, Spool
+from model_manager.library.staging import HIDDEN, READABLE
+from model_manager.library.volume import volume_of
 
-SYNC_EVERY: Final = 32 * 1024 * 1024
-"""Bytes between two syncs. With a batch in memory and what is in buffers, a kill or a power cut costs less than 64 MiB."""
+SYNC_EVERY: Final = 16 * 1024 * 1024
+"""Bytes between two syncs. Writing waits where twice as many are unsynced; with what is in buffers, a kill or a power cut
+costs less than 64 MiB."""
 
 
 class Partial:
-    """One unfinished file, open for writing. Use from one thread at a time; a context manager that closes.
+    """One unfinished file, open for writing; a context manager that closes.
 
-    Errors of the disk: NoSpace keeps what is here (close, then open again later); a failed sync means that nobody knows
-    which bytes are on the disk, so the partial is discarded and DiskUnavailable raised: begin again from nothing.
+    Its methods block and are called from one thread at a time; `lane`, the numbers and what lanes do never block. Errors of
+    the disk: NoSpace keeps what is here (close, then open again later); a failed sync means that nobody knows which bytes
+    are on the disk, so the partial is discarded and DiskUnavailable raised: begin again from nothing.
     """
 
     def __init__(
         self,
-        folder: int,
+        ledger: Ledger,
         fd: int,
-        path: str,
-        journal: Journal,
         algorithms: frozenset[Algorithm],
-        disk: Disk,
+        buffers: Buffers,
         every: int,
+        seconds: float,
     ) -> None:
-        self.path = path
+        self.path = ledger.path
         self.fetched = 0
-        self._folder = folder
-        self._fd = fd
-        self._journal = journal
+        self._ledger = ledger
         self._algorithms = algorithms
-        self._disk = disk
+        self._buffers = buffers
         self._every = every
-        self._offset = journal.synced
-        self._hasher = Hasher(algorithms)
-        self._hashed = 0
+        self._seconds = seconds
+        self._counting = threading.Lock()
+        self._lost = False
+        self._closed = False
+        self._gate: Gate | None = None
+        self._out = OutFile(fd, ledger.disk, volume_of(fd), Extents(ledger.journal.extents))
+        buffers.join()
+        self._set_up()
 
     @classmethod
     def open(
@@ -69,144 +82,176 @@ class Partial:
         directory: str,
         shelf: ShelfPath,
         *,
-        algorithms: frozenset[Algorithm] = frozenset(),
+        algorithms: frozenset[Algorithm] = frozenset({"sha256"}),
+        buffers: Buffers | None = None,
         disk: Disk | None = None,
         sync_every: int = SYNC_EVERY,
+        sync_seconds: float = 5.0,
     ) -> Self:
-        """The slot's unfinished file, cut to the bytes that were synced; empty when there is none that can go on.
+        """The slot's unfinished file with the bytes that were synced; empty when there is none that can go on.
 
-        `directory` is `<root>/.model_manager_partial`; its parent must exist. `algorithms` are hashed besides SHA-256
-        and BLAKE3. Raises AlreadyRunning when another process writes it, BadPath when it is no file of ours,
-        DiskUnavailable and NoSpace.
+        `directory` is `<root>/.model_manager_partial`; its parent must exist. `algorithms` are what is hashed. Files that are
+        open at once share `buffers`. Raises AlreadyRunning when another process writes it, BadPath when it is no file of
+        ours, DiskUnavailable and NoSpace.
         """
-        path = os.path.join(directory, part_name(shelf))
-        folder = open_folder(directory)
-        try:
-            with translating(path, "open"):
-                fd = own_file(folder, path)
-                try:
-                    journal = _trusted(folder, fd, shelf, os.path.basename(path))
-                    os.ftruncate(fd, journal.synced)
-                    os.lseek(fd, journal.synced, os.SEEK_SET)
-                except BaseException:
-                    os.close(fd)
-                    raise
-        except BaseException:
-            os.close(folder)
-            raise
-        partial = cls(folder, fd, path, journal, algorithms, disk or Disk(), sync_every)
-        if journal.synced:
-            partial._note(journal)
+        ledger, fd = entered(directory, shelf, disk or Disk())
+        partial = cls(ledger, fd, algorithms, buffers or Buffers(), sync_every, sync_seconds)
+        if ledger.journal.extents:
+            try:
+                ledger.note(lambda known: known)
+            except BaseException:
+                partial._shut()
+                raise
         return partial
 
     @property
-    def offset(self) -> int:
-        """Bytes that are here."""
-        return self._offset
+    def here(self) -> int:
+        """Bytes that came, in this run or before."""
+        return self._spool.brought.size
+
+    @property
+    def reached(self) -> int:
+        """The first byte that is missing."""
+        return self._spool.brought.end_from(0)
+
+    @property
+    def hashed(self) -> int:
+        """Bytes from the beginning that are hashed."""
+        return self._spool.hashed
 
     @property
     def complete(self) -> bool:
         """Whether the last byte was there at the end of an earlier run: `finish` needs no network."""
-        return self._journal.complete and self._offset == self._journal.synced
+        return self._ledger.journal.complete and self.here == self._ledger.journal.reached
 
     @property
     def total(self) -> int | None:
         """Bytes of the whole object as its origin said, None when it did not."""
-        return self._journal.total
+        return self._ledger.journal.total
 
     @property
     def url(self) -> str:
         """Where the bytes come from, without query; empty before the first."""
-        return self._journal.url
+        return self._ledger.journal.url
+
+    def missing(self) -> tuple[Span, ...]:
+        """Spans that nobody has brought, in order; what a lane has not handed over is missing yet. Raises Broken while the
+        length is unknown."""
+        if self.total is None:
+            raise Broken(what=f"What {self.path} lacks was asked before its length was known.")
+        return tuple(self._spool.brought.gaps(0, self.total))
 
     def resumable(self, url: str, pin: Pin | None = None) -> tuple[int, str | None]:
         """The offset to ask `url` for, and the strong validator that proves it the same object.
 
         Offset 0 when nothing proves it. An offset without validator: not the same address, but the same promised digest.
         """
-        proven, validator = self._journal.goes_on_with(url, pin)
-        return (self._offset, validator) if proven and self._offset else (0, None)
+        proven, validator = self._ledger.journal.goes_on_with(url, pin)
+        return (self.reached, validator) if proven and self.reached else (0, None)
 
-    def prepare(self, *, cancelled: Callable[[], bool] = never, progress: Callable[[int], None] | None = None) -> None:
-        """Hash the bytes that are here, before going on. `progress` is told the bytes hashed so far.
+    def begin(
+        self,
+        url: str,
+        offer: Offer,
+        pin: Pin | None = None,
+        *,
+        judge: Callable[[bytes], str | None] = lambda head: None,
+        writing: Callable[[int], None] = lambda size: None,
+        most: int | None = None,
+    ) -> None:
+        """Start, or go on, under what an origin offers; from here on lanes may bring what is missing.
 
-        Raises Stopped when `cancelled` answers True; calling again goes on from there.
+        An offer that starts at 0 discards what is here, unless address, length and strong ETag prove it the same object.
+        `judge` is given the beginning, at least 1024 bytes of a file that has so many, before anything of it is written, and
+        says why it is no model's. `writing` is called with bytes that are about to be taken from the file system and may
+        raise NoSpace. `most`: bytes that an object of unknown length may have.
+
+        Raises Corrupt when the offer starts elsewhere or contradicts what is known of the object, and errors of the disk.
         """
-        while self._hashed < self._offset:
-            if cancelled():
-                raise Stopped(what=f"Reading {self.path}")
-            self._hash(min(self._offset, self._hashed + CHUNK))
-            if progress is not None:
-                progress(self._hashed)
-
-    def begin(self, url: str, offer: Offer, pin: Pin | None = None) -> None:
-        """Start, or go on, under what an origin offers; from here on `append` follows at `offer.start`.
-
-        An offer that starts at 0 discards what is here. Raises Corrupt when the offer starts elsewhere or contradicts
-        what is known of the object, and errors of the disk.
-        """
-        if offer.start == 0:
+        self._insist_open()
+        if offer.start == 0 and not (self.here and self._ledger.journal.same_as(url, offer)):
             self.restart()
-        elif offer.start != self._offset:
-            raise self._corrupt(offer.host, f"it begins at byte {offer.start} instead of {self._offset}")
+        elif offer.start not in (0, self.reached):
+            raise self._corrupt(offer.host, f"it begins at byte {offer.start} instead of {self.reached}")
         else:
-            self._insist_same(url, offer)
-            self.prepare()
-        self._note(self._journal.under(url, offer, pin))
+            if why := self._ledger.journal.contradiction(url, offer):
+                raise self._corrupt(offer.host, why)
+            self._spool.insist()
+        self._ledger.note(lambda known: known.under(url, offer, pin))
+        total = self._ledger.journal.total
+        self._gate = Gate(
+            name=self._ledger.journal.slot,
+            host=offer.host,
+            judge=judge,
+            total=total,
+            most=most,
+            judged=self.reached > 0,
+        )
+        self._mill.charge, self._mill.total = writing, total
+        self._mill.start()
 
-    def append(self, data: bytes) -> None:
-        """Write bytes at the end and hash them. Raises Corrupt beyond the announced length, and errors of the disk."""
-        total = self._journal.total
-        if total is not None and self._offset + len(data) > total:
-            raise self._corrupt(self._journal.host, f"more than its {total} bytes came")
-        with translating(self.path, "write"):
-            for taken in writing(self._disk, self._descriptor(), data):
-                self._offset += taken
-                self.fetched += taken
-        if self._offset - self._hashed >= CHUNK:
-            self._hash(self._offset)
-        if self._offset - self._journal.synced >= self._every:
-            self.sync()
+    def lane(self, start: int, stop: int | None) -> Lane:
+        """A way in for bytes from `start` to `stop` (None: to the end). Several may be open at once, for different bytes."""
+        self._insist_open()
+        if self._gate is None:
+            raise Broken(what=f"A lane into {self.path} was opened before it was known what comes.")
+        return Lane(self._spool, self._buffers, self._gate, self._tally, start, stop)
+
+    def settle(self) -> None:
+        """Wait until everything handed in is written, hashed as far as it goes without a hole, and synced where due.
+
+        Raises the first failure; PieceCorrupt where only the range of one lane was forgotten.
+        """
+        self._insist_open()
+        with self._minding():
+            self._mill.settle()
 
     def sync(self) -> None:
-        """Make every byte so far survive a power cut, and write that down."""
-        self._insist_ours()
-        self._synced(self._disk.sync_data)
-        self._note(replace(self._journal, synced=self._offset))
+        """Make everything handed in survive a power cut, and write that down. Raises the first failure."""
+        self._insist_open()
+        with self._minding():
+            self._mill.sync()
 
     def restart(self) -> None:
-        """Forget the bytes that are here."""
-        if self._offset or self._journal.synced:
-            self._note(Journal(slot=self._journal.slot, writer=self._journal.writer))
+        """Forget the bytes that are here, and what failed. Lanes that are open lead nowhere from now on."""
+        self._insist_open()
+        if self._lost:
+            self._spool.insist()
+        self._mill.close()
+        if self.here or self._ledger.journal.extents:
+            self._ledger.note(lambda known: Journal(slot=known.slot, writer=known.writer))
         with translating(self.path, "truncate"):
-            os.ftruncate(self._descriptor(), 0)
-            os.lseek(self._fd, 0, os.SEEK_SET)
-            os.fchmod(self._fd, HIDDEN)
-        self._offset, self._hashed, self._hasher = 0, 0, Hasher(self._algorithms)
+            self._out.empty()
+            os.fchmod(self._out.fd, HIDDEN)
+        self._set_up()
 
-    def finish(self) -> Received:
-        """Sync the whole file, count it again and give its digests. It has no name yet: judge it, then place it.
+    def finish(self, cancelled: Callable[[], bool] = never, progress: Callable[[int], None] | None = None) -> Received:
+        """Hash what is not yet hashed, sync the whole file, count it again and give its digests. It has no name yet: judge it,
+        then place it. `progress` is told the bytes hashed so far.
 
         It is readable by everybody then and executable by nobody, whatever the umask. Raises OriginUnavailable (go on
-        later) when bytes are missing, Corrupt when the disk has other bytes than were written, and errors of the disk.
+        later) when bytes are missing, Corrupt when the disk has other bytes than were written, Stopped when `cancelled`
+        answers True (call again to go on), and errors of the disk.
         """
-        total, host = self._journal.total, self._journal.host
-        if total is not None and self._offset < total:
-            raise OriginUnavailable(host=host, name=self.path, why=f"it ended after {self._offset} of {total} bytes")
-        self._insist_ours()
-        self.prepare()
-        with translating(self.path, "change the mode of"):
-            os.fchmod(self._descriptor(), READABLE)
-        self._synced(self._disk.sync)
-        if os.fstat(self._fd).st_size != self._offset:
-            raise self._spoilt()
-        self._note(replace(self._journal, synced=self._offset, complete=True))
+        self._insist_open()
+        with self._minding():
+            self._take_short()
+            self._mill.settle(cancelled, progress)
+            size = self._insist_whole()
+            self._ledger.insist_ours()
+            with translating(self.path, "change the mode of"):
+                os.fchmod(self._out.fd, READABLE)
+            self._durable(self._ledger.disk.sync)
+            digests = self._proven(size, cancelled)
+        safe = self._spool.safe()
+        self._ledger.note(lambda known: replace(known.with_safe(safe.extents, safe.hashed, safe.state), complete=True))
+        known = self._ledger.journal
         return Received(
-            size=self._offset,
-            digests=self._hasher.digests(),
-            promise=self._journal.promise,
-            host=host,
-            validator=self._journal.validator,
+            size=size,
+            digests=digests,
+            promise=known.promise,
+            host=known.host,
+            validator=known.validator,
             fetched=self.fetched,
         )
 
@@ -215,25 +260,26 @@ class Partial:
 
         Raises DiskUnavailable.
         """
-        if self._fd < 0:
+        if self._closed:
             return
-        name = os.path.basename(self.path)
-        with translating(self.path, "remove"):
-            try:
-                for each in (f"{name}.json", name):
-                    with suppress(FileNotFoundError):
-                        os.unlink(each, dir_fd=self._folder)
-            finally:
-                self._shut()
+        self._mill.close()
+        try:
+            self._ledger.remove()
+        finally:
+            self._shut()
 
     def close(self) -> None:
-        """Keep what is here for the next start. What cannot be synced any more is fetched again."""
-        if self._fd < 0:
+        """Write what was handed in, end the threads and keep what is here for the next start.
+
+        What cannot be synced any more is fetched again.
+        """
+        if self._closed:
             return
+        self._mill.close()
         try:
-            if self._offset > self._journal.synced and self._journal.url:
-                with suppress(Unavailable):  # the journal names the last byte that is safe, with or without this sync
-                    self.sync()
+            if self._ledger.journal.url and not self._lost:
+                with suppress(Unavailable, AlreadyRunning):  # the journal names what is safe, with or without this sync
+                    self._keep()
         finally:
             self._shut()
 
@@ -245,73 +291,106 @@ class Partial:
     ) -> None:
         self.close()
 
-    def _descriptor(self) -> int:
-        if self._fd < 0:
-            raise Broken(what=f"The unfinished file {self.path} was used after it was closed.")
-        return self._fd
+    def _set_up(self) -> None:
+        """What works on the bytes that the journal names."""
+        known, volume = self._ledger.journal, self._out.volume
+        saved = known.hashed if known.hashed and known.hashed.offset <= known.reached else None
+        self._hasher = Hasher(self._algorithms, savable=True, state=bytes.fromhex(saved.state) if saved else None)
+        state = self._hasher.save()
+        self._spool = Spool(
+            self._buffers,
+            Extents(known.extents),
+            saved.offset if saved and state else 0,
+            state,
+            every=self._every,
+            seconds=self._seconds,
+            rereads=not volume.holes,
+        )
+        self._mill = Mill(self.path, self._out, self._spool, self._hasher, self._make_safe)
 
-    def _shut(self) -> None:
-        for fd in (self._fd, self._folder):
-            if fd >= 0:
-                os.close(fd)
-        self._fd = self._folder = -1
+    def _take_short(self) -> None:
+        """An object of unknown length that ended before its beginning could be judged."""
+        if self._gate is not None and not self.here and (short := self._gate.short):
+            lane = self.lane(0, len(short))
+            fill(lane, short)
+            lane.close()
+            self.fetched -= len(short)
 
-    def _hash(self, end: int) -> None:
-        """Hash up to `end` what a reader of the file gets."""
-        while self._hashed < end:
-            with translating(self.path, "read"):
-                data = os.pread(self._descriptor(), min(CHUNK, end - self._hashed), self._hashed)
-            if not data:
-                raise self._spoilt()
-            self._hasher.update(data)
-            self._hashed += len(data)
+    def _tally(self, size: int) -> None:
+        with self._counting:
+            self.fetched += size
 
-    def _synced(self, call: Callable[[int], None]) -> None:
+    def _make_safe(self, safe: Safe) -> None:
+        """Durable first, then written down."""
         try:
-            call(self._descriptor())
+            self._ledger.insist_ours()
+        except AlreadyRunning:
+            self._lost = True
+            raise
+        self._durable(self._ledger.disk.sync_data)
+        self._ledger.note(lambda known: known.with_safe(safe.extents, safe.hashed, safe.state))
+
+    def _durable(self, call: Callable[[int], None]) -> None:
+        """After a failed sync nobody knows what is on the disk, and another sync may say that all is well."""
+        try:
+            call(self._out.fd)
         except OSError as error:
-            if error.errno in FULL:
-                self._shut()
-            else:
-                self.discard()
+            self._lost = True
+            if error.errno not in FULL:
+                self._ledger.remove()
             raise reason(error, self.path, "sync") from error
 
-    def _note(self, journal: Journal) -> None:
-        with translating(f"{self.path}.json", "write"):
-            self._descriptor()
-            save(self._disk, self._folder, f"{os.path.basename(self.path)}.json", journal)
-        self._journal = journal
+    def _keep(self) -> None:
+        with translating(self.path, "truncate"):
+            self._out.give_back(self._spool.written)
+        if self._spool.unsynced:
+            self._make_safe(self._spool.safe())
 
-    def _insist_ours(self) -> None:
-        """Where locks do not work (some network mounts), the last one to open goes on and the others step back."""
-        with translating(f"{self.path}.json", "read"):
-            current = load(self._folder, f"{os.path.basename(self.path)}.json") if self._fd >= 0 else self._journal
-        if current is None or current.writer != self._journal.writer:
-            self._shut()
-            raise busy(self.path)
+    @contextmanager
+    def _minding(self) -> Iterator[None]:
+        """What has become worthless is closed at once; bytes that are not those that were written are removed."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, AlreadyRunning) or self._lost:
+                self._mill.close()
+                self._shut()
+            elif self._mill.spoilt:
+                self.discard()
+            raise
 
-    def _insist_same(self, url: str, offer: Offer) -> None:
-        known = self._journal
-        for what, before, now in (
-            ("length", known.total, offer.size),
-            ("ETag", known.validator if known.url == bare(url) else None, offer.validator),
-            ("digest", known.promise, offer.promise),
-        ):
-            if before is not None and now is not None and before != now:
-                raise self._corrupt(offer.host, f"its {what} was {before} and is {now} now")
+    def _proven(self, size: int, cancelled: Callable[[], bool]) -> Digests:
+        """The digests, when the file has as many bytes as were written, and those."""
+        digests = self._hasher.digests()
+        with translating(self.path, "read"):
+            self._mill.spoilt = os.fstat(self._out.fd).st_size != size
+            if not self._mill.spoilt and not self._out.whole(size):
+                again = Hasher(self._algorithms)
+                self._mill.digest_again(size, cancelled, again)
+                self._mill.spoilt = again.digests() != digests
+        if self._mill.spoilt:
+            raise spoilt(self.path)
+        return digests
+
+    def _insist_open(self) -> None:
+        if self._closed:
+            raise Broken(what=f"The unfinished file {self.path} was used after it was closed.")
+
+    def _insist_whole(self) -> int:
+        """The length of the file. Raises OriginUnavailable when bytes of it are missing."""
+        total, written = self.total, self._spool.written
+        size = written.last if total is None else total
+        if (reached := written.end_from(0)) < size:
+            why = f"it ended after {reached} of {size} bytes"
+            raise OriginUnavailable(host=self._ledger.journal.host, name=self.path, why=why)
+        return size
 
     def _corrupt(self, host: str, why: str) -> Corrupt:
-        return Corrupt(name=self._journal.slot, host=host, why=why)
+        return Corrupt(name=self._ledger.journal.slot, host=host, why=why)
 
-    def _spoilt(self) -> Corrupt:
-        self.discard()
-        return self._corrupt("the local disk", "the file does not have the bytes that were written")
-
-
-def _trusted(folder: int, fd: int, shelf: ShelfPath, name: str) -> Journal:
-    """The journal, as far as it fits the slot and the bytes."""
-    slot, writer = "/".join(shelf.slot), secrets.token_hex(8)
-    found = load(folder, f"{name}.json")
-    if found is None or found.slot != slot or not 0 < found.synced <= os.fstat(fd).st_size:
-        return Journal(slot=slot, writer=writer)
-    return replace(found, writer=writer)
+    def _shut(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._buffers.leave()
+            self._out.close()
+            self._ledger.close()

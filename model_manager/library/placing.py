@@ -12,15 +12,16 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from model_manager.errors import BadPath, Corrupt, DiskUnavailable, Occupied, RootAway, StillChanging, Stopped
 from model_manager.facts.disk import Fingerprint, Root
-from model_manager.facts.identity import Digests
+from model_manager.facts.identity import Algorithm, Digests
 from model_manager.facts.shelf import ShelfPath
-from model_manager.library.disk import Disk, fingerprint, opened, translating, write_all
-from model_manager.library.hashing import CHUNK, digest_file, never
+from model_manager.library.disk import NO_SUCH_CALL, Disk, fingerprint, opened, start_writing, translating, write_all
+from model_manager.library.hashing import CHUNK, Hasher, never
 from model_manager.library.markers import PARTIAL, QUARANTINE
 from model_manager.library.staging import HIDDEN, READABLE, open_folder, part_name
 
@@ -269,14 +270,58 @@ def _copied(
     original: int, folder: int, draft: str, digests: Digests, cancelled: Callable[[], bool], disk: Disk
 ) -> None:
     name = os.path.basename(draft)
-    with opened(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, HIDDEN, folder=folder) as copy:
-        done = 0
-        while data := os.pread(original, CHUNK, done):
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    fastest: Algorithm = "blake3" if digests.blake3 else "sha256"
+    with opened(name, flags, HIDDEN, folder=folder) as copy, _ReadingBack(copy, fastest) as behind:
+        buffer, done = memoryview(bytearray(CHUNK)), 0
+        while got := os.preadv(original, [buffer], done):
             if cancelled():
                 raise Stopped(what=f"Copying to {draft}")
-            done += write_all(disk, copy, data)
+            write_all(disk, copy, buffer[:got])
+            behind.go_on(done, got)
+            done += got
         os.fchmod(copy, READABLE)
         disk.sync(copy)
-    _, read_back = digest_file(draft, cancelled=cancelled)
-    if read_back.sha256 != digests.sha256:
+        read_back = behind.digests()
+    if not digests.same_bytes(read_back):
         raise Corrupt(name=draft, host="the local disk", why="the copy reads back otherwise")
+
+
+class _ReadingBack:
+    """What was written is read and hashed on a thread of its own, one piece behind the writer: a copy takes as long as the
+    slower of the two, not as both."""
+
+    def __init__(self, fd: int, algorithm: Algorithm) -> None:
+        self._fd = fd
+        self._hasher = Hasher(frozenset({algorithm}))
+        self._buffer = memoryview(bytearray(CHUNK))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reading-back")
+        self._piece: Future[None] | None = None
+
+    def go_on(self, start: int, size: int) -> None:
+        """Read this piece, of at most CHUNK bytes. Raises what the piece before raised."""
+        self._settle()
+        self._piece = self._thread.submit(self._read, start, size)
+
+    def digests(self) -> Digests:
+        self._settle()
+        return self._hasher.digests()
+
+    def _settle(self) -> None:
+        if self._piece is not None:
+            self._piece.result()
+
+    def _read(self, start: int, size: int) -> None:
+        try:
+            start_writing(self._fd, start, size)
+        except OSError as error:
+            if error.errno not in NO_SUCH_CALL:
+                raise
+        got = os.preadv(self._fd, [self._buffer[:size]], start)
+        self._hasher.update(self._buffer[:got])
+
+    def __enter__(self) -> _ReadingBack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()

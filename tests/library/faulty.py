@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 
 from model_manager.library.disk import Disk
 
@@ -22,9 +23,15 @@ class FaultyDisk(Disk):
         if name == call and self.used[call] in turns:
             raise OSError(code, os.strerror(code))
 
-    def write(self, fd: int, data: memoryview) -> int:
+    def write(self, fd: int, pieces: Sequence[memoryview], offset: int) -> int:
         self._meet("write")
-        return super().write(fd, data[: self._taking])
+        if self._taking < sum(map(len, pieces)):
+            pieces = [pieces[0][: self._taking]]
+        return super().write(fd, pieces, offset)
+
+    def allocate(self, fd: int, start: int, size: int) -> None:
+        self._meet("allocate")
+        super().allocate(fd, start, size)
 
     def sync_data(self, fd: int) -> None:
         self._meet("sync_data")

@@ -14,7 +14,15 @@ from tests.library.shelves import ETAG, URL, offer, put
 
 PIN = Pin(algorithms=("sha256", "blake3"), hex="a" * 64)
 FULL = Journal(
-    slot="checkpoints/x", writer="w", url=URL, host="h", validator=ETAG, total=9, promise=PIN, pin=PIN, synced=5
+    slot="checkpoints/x",
+    writer="w",
+    url=URL,
+    host="h",
+    validator=ETAG,
+    total=9,
+    promise=PIN,
+    pin=PIN,
+    extents=((0, 5),),
 )
 
 
@@ -60,8 +68,8 @@ def test_k12_the_journal_keeps_no_secret_of_an_address(tmp_path: Path, folder: i
         (FULL, "https://mirror.test/x", None, (False, None)),
         (FULL, "https://mirror.test/x", PIN, (True, None)),
         (FULL, "https://mirror.test/x", Pin(algorithms=("sha256",), hex="b" * 64), (False, None)),
-        (Journal(slot="s", writer="w", url=URL, synced=5), URL, None, (False, None)),
-        (Journal(slot="s", writer="w", url=URL, synced=5), URL, PIN, (False, None)),
+        (Journal(slot="s", writer="w", url=URL, extents=((0, 5),)), URL, None, (False, None)),
+        (Journal(slot="s", writer="w", url=URL, extents=((0, 5),)), URL, PIN, (False, None)),
     ],
     ids=["etag", "other-query", "mirror", "mirror-same-digest", "mirror-other-digest", "b5-no-etag", "b5-pin-unknown"],
 )
@@ -71,7 +79,7 @@ def test_b5_going_on_needs_a_proof(journal: Journal, url: str, pin: Pin | None, 
 
 def test_an_md5_or_short_hash_is_no_proof() -> None:
     weak = Pin(algorithms=("md5",), hex="a" * 32)
-    journal = Journal(slot="s", writer="w", url=URL, pin=weak, synced=5)
+    journal = Journal(slot="s", writer="w", url=URL, pin=weak, extents=((0, 5),))
     assert journal.goes_on_with("https://mirror.test/x", weak) == (False, None)
 
 
@@ -83,7 +91,7 @@ def test_b4_an_offer_from_the_first_byte_forgets_the_older_object() -> None:
 def test_an_offer_in_the_middle_keeps_what_it_does_not_say() -> None:
     more = Offer(size=None, validator=None, promise=None, start=5, host="h")
     told = FULL.under(URL, more, PIN)
-    assert (told.total, told.validator, told.promise, told.synced) == (9, ETAG, PIN, 5)
+    assert (told.total, told.validator, told.promise, told.extents) == (9, ETAG, PIN, ((0, 5),))
     assert FULL.under("https://mirror.test/x", more, PIN).validator is None
 
 

@@ -22,14 +22,18 @@ from model_manager.errors import (
     OriginUnavailable,
     Stopped,
 )
-from model_manager.facts.identity import Pin
+from model_manager.facts.identity import Algorithm, Pin
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Offer
+from model_manager.library.buffers import Buffers
+from model_manager.library.disk import punch
 from model_manager.library.hashing import CHUNK
+from model_manager.library.lane import fill
 from model_manager.library.partial import SYNC_EVERY, Partial
 from model_manager.library.staging import part_name
 from tests.library.downloader import MIB, pattern
 from tests.library.faulty import FaultyDisk
+from tests.library.feeding import append, crash, exchange_disk
 from tests.library.shelves import ETAG, FLUX, URL, offer, own_root, put, staging
 
 
@@ -48,10 +52,10 @@ def data_of(directory: str) -> Path:
 
 def test_bytes_arrive_are_counted_and_hashed(directory: str) -> None:
     content = os.urandom(3 * CHUNK + 5)
-    with Partial.open(directory, FLUX, algorithms=frozenset({"md5"})) as partial:
+    with Partial.open(directory, FLUX, algorithms=frozenset({"sha256", "md5"})) as partial:
         partial.begin(URL, offer(size=len(content)))
         for start in range(0, len(content), 100_000):
-            partial.append(content[start : start + 100_000])
+            append(partial, content[start : start + 100_000])
         got = partial.finish()
     assert got.size == got.fetched == len(content)
     assert got.digests.sha256 == sha256(content)
@@ -64,39 +68,39 @@ def test_d8_a_closed_partial_goes_on_where_it_was(directory: str) -> None:
     first, second = os.urandom(CHUNK + 7), os.urandom(CHUNK)
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer(size=len(first + second)))
-        partial.append(first)
+        append(partial, first)
     with Partial.open(directory, FLUX) as partial:
         assert partial.resumable(URL) == (len(first), ETAG)
         partial.begin(URL, offer(start=len(first)))
-        partial.append(second)
+        append(partial, second)
         got = partial.finish()
     assert got.digests.sha256 == sha256(first + second)
     assert (got.size, got.fetched) == (len(first + second), len(second))
 
 
 def test_one_partial_can_go_on_after_a_broken_connection_without_being_opened_again(directory: str) -> None:
+    content = os.urandom(5000)
     with Partial.open(directory, FLUX) as partial:
-        partial.begin(URL, offer(size=10))
-        partial.append(b"01234")
-        with pytest.raises(OriginUnavailable, match="5 of 10"):
+        partial.begin(URL, offer(size=5000))
+        append(partial, content[:2000])
+        with pytest.raises(OriginUnavailable, match="2000 of 5000"):
             partial.finish()
         start, validator = partial.resumable(URL)
-        assert (start, validator) == (5, ETAG)
-        partial.begin(URL, offer(size=10, start=start))
-        partial.append(b"56789")
-        assert partial.finish().digests.sha256 == sha256(b"0123456789")
+        assert (start, validator) == (2000, ETAG)
+        partial.begin(URL, offer(size=5000, start=start))
+        append(partial, content[2000:])
+        assert partial.finish().digests.sha256 == sha256(content)
 
 
 def test_d1_bytes_that_were_not_synced_do_not_count_after_a_crash(directory: str) -> None:
-    partial = Partial.open(directory, FLUX, sync_every=1000)
+    partial = Partial.open(directory, FLUX, sync_every=2000)
     partial.begin(URL, offer())
-    partial.append(b"a" * 1000)
-    partial.append(b"b" * 999)
-    crashed = os.dup(partial._fd), partial._shut()
-    os.close(crashed[0])
+    append(partial, b"a" * 2000)
+    append(partial, b"b" * 1999)
+    crash(partial)
     with Partial.open(directory, FLUX) as after:
-        assert after.offset == 1000
-        assert data_of(directory).stat().st_size == 1000
+        assert after.reached == 2000
+        assert data_of(directory).stat().st_size == 2000
 
 
 def test_promise_4_at_most_64_mib_are_not_synced() -> None:
@@ -119,7 +123,7 @@ def test_d1_a_killed_download_goes_on_and_ends_with_the_right_bytes(directory: s
 def test_d2_a_finished_file_is_finished_again_without_the_network(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer(size=5))
-        partial.append(b"whole")
+        append(partial, b"whole")
         first = partial.finish()
     with Partial.open(directory, FLUX) as partial:
         assert partial.complete
@@ -131,7 +135,7 @@ def test_d2_a_finished_file_is_finished_again_without_the_network(directory: str
 def test_b15_the_last_byte_may_be_there_while_the_end_was_not_written_down(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer(size=5))
-        partial.append(b"whole")
+        append(partial, b"whole")
     with Partial.open(directory, FLUX) as partial:
         assert not partial.complete
         assert partial.resumable(URL) == (5, ETAG)
@@ -141,9 +145,9 @@ def test_b15_the_last_byte_may_be_there_while_the_end_was_not_written_down(direc
 def test_b1_an_offer_from_the_first_byte_starts_again(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer(size=10))
-        partial.append(b"older bytes"[:9])
+        append(partial, b"older bytes"[:9])
         partial.begin(URL, offer(size=3, validator='"new"'))
-        partial.append(b"new")
+        append(partial, b"new")
         got = partial.finish()
     assert data_of(directory).read_bytes() == b"new"
     assert got.digests.sha256 == sha256(b"new")
@@ -152,75 +156,77 @@ def test_b1_an_offer_from_the_first_byte_starts_again(directory: str) -> None:
 def test_b4_a_crash_after_starting_again_never_splices_two_objects(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer())
-        partial.append(b"a" * 100)
+        append(partial, b"a" * 2000)
         partial.sync()
         disk = FaultyDisk("replace", errno.EIO, at=2)
-        partial._disk = disk
+        exchange_disk(partial, disk)
         with pytest.raises(DiskUnavailable):
             partial.begin(URL, offer(validator='"new"'))
-        partial._shut()
+        crash(partial)
     with Partial.open(directory, FLUX) as after:
-        assert after.offset == 0
+        assert after.reached == 0
         assert after.resumable(URL) == (0, None)
 
 
 @pytest.mark.parametrize(
     "contradiction",
     [
-        Offer(size=11, validator=ETAG, promise=None, start=5, host="h"),
-        Offer(size=10, validator='"other"', promise=None, start=5, host="h"),
-        Offer(size=10, validator=ETAG, promise=Pin(algorithms=("sha256",), hex="b" * 64), start=5, host="h"),
-        Offer(size=10, validator=ETAG, promise=None, start=4, host="h"),
+        Offer(size=5001, validator=ETAG, promise=None, start=2000, host="h"),
+        Offer(size=5000, validator='"other"', promise=None, start=2000, host="h"),
+        Offer(size=5000, validator=ETAG, promise=Pin(algorithms=("sha256",), hex="b" * 64), start=2000, host="h"),
+        Offer(size=5000, validator=ETAG, promise=None, start=1999, host="h"),
     ],
     ids=["b3-length", "b4-etag", "digest", "b2-offset"],
 )
 def test_b2_an_offer_that_contradicts_what_is_here_is_refused(directory: str, contradiction: Offer) -> None:
     promise = Pin(algorithms=("sha256",), hex="a" * 64)
     with Partial.open(directory, FLUX) as partial:
-        partial.begin(URL, Offer(size=10, validator=ETAG, promise=promise, start=0, host="h"))
-        partial.append(b"01234")
+        partial.begin(URL, Offer(size=5000, validator=ETAG, promise=promise, start=0, host="h"))
+        append(partial, bytes(2000))
         with pytest.raises(Corrupt):
             partial.begin(URL, contradiction)
-        assert partial.offset == 5
+        assert partial.reached == 2000
 
 
 def test_b6_more_bytes_than_announced_are_not_written(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer(size=4))
         with pytest.raises(Corrupt, match="more than its 4 bytes"):
-            partial.append(b"12345")
+            append(partial, b"12345")
         assert data_of(directory).stat().st_size == 0
 
 
 def test_hashing_what_is_here_can_be_stopped_and_goes_on(directory: str) -> None:
-    content = os.urandom(3 * CHUNK)
-    with Partial.open(directory, FLUX) as partial:
-        partial.begin(URL, offer())
-        partial.append(content)
-    with Partial.open(directory, FLUX) as partial:
-        asked = iter([False, True])
+    content = os.urandom(64 * CHUNK)
+    both = frozenset[Algorithm]({"sha256", "md5"})
+    with Partial.open(directory, FLUX, algorithms=both) as partial:
+        partial.begin(URL, offer(size=len(content)))
+        append(partial, content)
+    with Partial.open(directory, FLUX, algorithms=both) as partial:
         told: list[int] = []
         with pytest.raises(Stopped):
-            partial.prepare(cancelled=lambda: next(asked), progress=told.append)
-        partial.prepare(progress=told.append)
-        assert told == [CHUNK, 2 * CHUNK, 3 * CHUNK]
-        assert partial.finish().digests.sha256 == sha256(content)
+            partial.finish(cancelled=lambda: True, progress=told.append)
+        assert partial.finish(progress=told.append).digests.sha256 == sha256(content)
+        assert told == sorted(told)
+        assert told[-1] == len(content)
 
 
 def test_c1_a_full_disk_keeps_what_is_here(directory: str) -> None:
-    with Partial.open(directory, FLUX, disk=FaultyDisk("write", errno.ENOSPC, at=3)) as partial:
+    with Partial.open(directory, FLUX, disk=FaultyDisk("write", errno.ENOSPC, at=3, times=9)) as partial:
         partial.begin(URL, offer())
-        partial.append(b"a" * 100)
+        append(partial, b"a" * 2000)  # journal, then bytes
         with pytest.raises(NoSpace):
-            partial.append(b"b" * 100)
+            append(partial, b"b" * 100)
+        exchange_disk(partial, FaultyDisk())
     with Partial.open(directory, FLUX) as after:
-        assert after.resumable(URL) == (100, ETAG)
+        assert after.resumable(URL) == (2000, ETAG)
 
 
 @pytest.mark.needs("tmpfs")
 def test_c1_a_really_full_disk_keeps_what_is_here_and_goes_on_when_there_is_space(tmp_path: Path) -> None:
     program = (
         "import os, subprocess, sys\n"
+        "from tests.library.feeding import append\n"
         "where = sys.argv[1]\n"
         "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=4m', 'none', where], check=True)\n"
         "from model_manager.errors import NoSpace\n"
@@ -229,14 +235,14 @@ def test_c1_a_really_full_disk_keeps_what_is_here_and_goes_on_when_there_is_spac
         "open(f'{where}/other', 'wb').write(bytes(2 << 20))\n"
         "partial = Partial.open(f'{where}/.p', FLUX, sync_every=1 << 20)\n"
         "partial.begin(URL, offer(size=3 << 20))\n"
-        "try:\n    [partial.append(bytes(1 << 18)) for _ in range(12)]\n"
-        "except NoSpace:\n    print('full', partial.offset >= 1 << 20)\n"
+        "try:\n    [append(partial, bytes(1 << 18)) for _ in range(12)]\n"
+        "except NoSpace:\n    print('full', partial.reached >= 1 << 20)\n"
         "partial.close()\n"
         "os.unlink(f'{where}/other')\n"
         "partial = Partial.open(f'{where}/.p', FLUX)\n"
         "partial.begin(URL, offer(start=partial.resumable(URL)[0]))\n"
-        "print(partial.offset >= 1 << 20)\n"
-        "partial.append(bytes((3 << 20) - partial.offset))\n"
+        "print(partial.reached >= 1 << 20)\n"
+        "append(partial, bytes((3 << 20) - partial.reached))\n"
         "print(partial.finish().size)\n"
     )
     run = subprocess.run(
@@ -249,12 +255,12 @@ def test_c1_a_really_full_disk_keeps_what_is_here_and_goes_on_when_there_is_spac
 def test_c4_after_a_failed_sync_the_bytes_are_never_trusted_again(directory: str, call: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer())
-        partial.append(b"whole")
-        partial._disk = FaultyDisk(call, errno.EIO)
+        append(partial, b"whole")
+        exchange_disk(partial, FaultyDisk(call, errno.EIO))
         with pytest.raises(DiskUnavailable, match="sync"):
             partial.sync() if call == "sync_data" else partial.finish()
         with pytest.raises(Broken):
-            partial.append(b"more")
+            append(partial, b"more")
     assert os.listdir(directory) == []
 
 
@@ -271,26 +277,27 @@ def test_c4_a_real_eio_of_fsync_discards_the_bytes(directory: str) -> None:
 def test_c1_a_sync_that_finds_the_disk_full_goes_back_to_the_last_good_one(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer())
-        partial.append(b"a" * 100)
+        append(partial, b"a" * 2000)
         partial.sync()
-        partial.append(b"b" * 100)
-        partial._disk = FaultyDisk("sync_data", errno.ENOSPC)
+        append(partial, b"b" * 100)
+        exchange_disk(partial, FaultyDisk("sync_data", errno.ENOSPC))
         with pytest.raises(NoSpace):
             partial.sync()
     with Partial.open(directory, FLUX) as after:
-        assert after.offset == 100
+        assert after.reached == 2000
 
 
 def test_c6_short_writes_are_completed(directory: str) -> None:
-    with Partial.open(directory, FLUX, disk=FaultyDisk(taking=7)) as partial:
+    with Partial.open(directory, FLUX, disk=FaultyDisk(taking=300)) as partial:
         partial.begin(URL, offer())
-        partial.append(b"0123456789" * 10)
-        assert partial.finish().digests.sha256 == sha256(b"0123456789" * 10)
+        append(partial, b"0123456789" * 1000)
+        assert partial.finish().digests.sha256 == sha256(b"0123456789" * 1000)
 
 
 @pytest.mark.needs("strace")
-def test_c6_a_write_that_lies_is_found_before_the_file_is_finished(directory: str) -> None:
-    lie = "inject=write:retval=100:when=2"
+@pytest.mark.parametrize("said", [100, 4096, MIB], ids=["part-of-a-page", "page", "everything"])
+def test_c6_a_write_that_lies_is_found_before_the_file_is_finished(directory: str, said: int) -> None:
+    lie = f"inject=pwrite64,pwritev,pwritev2:retval={said}:when=2"
     trace = ["strace", "-f", "-o", "/dev/null", "-P", str(data_of(directory)), "-e", lie]
     command = [sys.executable, "-m", "tests.library.downloader", directory, "3", str(64 * MIB)]
     run = subprocess.run([*trace, *command], input="", capture_output=True, text=True, check=False)
@@ -299,19 +306,30 @@ def test_c6_a_write_that_lies_is_found_before_the_file_is_finished(directory: st
     assert os.listdir(directory) == []
 
 
-def test_c6_what_is_hashed_is_what_the_file_has(directory: str) -> None:
+def test_c6_zeros_that_became_holes_are_no_lie(directory: str) -> None:
+    content = bytes(3 * MIB)
     with Partial.open(directory, FLUX) as partial:
-        partial.begin(URL, offer(size=5))
-        partial.append(b"right")
+        partial.begin(URL, offer(size=len(content)))
+        append(partial, content)
+        punch(partial._out.fd, MIB, MIB)
+        assert partial.finish().digests.sha256 == sha256(content)
+
+
+def test_c6_what_is_read_back_is_what_the_file_has(directory: str) -> None:
+    with Partial.open(directory, FLUX, buffers=Buffers(1)) as partial:
+        partial.begin(URL, offer(size=2 * MIB))
+        append(partial, b"B" * MIB, MIB)
         with data_of(directory).open("r+b") as meddler:
+            meddler.seek(MIB)
             meddler.write(b"wrong")
-        assert partial.finish().digests.sha256 == sha256(b"wrong")
+        append(partial, b"A" * MIB, 0)
+        assert partial.finish().digests.sha256 == sha256(b"A" * MIB + b"wrong" + b"B" * (MIB - 5))
 
 
 def test_c6_a_file_that_is_longer_than_what_was_written_is_not_finished(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer(size=5))
-        partial.append(b"right")
+        append(partial, b"right")
         with data_of(directory).open("ab") as meddler:
             meddler.write(b" and more")
         with pytest.raises(Corrupt):
@@ -334,7 +352,7 @@ def test_i2_where_locks_lie_the_earlier_writer_steps_back(
         second.begin(URL, offer())
         with pytest.raises(AlreadyRunning):
             step(first)
-        second.append(b"mine")
+        append(second, b"mine")
         assert second.finish().digests.sha256 == sha256(b"mine")
 
 
@@ -345,7 +363,7 @@ def test_k11_unfinished_is_private_and_finished_is_readable_under_any_umask(dire
             with Partial.open(directory, FLUX) as partial:
                 assert data_of(directory).stat().st_mode & 0o7777 == 0o600
                 partial.begin(URL, offer())
-                partial.append(b"x")
+                append(partial, b"x")
                 partial.finish()
                 assert data_of(directory).stat().st_mode & 0o7777 == 0o644
                 partial.discard()
@@ -379,25 +397,25 @@ def test_c10_a_root_that_is_not_there_is_never_made(tmp_path: Path) -> None:
 def test_a_damaged_journal_means_starting_again(directory: str, damage: bytes) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer())
-        partial.append(b"bytes")
+        append(partial, b"bytes")
     put(Path(directory, f"{part_name(FLUX)}.json"), damage)
     with Partial.open(directory, FLUX) as partial:
-        assert partial.offset == 0
+        assert partial.reached == 0
 
 
 def test_a_journal_that_promises_more_than_there_is_means_starting_again(directory: str) -> None:
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer())
-        partial.append(b"bytes")
+        append(partial, b"bytes")
     os.truncate(data_of(directory), 3)
     with Partial.open(directory, FLUX) as partial:
-        assert partial.offset == 0
+        assert partial.reached == 0
 
 
 def test_discard_leaves_nothing_and_may_be_repeated(directory: str) -> None:
     partial = Partial.open(directory, FLUX)
     partial.begin(URL, offer())
-    partial.append(b"bytes")
+    append(partial, b"bytes")
     partial.discard()
     partial.discard()
     partial.close()
@@ -414,31 +432,48 @@ def test_a_partial_leaks_no_descriptor_however_it_ends(directory: str, tmp_path:
         Partial.open(str(tmp_path / "no" / "where"), FLUX)
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer())
-        partial.append(b"x")
-        partial._disk = FaultyDisk("sync_data", errno.EIO)
+        append(partial, b"x")
+        exchange_disk(partial, FaultyDisk("sync_data", errno.EIO))
         with pytest.raises(DiskUnavailable):
             partial.sync()
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+Step = tuple[int, int, bool, bool]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
-    content=st.binary(min_size=1, max_size=4000),
-    steps=st.lists(st.tuples(st.integers(1, 900), st.booleans(), st.booleans()), min_size=1, max_size=12),
+    content=st.binary(min_size=1, max_size=9000),
+    steps=st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 4000), st.booleans(), st.booleans()), max_size=10),
 )
-def test_d1_any_history_of_crashes_ends_with_the_right_bytes(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, steps: list[tuple[int, bool, bool]]
+def test_d1_any_history_of_crashes_and_lanes_ends_with_the_right_bytes(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, steps: list[Step]
 ) -> None:
     directory = staging(own_root(tmp_path_factory.mktemp("history")))
     shelf = ShelfPath(folder="vae", name="x.safetensors")
-    for size, crash, restart in steps:
-        partial = Partial.open(directory, shelf, sync_every=500)
+    for number, (at, size, crashes, restart) in enumerate(steps):
+        partial = Partial.open(directory, shelf, sync_every=1500)
         start = 0 if restart else partial.resumable(URL)[0]
-        partial.begin(URL, offer(size=len(content), start=start))
-        partial.append(content[start : start + size])
-        partial._shut() if crash else partial.close()
+        partial.begin(
+            URL, offer(size=len(content), start=start, validator=f'"{number}"' if restart else partial_etag(partial))
+        )
+        first, second = (partial.lane(where, len(content)) for where in (partial.reached, min(at, len(content))))
+        fill(second, content[second.at : second.at + size])
+        fill(first, content[first.at : first.at + size])
+        for lane in (first, second):
+            lane.close()
+        if at % 2:
+            partial.settle()
+        crash(partial) if crashes else partial.close()
     with Partial.open(directory, shelf) as partial:
-        start = partial.resumable(URL)[0]
-        partial.begin(URL, offer(size=len(content), start=start))
-        partial.append(content[start:])
+        partial.begin(URL, offer(size=len(content), start=partial.resumable(URL)[0], validator=partial_etag(partial)))
+        for start, stop in partial.missing():
+            lane = partial.lane(start, stop)
+            fill(lane, content[start:stop])
+            lane.close()
         assert partial.finish().digests.sha256 == sha256(content)
+
+
+def partial_etag(partial: Partial) -> str:
+    return partial.resumable(URL)[1] or partial._ledger.journal.validator or ETAG

@@ -9,6 +9,7 @@ from model_manager.errors import BadPath
 from model_manager.facts.shelf import ShelfPath
 from model_manager.library.partial import Partial
 from model_manager.library.staging import open_folder, part_name, sweep
+from tests.library.feeding import append
 from tests.library.shelves import FLUX, URL, offer, own_root, put, staging
 
 FAR = 1e12
@@ -50,7 +51,7 @@ def test_d9_partials_of_removed_assignments_are_swept_and_others_stay(tmp_path: 
     for shelf in (wanted, unwanted):
         with Partial.open(directory, shelf) as partial:
             partial.begin(URL, offer())
-            partial.append(b"x")
+            append(partial, b"x")
     put(Path(directory, "crumb.json.12345678.tmp"))
     with Partial.open(directory, running):
         removed = sweep(directory, {wanted}, FAR)

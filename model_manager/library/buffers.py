@@ -1,0 +1,92 @@
+"""Memory for bytes on their way from the network to the disk and the hash: few blocks, shared by every file."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections.abc import Callable
+from typing import Final
+
+BLOCK: Final = 1024 * 1024
+"""Bytes of a block: what fits a processor's cache beside its neighbours, and is long enough for the disk."""
+
+
+class Buffers:
+    """Page-aligned anonymous memory in blocks of BLOCK bytes, at most `count` of them. Thread-safe; no call blocks.
+
+    Blocks are made when they are first needed and unmapped when the last file that uses them is closed.
+    """
+
+    def __init__(self, count: int = 48) -> None:
+        self.count = count
+        self._lock = threading.Lock()
+        self._idle: list[mmap.mmap] = []
+        self._taken = 0
+        self._held = 0
+        self._users = 0
+        self._waiting: list[tuple[Callable[[], None], Callable[[], bool]]] = []
+
+    @property
+    def free(self) -> int:
+        """Blocks that could be taken now."""
+        return self.count - self._taken
+
+    def join(self) -> None:
+        """A file begins to use blocks."""
+        with self._lock:
+            self._users += 1
+
+    def leave(self) -> None:
+        """A file has given back every block of its own. After the last one the memory goes back to the system."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._idle.clear()
+
+    def take(self) -> mmap.mmap | None:
+        with self._lock:
+            if self._taken >= self.count:
+                return None
+            self._taken += 1
+            return self._idle.pop() if self._idle else mmap.mmap(-1, BLOCK)
+
+    def give(self, memory: mmap.mmap) -> None:
+        with self._lock:
+            self._taken -= 1
+            self._idle.append(memory)
+        self.ring()
+
+    def hold(self) -> bool:
+        """Whether a taken block may be kept until the bytes before it have come: half of all blocks always move on."""
+        with self._lock:
+            if self._held >= self.count // 2:
+                return False
+            self._held += 1
+            return True
+
+    def let_go(self) -> None:
+        """A block that was held moves on, or is about to be given back."""
+        with self._lock:
+            self._held -= 1
+
+    def when_free(self, ring: Callable[[], None], ready: Callable[[], bool]) -> None:
+        """Call `ring` once, from any thread: at once when it is `ready`, else after the next change."""
+        with self._lock:
+            if not (now := ready()):
+                self._waiting.append((ring, ready))
+        if now:
+            ring()
+
+    def ring(self) -> None:
+        """Something changed: call those who are ready now. Call it after the change and without a lock of your own."""
+        with self._lock:
+            called: list[Callable[[], None]] = []
+            rest: list[tuple[Callable[[], None], Callable[[], bool]]] = []
+            for ring, ready in self._waiting:
+                if ready():
+                    called.append(ring)
+                else:
+                    rest.append((ring, ready))
+            self._waiting = rest
+        for ring in called:
+            ring()

@@ -1,0 +1,363 @@
+"""Which bytes of one file are where: given by lanes, being written, waiting for the hash, safe. No input or output here.
+
+A block that continues what is hashed is hashed from memory once it is written, and so is one that came early, if memory may
+hold it until the bytes before it have come. Other blocks are freed when they are written, and read back when their turn comes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from model_manager.errors import PieceCorrupt
+from model_manager.facts.identity import Pin
+from model_manager.library.buffers import BLOCK, Buffers
+from model_manager.library.extents import Extents, Span
+from model_manager.library.hashing import Hasher
+
+GATHER: Final = 4
+"""Blocks that are written in one call."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Promised:
+    """A digest of one lane's bytes, up to `stop`. Until it is proven right, the `pieces` that came do not count.
+
+    `void`: not all of these bytes come by this lane any more, so that the digest says nothing.
+    """
+
+    pin: Pin
+    name: str
+    host: str
+    stop: int
+    hasher: Hasher
+    pieces: list[Span] = field(default_factory=list)
+    void: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """Bytes `start` to `stop` of the file, in memory where the first is at `start % BLOCK`."""
+
+    memory: mmap.mmap
+    start: int
+    stop: int
+    promised: Promised | None = None
+
+    def view(self) -> memoryview:
+        at = self.start % BLOCK
+        return memoryview(self.memory)[at : at + self.stop - self.start]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safe:
+    """What a sync makes safe: extents, the hash state of the first `hashed` bytes if it can be saved, how many are new."""
+
+    extents: tuple[Span, ...]
+    hashed: int
+    state: bytes | None
+    fresh: int
+
+
+class Spool:
+    """Thread-safe. Lanes give blocks and never wait; the threads of the mill wait for their next piece of work.
+
+    `brought` is what was given, `hashed` how far the hash is. The first failure ends everything: what is on its way is
+    dropped, what is written stays.
+    """
+
+    def __init__(
+        self,
+        buffers: Buffers,
+        here: Extents,
+        hashed: int,
+        state: bytes | None,
+        *,
+        every: int,
+        seconds: float,
+        rereads: bool,
+    ) -> None:
+        """The first `hashed` bytes are hashed; `state` is the hash's then. A sync is due `every` bytes and `seconds`.
+
+        `rereads`: hash nothing from memory.
+        """
+        self.brought = Extents(here.spans)
+        self.written = Extents(here.spans)
+        self.failure: Exception | None = None
+        self.over = False
+        self._buffers = buffers
+        self._rereads = rereads
+        self._every = every
+        self._seconds = seconds
+        self._progress: tuple[int, bytes | None] = (hashed, state)
+        self._feed = hashed
+        self._limit = max(1, min(16, buffers.count // 3))
+        self._changed = threading.Condition()
+        self._to_write: deque[Block] = deque()
+        self._to_hash: deque[Block | Span] = deque()
+        self._early: dict[int, Block] = {}
+        self._writing = False
+        self._hashing: Block | Span | None = None
+        self._busy = 0
+        self._unsynced = 0
+        self._synced_at = time.monotonic()
+        self._broken: PieceCorrupt | None = None
+
+    @property
+    def hashed(self) -> int:
+        return self._progress[0]
+
+    # Lanes
+
+    def take(self) -> mmap.mmap | None:
+        """Memory for a block, or None while the disk or the hash is behind. Raises what failed."""
+        self.insist()
+        return None if self._busy >= self._limit or self.over else self._buffers.take()
+
+    def ready(self) -> bool:
+        """Whether `take` would give memory, or raise, or never give any again."""
+        return self.failure is not None or self.over or (self._busy < self._limit and self._buffers.free > 0)
+
+    def give(self, block: Block) -> bool:
+        """A filled block. Bytes that were brought before are not brought again: the first copy counts. False: nothing to do."""
+        with self._changed:
+            fits = self.failure is None and not self.over and self._trim(block)
+            if fits:
+                self.brought.add(block.start, block.stop)
+                self._busy += 1
+                self._to_write.append(block)
+                self._changed.notify_all()
+        if not fits:
+            self._buffers.give(block.memory)
+        return fits
+
+    def end_promise(self, promised: Promised) -> None:
+        """Its lane was closed before its end: what came counts as bytes that nobody promised."""
+        with self._changed:
+            promised.void = True
+            for span in promised.pieces:
+                self.written.add(*span)
+            promised.pieces.clear()
+            self._advance()
+            self._changed.notify_all()
+
+    def insist(self) -> None:
+        """Raise what failed."""
+        if self.failure is not None:
+            raise self.failure
+
+    def insist_kept(self) -> None:
+        """Raise, once, that a promise was broken; its bytes are forgotten already."""
+        error, self._broken = self._broken, None
+        if error is not None:
+            raise error
+
+    def fail(self, error: Exception) -> None:
+        with self._changed:
+            self.failure = self.failure or error
+        self.drop()
+
+    # The threads
+
+    def next_to_write(self) -> list[Block]:
+        """Blocks that follow each other, at most GATHER. Waits; none at the end. Not while more is unsynced than may be lost."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or (self._to_write and self._unsynced < 2 * self._every))
+            batch: list[Block] = []
+            while self._to_write and not self._ended and self._goes_with(batch, self._to_write[0]):
+                batch.append(self._to_write.popleft())
+            self._writing = bool(batch)
+            return batch
+
+    def wrote(self, batch: list[Block]) -> None:
+        """They are in the file (or something failed)."""
+        with self._changed:
+            self._writing = False
+            done = [block for block in batch if not self._wrote(block)]
+            self._busy -= len(done)
+            self._changed.notify_all()
+        for block in done:
+            self._buffers.give(block.memory)
+        self._buffers.ring()
+
+    def next_to_hash(self) -> Block | Span | None:
+        """A block in memory, or a span to read back. Waits; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._to_hash)
+            self._hashing = None if self._ended else self._to_hash.popleft()
+            return self._hashing
+
+    def hashed_to(self, offset: int, state: bytes | None) -> None:
+        self._progress = offset, state
+
+    def did_hash(self, item: Block | Span) -> None:
+        with self._changed:
+            self._hashing = None
+            self._busy -= isinstance(item, Block)
+            self._changed.notify_all()
+        if isinstance(item, Block):
+            self._buffers.give(item.memory)
+
+    def due(self) -> bool:
+        """Waits until a sync is due; False at the end."""
+        with self._changed:
+            while not self._ended:
+                wait = self._synced_at + self._seconds - time.monotonic() if self._unsynced else None
+                if self._unsynced >= self._every or (wait is not None and wait <= 0):
+                    return True
+                self._changed.wait(wait)
+            return False
+
+    # The owner
+
+    def start(self) -> None:
+        """What is here and not hashed is to be read back."""
+        with self._changed:
+            self._advance()
+            self._changed.notify_all()
+
+    def safe(self) -> Safe:
+        """What the next sync makes safe."""
+        with self._changed:
+            hashed, state = self._progress
+            return Safe(extents=self.written.spans, hashed=hashed, state=state, fresh=self._unsynced)
+
+    def synced(self, safe: Safe) -> None:
+        with self._changed:
+            self._unsynced -= safe.fresh
+            self._synced_at = time.monotonic()
+            self._changed.notify_all()
+
+    @property
+    def unsynced(self) -> int:
+        return self._unsynced
+
+    def wait_written(self) -> None:
+        """Until everything that was given is written, or something failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.failure is not None or self._all_written)
+
+    def wait_settled(self, seconds: float) -> bool:
+        """Until all is written, hashed as far as it goes without a hole, and synced where that is due; or something failed."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.failure is not None or self._settled, seconds)
+
+    def end(self) -> None:
+        """The threads come to their end."""
+        with self._changed:
+            self.over = True
+            self._changed.notify_all()
+
+    def drop(self) -> None:
+        """Give back all memory but what a thread has in hand."""
+        with self._changed:
+            early = list(self._early.values())
+            on_their_way = [*self._to_write, *(item for item in self._to_hash if isinstance(item, Block))]
+            self._busy -= len(on_their_way)
+            self._to_write.clear()
+            self._to_hash.clear()
+            self._early.clear()
+            self._feed = self.hashed
+            self._changed.notify_all()
+        for _ in early:
+            self._buffers.let_go()
+        for block in (*early, *on_their_way):
+            self._buffers.give(block.memory)
+        self._buffers.ring()
+
+    # Under the lock
+
+    @property
+    def _ended(self) -> bool:
+        return self.over or self.failure is not None
+
+    @property
+    def _all_written(self) -> bool:
+        return not self._to_write and not self._writing
+
+    @property
+    def _settled(self) -> bool:
+        hashed = not self._to_hash and self._hashing is None
+        return self._all_written and hashed and self._unsynced < self._every
+
+    def _trim(self, block: Block) -> bool:
+        """Cut what was brought before; whether anything is left."""
+        start, stop = next(self.brought.gaps(block.start, block.stop), (block.stop, block.stop))
+        if block.promised is not None and (start, stop) != (block.start, block.stop):
+            block.promised.void = True
+        block.start, block.stop = start, stop
+        return start < stop
+
+    def _goes_with(self, batch: list[Block], block: Block) -> bool:
+        if not batch:
+            return True
+        whole = batch[-1].promised is None and block.promised is None
+        return whole and batch[-1].stop == block.start and len(batch) < GATHER
+
+    def _wrote(self, block: Block) -> bool:
+        """Whether its memory stays for the hash."""
+        if self.failure is not None:
+            return False
+        self._unsynced += block.stop - block.start
+        kept = self._keep(block) if block.promised is None else self._redeem(block, block.promised)
+        self._advance()
+        return kept
+
+    def _keep(self, block: Block) -> bool:
+        """Count it as written; whether its memory stays for the hash."""
+        self.written.add(block.start, block.stop)
+        if self._rereads:
+            return False
+        if block.start == self._feed:
+            reading = isinstance(self._hashing, tuple) or any(isinstance(item, tuple) for item in self._to_hash)
+            if reading and len(self._to_hash) > self._limit // 2:
+                return False
+            self._to_hash.append(block)
+            self._feed = block.stop
+            return True
+        if self._buffers.hold():
+            self._early[block.start] = block
+            self._busy -= 1
+            return True
+        return False
+
+    def _redeem(self, block: Block, promised: Promised) -> bool:
+        """The pieces of a promise count when it is kept, or can never be proven; else they are forgotten."""
+        promised.pieces.append((block.start, block.stop))
+        ended = block.stop >= promised.stop and not promised.void
+        wrong = ended and promised.pin.agrees(promised.hasher.digests()) is False
+        if wrong:
+            self._broken = PieceCorrupt(
+                name=promised.name, host=promised.host, why=f"it is not {promised.pin}, as was said of this range"
+            )
+        if ended or promised.void:
+            for span in promised.pieces:
+                (self.brought.remove if wrong else self.written.add)(*span)
+            promised.pieces.clear()
+        return False
+
+    def _advance(self) -> None:
+        """Hand to the hash what follows without a hole."""
+        while True:
+            if (block := self._early.pop(self._feed, None)) is not None:
+                self._buffers.let_go()
+                self._busy += 1
+                self._to_hash.append(block)
+                self._feed = block.stop
+                continue
+            stop = min([self.written.end_from(self._feed), *(at for at in self._early if at > self._feed)])
+            if stop <= self._feed:
+                return
+            self._read_back(stop)
+
+    def _read_back(self, stop: int) -> None:
+        start = self._feed
+        if self._to_hash and isinstance(tail := self._to_hash[-1], tuple):
+            start = tail[0]
+            self._to_hash.pop()
+        self._to_hash.append((start, stop))
+        self._feed = stop

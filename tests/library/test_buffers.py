@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import threading
+
+from model_manager.library.buffers import BLOCK, Buffers
+
+
+def test_no_more_blocks_are_given_than_there_are() -> None:
+    buffers = Buffers(2)
+    first, second = buffers.take(), buffers.take()
+    assert first is not None
+    assert second is not None
+    assert len(first) == BLOCK
+    assert (buffers.take(), buffers.free) == (None, 0)
+    buffers.give(first)
+    assert buffers.take() is first
+
+
+def test_who_waits_is_called_once_when_there_is_room_and_at_once_when_there_is() -> None:
+    buffers, rung = Buffers(1), list[str]()
+    memory = buffers.take()
+    assert memory is not None
+    buffers.when_free(lambda: rung.append("later"), lambda: buffers.free > 0)
+    buffers.ring()
+    assert rung == []
+    buffers.give(memory)
+    buffers.when_free(lambda: rung.append("now"), lambda: buffers.free > 0)
+    buffers.ring()
+    assert rung == ["later", "now"]
+
+
+def test_half_of_the_blocks_may_wait_for_what_is_before_them() -> None:
+    buffers = Buffers(4)
+    assert [buffers.hold() for _ in range(3)] == [True, True, False]
+    buffers.let_go()
+    assert buffers.hold()
+
+
+def test_d7_the_memory_goes_when_the_last_file_leaves() -> None:
+    buffers = Buffers(2)
+    buffers.join()
+    buffers.join()
+    memory = buffers.take()
+    assert memory is not None
+    buffers.give(memory)
+    buffers.leave()
+    assert buffers.take() is memory
+    buffers.give(memory)
+    buffers.leave()
+    assert buffers.take() is not memory
+
+
+def test_many_threads_never_take_more_than_there_is_and_none_waits_for_ever() -> None:
+    buffers, most, lock = Buffers(3), [0, 0], threading.Lock()
+
+    def work() -> None:
+        for _ in range(300):
+            while (memory := buffers.take()) is None:
+                free = threading.Event()
+                buffers.when_free(free.set, lambda: buffers.free > 0)
+                assert free.wait(60)
+            with lock:
+                most[0] += 1
+                most[1] = max(most)
+            with lock:
+                most[0] -= 1
+            buffers.give(memory)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not [thread for thread in threads if thread.is_alive()]
+    assert 0 < most[1] <= 3
+    assert buffers.free == 3

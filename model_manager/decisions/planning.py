@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
 from model_manager.decisions.judging import Right, Undecided, Unpinned, Wrong, standing
-from model_manager.facts.disk import Held
+from model_manager.decisions.ordering import ordered
+from model_manager.facts.disk import HUB, Held
+from model_manager.facts.identity import Pin
 from model_manager.facts.model import Model, Requirements, Wanted
 from model_manager.facts.plan import Check, Fetch, Keep, Link, Plan, Refuse, Step
 from model_manager.facts.shelf import COMPANIONS, ShelfPath
 
 SAFE_WITHOUT_HASH = frozenset({".safetensors", ".sft", ".gguf", ".onnx", *COMPANIONS})
+
+MAX_CANDIDATES: Final = 3
+"""Files that are read to save one download."""
 
 
 def plan(
@@ -25,30 +31,76 @@ def plan(
     """One step for every wanted model: keep, check, link, fetch or refuse, in order of work.
 
     Models with the same content are fetched once: the others wait `after` the first. Nobody waits for one whose place is
-    `blocked` (by a link, or by somebody else's file) while there is another.
+    `blocked` (by a link, or by somebody else's file) while there is another. `held` must hold whatever may
+    matter: the files in the wanted places, with the wanted digests, and of each `candidate_size`.
     """
-    by_place: dict[tuple[str, str], list[Held]] = {}
-    by_sha256: dict[str, Held] = {}
-    for item in held:
-        by_place.setdefault((item.shelf.category, item.shelf.name), []).append(item)
-        if item.digests and item.verified:
-            by_sha256.setdefault(item.digests.sha256, item)
-            by_sha256.setdefault(item.digests.blake3, item)
-    steps = [
-        _step(wanted, by_place.get((wanted.model.path.category, wanted.model.path.name), []), by_sha256, unpinned, allow_pickle)
-        for wanted in requirements.wanted
-    ]  # fmt: skip
-    return Plan(
-        generation=requirements.generation,
-        steps=tuple(sorted(_once(sorted(steps, key=lambda step: step.wanted.model.path in blocked)), key=_order)),
-    )
+    here = _Here(requirements, held)
+    steps = [_step(wanted, here, unpinned, allow_pickle) for wanted in requirements.wanted]
+    once = _once(sorted(steps, key=lambda step: step.wanted.model.path in blocked))
+    return Plan(generation=requirements.generation, steps=_in_order(once, requirements))
 
 
-def _step(wanted: Wanted, here: list[Held], by_digest: dict[str, Held], unpinned: Unpinned, allow_pickle: bool) -> Step:
+class _Here:
+    """What is held, by place, by digest and by size."""
+
+    def __init__(self, requirements: Requirements, held: Iterable[Held]) -> None:
+        self._by_place: dict[tuple[str, str], list[Held]] = {}
+        self._by_digest: dict[str, list[Held]] = {}
+        self._by_size: dict[int, list[Held]] = {}
+        wanted = {_place(wanted.model.path) for wanted in requirements.wanted}
+        for item in held:
+            self._by_place.setdefault(_place(item.shelf), []).append(item)
+            if _place(item.shelf) not in wanted:
+                self._by_size.setdefault(item.fingerprint.size, []).append(item)
+            if item.digests and item.verified:
+                for digest in filter(None, (item.digests.sha256, item.digests.blake3)):
+                    self._by_digest.setdefault(digest, []).append(item)
+
+    def at(self, path: ShelfPath) -> list[Held]:
+        return self._by_place.get(_place(path), [])
+
+    def twin(self, model: Model, wrong: Held | None) -> Held | None:
+        """A file that is known to be the pinned bytes, and is not the `wrong` one under another name."""
+        found = self._by_digest.get(model.pin.hex, ()) if model.pin and model.pin.strong else ()
+        return next((item for item in found if not (wrong and _same_file(item, wrong))), None)
+
+    def candidates(self, model: Model) -> tuple[Held, ...]:
+        """Files that may be the pinned bytes and were not read for such a hash yet: named by it in HuggingFace's cache, else
+        of their length and in no wanted place. Of many of one length none is: adapters of a kind all have the same."""
+        pin, size = model.pin, candidate_size(model)
+        if pin is None or not pin.strong:
+            return ()
+        if named := _unknown(self._by_place.get((HUB, pin.hex), ()), pin):
+            return named[:1]
+        alike = _unknown(self._by_size.get(size, ()) if size is not None else (), pin)
+        return alike if len(alike) <= MAX_CANDIDATES else ()
+
+
+def candidate_size(model: Model) -> int | None:
+    """Bytes that a file must have to be worth reading in place of a download; None when none is."""
+    exact = model.pin is not None and model.pin.strong and model.size is not None and model.size.exact
+    return model.size.bytes if exact and model.size else None
+
+
+def _unknown(items: Iterable[Held], pin: Pin) -> tuple[Held, ...]:
+    """Those that reading would tell something about: whose hash of the likeliest kind is not known."""
+    found = (item for item in items if item.digests is None or item.digests.named(pin.algorithms[0]) is None)
+    return tuple(sorted(found, key=lambda item: item.file))
+
+
+def _same_file(a: Held, b: Held) -> bool:
+    return (a.fingerprint.device, a.fingerprint.inode) == (b.fingerprint.device, b.fingerprint.inode)
+
+
+def _place(path: ShelfPath) -> tuple[str, str]:
+    return path.category, path.name
+
+
+def _step(wanted: Wanted, here: _Here, unpinned: Unpinned, allow_pickle: bool) -> Step:
     model = wanted.model
     wrong: Held | None = None
     undecided: Held | None = None
-    for held in here:
+    for held in here.at(model.path):
         match standing(model, held, unpinned):
             case Right():
                 return Keep(wanted=wanted, held=held)
@@ -60,9 +112,10 @@ def _step(wanted: Wanted, here: list[Held], by_digest: dict[str, Held], unpinned
         return Check(wanted=wanted, held=undecided)
     if why := not_admitted(model, unpinned, allow_pickle):
         return Refuse(wanted=wanted, why=why)
-    if model.pin and model.pin.strong and (twin := by_digest.get(model.pin.hex)):
-        return Link(wanted=wanted, held=twin)
-    return Fetch(wanted=wanted, bytes=model.size.bytes if model.size else 0, replaces=wrong)
+    if twin := here.twin(model, wrong):
+        return Link(wanted=wanted, held=twin, replaces=wrong)
+    size = model.size.bytes if model.size else 0
+    return Fetch(wanted=wanted, bytes=size, replaces=wrong, candidates=here.candidates(model))
 
 
 def not_admitted(model: Model, unpinned: Unpinned, allow_pickle: bool) -> str | None:
@@ -100,8 +153,12 @@ def _once(steps: list[Step]) -> list[Step]:
             (keep for keep in here if isinstance(step, Fetch) and same_content(keep.wanted.model, step.wanted.model)),
             None,
         )
-        if twin is not None and isinstance(step, Fetch) and step.replaces is None:
-            kept.append(Link(wanted=step.wanted, held=twin.held))
+        if (
+            twin is not None
+            and isinstance(step, Fetch)
+            and not (step.replaces and _same_file(step.replaces, twin.held))
+        ):
+            kept.append(Link(wanted=step.wanted, held=twin.held, replaces=step.replaces))
             continue
         first = next(
             (f for f in fetches if isinstance(step, Fetch) and same_content(f.wanted.model, step.wanted.model)), None
@@ -115,7 +172,12 @@ def _once(steps: list[Step]) -> list[Step]:
     return kept
 
 
-def _order(step: Step) -> tuple[bool, int, int, ShelfPath]:
-    work = step.bytes if isinstance(step, Fetch) else 0
-    waits = int(isinstance(step, Fetch) and step.after is not None)
-    return not step.wanted.required, waits, work, step.wanted.model.path
+def _in_order(steps: list[Step], requirements: Requirements) -> tuple[Step, ...]:
+    """What needs no download first, then the downloads."""
+    fetches = [step for step in steps if isinstance(step, Fetch)]
+    others = sorted(
+        (step for step in steps if not isinstance(step, Fetch)),
+        key=lambda step: (not step.wanted.required, step.wanted.model.path),
+    )
+    present = {step.wanted.model.path for step in others if not isinstance(step, Refuse)}
+    return *others, *ordered(fetches, requirements, present)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model_manager.decisions.planning import not_admitted, plan, same_content
-from model_manager.facts.model import Assignment, Requirements, Wanted
+from model_manager.facts.disk import HUB
+from model_manager.facts.identity import Digests
+from model_manager.facts.model import Assignment, Requirements, Wanted, WorkflowNeed
 from model_manager.facts.plan import Check, Fetch, Keep, Link, Refuse
-from tests.decisions.making import SHA_A, SHA_B, held, model, shelf
+from model_manager.facts.shelf import ShelfPath
+from tests.decisions.making import SHA_A, SHA_B, digests, held, model, shelf
 
 
 def asked(*models, optional=()):
@@ -85,6 +90,85 @@ def test_required_goes_before_optional_and_small_before_large():
     )
     order = [str(step.wanted.model.path) for step in steps(asked(big, small, optional=[spare]))]
     assert order == ["vae/small.safetensors", "vae/big.safetensors", "vae/spare.safetensors"]
+
+
+def test_the_nearest_workflow_goes_first_and_what_needs_no_download_before_all():
+    far, near, here = (
+        model(f"vae/{name}.gguf", size=size, url=f"https://h.example/{name}")
+        for name, size in (("far", 100), ("near", 900), ("here", 5000))
+    )
+    needs = [("f", (far, here)), ("n", (near,))]
+    workflows = tuple(WorkflowNeed(name=name, required=tuple(m.path for m in models)) for name, models in needs)
+    wanted = replace(asked(far, near, here), workflows=workflows)
+    assert [step.wanted.model for step in steps(wanted)] == [near, far, here]
+    kept = held("vae/here.gguf", size=5000)
+    assert [step.wanted.model for step in steps(wanted, kept)] == [here, far, near]
+
+
+PINNED = model(pin=SHA_A, size=100)
+UNREAD = held("loras/y.safetensors", sha256=None, evidence=None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "here", "candidates"),
+    [
+        (PINNED, [UNREAD], [UNREAD]),
+        (model(pin=f"blake3:{SHA_A}", size=100), [UNREAD], [UNREAD]),
+        (model(pin=SHA_A, size=101), [UNREAD], []),
+        (model(pin=SHA_A, size=100, exact=False), [UNREAD], []),
+        (model(pin=SHA_A), [UNREAD], []),
+        (model(pin=SHA_A[:10], size=100), [UNREAD], []),
+        (model(size=100), [UNREAD], []),
+        (PINNED, [held("loras/y.safetensors", sha256=SHA_B)], []),
+        (PINNED, [held("loras/y.safetensors", sha256=SHA_B, evidence=None)], []),
+        (model(pin=f"blake3:{SHA_A}", size=100), [replace(UNREAD, digests=Digests(sha256=SHA_B))], [True]),
+        (model(pin=f"blake3:{SHA_A}", size=100), [replace(UNREAD, digests=Digests(blake3=SHA_B))], []),
+        (PINNED, [replace(UNREAD, digests=Digests(blake3=SHA_B))], [True]),
+        (PINNED, [held(f"loras/{n}.safetensors", sha256=None, evidence=None) for n in range(3)], [True] * 3),
+        (PINNED, [held(f"loras/{n}.safetensors", sha256=None, evidence=None) for n in range(4)], []),
+    ],
+)
+def test_a_file_of_the_very_length_is_read_before_a_download_starts(wanted, here, candidates):
+    (step,) = steps(asked(wanted), *here)
+    assert isinstance(step, Fetch)
+    assert step.waits is bool(candidates)
+    assert len(step.candidates) == len(candidates)
+    assert set(step.candidates) <= set(here)
+
+
+def test_a_file_in_the_place_of_another_wanted_model_is_read_for_that_one_alone():
+    other = model("loras/y.safetensors", pin=SHA_B, size=100)
+    by_path = {step.wanted.model: step for step in steps(asked(PINNED, other), UNREAD)}
+    assert isinstance(by_path[other], Check)
+    assert by_path[PINNED].candidates == ()
+
+
+def test_a_file_of_the_cache_is_a_candidate_by_its_name_whatever_the_catalog_says_of_the_length():
+    blob = replace(held("x/y", sha256=None, evidence=None), shelf=ShelfPath(folder=HUB, name=SHA_A))
+    for wanted in (PINNED, model(pin=SHA_A), model(pin=f"sha256:{SHA_A}", size=7)):
+        (step,) = steps(asked(wanted), blob, UNREAD)
+        assert step.candidates == (blob,)
+    (step,) = steps(asked(PINNED), replace(blob, digests=digests(SHA_B)), UNREAD)
+    assert step.candidates == (UNREAD,)
+    (step,) = steps(asked(PINNED), replace(blob, digests=digests(SHA_A), evidence="pin"))
+    assert isinstance(step, Link)
+
+
+def test_c12_a_file_that_rotted_is_linked_anew_from_its_twin_but_never_from_itself():
+    rotten = held(sha256=SHA_B, evidence=None)
+    twin = held("loras/y.safetensors")
+    (step,) = steps(asked(model(pin=SHA_A)), rotten, twin)
+    assert step == Link(wanted=step.wanted, held=twin, replaces=rotten)
+    hard_link = replace(twin, fingerprint=rotten.fingerprint)
+    (step,) = steps(asked(model(pin=SHA_A)), rotten, hard_link)
+    assert isinstance(step, Fetch)
+    assert step.replaces == rotten
+
+
+@pytest.mark.parametrize("digest", [Digests(sha256=SHA_A), Digests(blake3=SHA_A)])
+def test_one_full_digest_is_enough_to_be_found_by(digest):
+    (step,) = steps(asked(model(pin=SHA_A)), replace(held("loras/y.safetensors"), digests=digest))
+    assert isinstance(step, Link)
 
 
 def test_the_plan_says_how_much_will_be_downloaded():

@@ -1,0 +1,16 @@
+"""Which digests does a download have to compute?"""
+
+from __future__ import annotations
+
+from model_manager.facts.identity import Algorithm, Pin
+
+
+def needed(pin: Pin | None) -> frozenset[Algorithm]:
+    """What its pin can be judged by: BLAKE3 alone where it is one, for it is far faster; SHA-256 in every other case.
+
+    A file that is known by BLAKE3 alone gets its SHA-256 later, when nobody waits for it.
+    """
+    asked = frozenset(pin.algorithms) if pin else frozenset()
+    if asked == {"blake3"}:
+        return asked
+    return (asked - {"autov2"}) | {"sha256"}

@@ -1,0 +1,60 @@
+"""Which bytes does which connection bring?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+MIB: Final = 1024 * 1024
+"""Spans begin and end at multiples of it, so that blocks can be written past the page cache."""
+
+SPAN_SECONDS: Final = 1.0
+"""What one request should last: long enough that asking costs little, short enough that the hash is never far behind."""
+
+SHORTEST: Final = 8 * MIB
+LONGEST: Final = 32 * MIB
+
+
+class Spans:
+    """The bytes that nobody brings yet, lowest first: the hash needs them in order."""
+
+    def __init__(self, missing: Iterable[tuple[int, int]]) -> None:
+        """`missing`: [start, stop) in bytes, disjoint."""
+        self._free = sorted(missing)
+
+    @property
+    def bytes(self) -> int:
+        return sum(stop - start for start, stop in self._free)
+
+    def take(self, size: int) -> tuple[int, int] | None:
+        """About `size` bytes from the lowest gap, ending on a whole MiB; None when nothing is left."""
+        if not self._free:
+            return None
+        start, stop = self._free.pop(0)
+        end = (start + size + MIB - 1) // MIB * MIB
+        if stop - end < size // 2:
+            end = stop
+        if end < stop:
+            self._free.insert(0, (end, stop))
+        return start, min(end, stop)
+
+    def give_back(self, start: int, stop: int) -> None:
+        """Bytes that were taken and not brought."""
+        if start < stop:
+            self._free = sorted([*self._free, (start, stop)])
+
+
+def span_size(speed: float) -> int:
+    """Bytes to ask for at once where one connection brings `speed` bytes a second."""
+    return max(SHORTEST, min(LONGEST, int(speed * SPAN_SECONDS)))
+
+
+def cut(at: int, stop: int, ahead: int) -> int | None:
+    """Where a range that has come to byte `at` of `stop` can end early, `ahead` bytes on; None when the rest is too short."""
+    end = (at + ahead + MIB - 1) // MIB * MIB
+    return end if stop - end >= SHORTEST // 2 else None
+
+
+def half(at: int, stop: int) -> int | None:
+    """Where to halve what is left of a range, for a connection that has nothing to do."""
+    return cut(at, stop, (stop - at) // 2) if stop - at >= SHORTEST else None

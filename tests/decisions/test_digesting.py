@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from model_manager.decisions.digesting import needed
+from model_manager.facts.identity import Pin
+
+
+@pytest.mark.parametrize(
+    ("promised", "digests"),
+    [
+        ("", {"sha256"}),
+        ("sha256:" + "a" * 64, {"sha256"}),
+        ("blake3:" + "a" * 64, {"blake3"}),
+        ("a" * 64, {"sha256", "blake3"}),
+        ("a" * 10, {"sha256"}),
+        ("a" * 12, {"sha256", "autov3"}),
+        ("a" * 32, {"sha256", "md5"}),
+    ],
+)
+def test_a_download_computes_what_its_pin_can_be_judged_by(promised: str, digests: set[str]) -> None:
+    assert needed(Pin.parse(promised)) == digests

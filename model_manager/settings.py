@@ -23,6 +23,7 @@ from model_manager.errors import BadSetting, BadSettings
 from model_manager.facts.disk import Root
 from model_manager.facts.identity import MachineId
 from model_manager.facts.model import Assignment
+from model_manager.facts.quota import Quota, Quotas
 
 Change = Literal["live", "restart"]
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -59,6 +60,9 @@ class Settings(BaseSettings):
     stall_minutes: float = _setting(30, "MODEL_DOWNLOAD_TIMEOUT_MINUTES", "minutes without a new byte after which a download counts as failed (more than 0, at most 1440)", "live", gt=0, le=1440)
     concurrency: int = _setting(3, "MODEL_DOWNLOAD_CONCURRENCY", "models downloaded at once (1 to 64)", ge=1, le=64)
     retry_attempts: int = _setting(3, "MODEL_DOWNLOAD_RETRY_ATTEMPTS", "attempts in a row before a download counts as failed and is retried slowly (1 to 100)", "live", ge=1, le=100)
+    rate_limit: str = _setting("", "MODEL_DOWNLOAD_RATE_LIMIT", "bytes per second of all downloads, of any one host (*=) or of a host by name: 200MB,*=100MB,civitai.com=20MB (0 = no limit)", "live")
+    connections: str = _setting("*=16", "MODEL_DOWNLOAD_CONNECTIONS", "connections at once, of all downloads, of any one host (*=) or of a host by name: 64,*=16,civitai.com=4 (0 = no limit)", "live")
+    requests: str = _setting("", "MODEL_DOWNLOAD_REQUESTS", "requests per minute, of all downloads, of any one host (*=) or of a host by name: *=600,huggingface.co=100 (0 = no limit)", "live")
     min_speed: int = _setting(16_384, "MODEL_MANAGER_MIN_SPEED", "bytes per second below which, over 30 s, a connection is given up (0 = never)", "live", ge=0)
     disk_floor: int = _setting(2_000_000_000, "MODEL_MANAGER_DISK_FLOOR", "bytes that downloads leave free on the models disk (0 or more)", "live", ge=0)
     unpinned: Literal["accept", "refuse"] = _setting("accept", "MODEL_MANAGER_UNPINNED", "accept or refuse models for which nobody gives a hash (accepted ones are checked by length and format)", "live")
@@ -80,6 +84,8 @@ class Settings(BaseSettings):
     store: Path | None = _setting(None, "MODEL_MANAGER_STORE", "where models are kept; best outside the ComfyUI tree")
     extra_model_paths: Names = _setting((), "MODEL_MANAGER_EXTRA_MODEL_PATHS", "comma list of extra_model_paths.yaml files whose directories are indexed too")
     expose: Literal["links", "none"] = _setting("links", "MODEL_MANAGER_EXPOSE", "links: models of a store outside ComfyUI are linked into its models directory; none: only extra_model_paths.yaml is written")
+    hub_cache: Path | None = _setting(None, "HF_HUB_CACHE HUGGINGFACE_HUB_CACHE", "HuggingFace's cache, from which wanted files are taken instead of downloaded (only read); unset = hub in HF_HOME")
+    hub_home: Path | None = _setting(None, "HF_HOME", "HuggingFace's directory; unset = huggingface in the user's cache directory")
     state_dir: Path | None = _setting(None, "MODEL_MANAGER_STATE_DIR", "directory for index, sockets and logs; not shared between machines")
 
     settle_seconds: float = _setting(1.0, "MODEL_MANAGER_SETTLE_SECONDS", "seconds a file must rest before it is indexed (0.1 to 60)", "live", ge=0.1, le=60)
@@ -115,6 +121,15 @@ class Settings(BaseSettings):
             return str(MachineId.parse(value or _host_as_id()))
         except BadSetting as error:
             raise ValueError(error.facts["why"]) from None  # one problem among others, not the end of looking
+
+    @field_validator("rate_limit", "connections", "requests")
+    @classmethod
+    def _quota(cls, value: str) -> str:
+        try:
+            Quota.parse(value, "")
+        except BadSetting as error:
+            raise ValueError(error.facts["why"]) from None
+        return value
 
     @field_validator("hf_token", "civitai_token", "catalog_key")
     @classmethod
@@ -154,6 +169,15 @@ class Settings(BaseSettings):
         )
 
     @property
+    def quotas(self) -> Quotas:
+        """What downloads may take of the network."""
+        return Quotas(
+            rate=Quota.parse(self.rate_limit, "MODEL_DOWNLOAD_RATE_LIMIT"),
+            connections=Quota.parse(self.connections, "MODEL_DOWNLOAD_CONNECTIONS"),
+            requests=Quota.parse(self.requests, "MODEL_DOWNLOAD_REQUESTS"),
+        )
+
+    @property
     def comfyui_models_dir(self) -> Path | None:
         """Where ComfyUI looks by default, as far as we were told."""
         if self.comfyui_models:
@@ -178,6 +202,12 @@ class Settings(BaseSettings):
                 fix="Set MODEL_MANAGER_STORE, MODEL_PATH, COMFYUI_MODELS_PATH or WORKSPACE_PATH.",
             )
         return Root(path=str(self.own_store.absolute()), own=True)
+
+    @property
+    def hub(self) -> Path:
+        """HuggingFace's cache, where huggingface_hub itself looks for it (its constants.py); it need not exist."""
+        home = self.hub_home or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+        return (self.hub_cache or home / "hub").expanduser().absolute()
 
     @property
     def state(self) -> Path:

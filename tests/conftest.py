@@ -50,6 +50,11 @@ def _system_path() -> str:
     return os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
+def _mountable(kind: str) -> bool:
+    """Whether such a file system can be made and mounted. The kernel loads what it does not list yet."""
+    return os.geteuid() == 0 and Path("/dev/loop-control").exists() and _on_path(f"mkfs.{kind}")()
+
+
 TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
     "strace": (
         lambda: _works("strace", "-f", "-e", "trace=none", "true"),
@@ -69,6 +74,8 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
     "loop": (lambda: os.geteuid() == 0 and Path("/dev/loop-control").exists(), "run as root, with loop devices"),
     "netns": (lambda: _works("unshare", "-n", "ip", "link", "set", "lo", "up"), "run as root, with iproute2"),
     "iptables": (lambda: _works("unshare", "-n", "iptables", "-w", "-L", "-n"), "run as root, with iptables"),
+    "mkfs.xfs": (lambda: _mountable("xfs"), "run as root, with loop devices; apt-get install xfsprogs"),
+    "mkfs.btrfs": (lambda: _mountable("btrfs"), "run as root, with loop devices; apt-get install btrfs-progs"),
     "faketime": (_on_path("faketime"), "apt-get install faketime"),
 }
 """Name → whether it works here, and how to get it."""

@@ -211,7 +211,24 @@ def test_a_mistyped_name_of_ours_is_refused_with_the_nearest(typo, meant):
 
 
 def test_names_of_others_are_not_ours_to_judge():
-    assert load({**MINIMAL, "MODELS": "x", "HF_HOME": "/x", "REDIS_HOST": "h"}) == load(MINIMAL)
+    assert load({**MINIMAL, "MODELS": "x", "HF_ENDPOINT": "/x", "REDIS_HOST": "h"}) == load(MINIMAL)
+
+
+@pytest.mark.parametrize(
+    ("environ", "hub"),
+    [
+        ({}, "/home/x/.cache/huggingface/hub"),
+        ({"HF_HOME": "/big/hf"}, "/big/hf/hub"),
+        ({"HF_HUB_CACHE": "/big/hub", "HF_HOME": "/big/hf"}, "/big/hub"),
+        ({"HUGGINGFACE_HUB_CACHE": "~/hub"}, "/home/x/hub"),
+    ],
+)
+def test_huggingfaces_cache_is_where_its_own_library_looks(monkeypatch, environ, hub):
+    monkeypatch.setenv("HOME", "/home/x")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert str(load({**MINIMAL, **environ}).hub) == hub
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert str(load(MINIMAL).hub) == "/cache/huggingface/hub"
 
 
 @pytest.mark.parametrize("name", SECRETS)

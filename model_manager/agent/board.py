@@ -70,6 +70,7 @@ class Board:
     settings_error: str = ""  # reloading
     plan: Plan | None = None  # fetching
     transfers: dict[ShelfPath, Transfer] = field(default_factory=dict)  # fetching
+    speed: float = 0.0  # progressing: bytes/s of all downloads together
     lost_roots: dict[str, str] = field(default_factory=dict)  # noticing: root → why
     settling: frozenset[str] = frozenset()  # noticing: files that are not calm yet, so that nobody knows them
     suspects: set[str] = field(default_factory=set)  # gate: files that are not as the index knows them

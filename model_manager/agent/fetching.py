@@ -12,20 +12,21 @@ from loguru import logger
 
 from model_manager.agent.board import Board
 from model_manager.agent.downloading import Downloading
+from model_manager.agent.linking import Linking
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.threads import interruptible
+from model_manager.agent.slots import Slots
 from model_manager.decisions.advancing import may
+from model_manager.decisions.ordering import small
 from model_manager.decisions.planning import plan
 from model_manager.decisions.ranking import ranked
 from model_manager.decisions.retrying import Never, after
-from model_manager.errors import BadPath, Broken, Corrupt, ModelManagerError, Occupied, RootAway, StillChanging
+from model_manager.errors import BadPath, Broken, Corrupt, ModelManagerError, Occupied, RootAway
 from model_manager.facts.disk import Root
 from model_manager.facts.event import DownloadFailed
 from model_manager.facts.model import Model
 from model_manager.facts.plan import Fetch, Link, Step
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
-from model_manager.library.placing import link
 
 Present = Callable[[Root], Awaitable[bool]]
 
@@ -60,14 +61,27 @@ class _Run:
 class Fetching:
     """One task a model. Slots are held only while bytes move: a waiting download delays only those who need it."""
 
-    def __init__(self, board: Board, shelves: Shelves, downloading: Downloading, root: Root, present: Present) -> None:
-        """`present`: whether a root is mounted at this moment; without it, bytes would go to the disk below."""
+    def __init__(
+        self,
+        board: Board,
+        shelves: Shelves,
+        downloading: Downloading,
+        root: Root,
+        present: Present,
+        borrow: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`present`: whether a root is mounted at this moment; without it, bytes would go to the disk below. `borrow` is
+        awaited before each plan: it shows the shelves what others brought to this machine.
+        """
         self._board = board
         self._shelves = shelves
         self._downloading = downloading
         self._root = root
         self._present = present
-        self._slots = asyncio.Semaphore(board.settings.concurrency)
+        self._borrow = borrow
+        self._linking = Linking(shelves, root, board.clock)
+        self._turns: dict[ShelfPath, int] = {}
+        self._slots = Slots(board.settings.concurrency, lambda path: self._turns.get(path, len(self._turns)))
         self._running: dict[ShelfPath, _Run] = {}
         self._blamed: dict[str, int] = {}
         self._troubles: dict[ShelfPath, _Trouble] = {}
@@ -76,6 +90,7 @@ class Fetching:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
+                await self._borrow()
                 self._look(group)
                 await self._board.bells.fetching.wait(LOOK)
 
@@ -97,6 +112,7 @@ class Fetching:
             blocked=[path for path, trouble in self._troubles.items() if trouble.blocked],
         )
         self._board.plan = current
+        self._turns = {step.wanted.model.path: turn for turn, step in enumerate(current.steps)}
         self._board.bells.hashing.ring()
         self._release(
             {step.wanted.model.path: step.wanted.model for step in current.steps if isinstance(step, Fetch | Link)}
@@ -107,7 +123,7 @@ class Fetching:
         self._forget({step.wanted.model.path for step in current.steps})
 
     def _may_start(self, step: Fetch | Link) -> bool:
-        waits = isinstance(step, Fetch) and step.after is not None
+        waits = isinstance(step, Fetch) and step.waits
         path = step.wanted.model.path
         settles = os.path.join(self._root.path, str(path)) in self._board.settling
         away = self._root.path in self._board.lost_roots
@@ -158,10 +174,13 @@ class Fetching:
         """One attempt and, if it failed, the wait for the next; then the plan decides anew."""
         path = step.wanted.model.path
         trouble = self._troubles.setdefault(path, _Trouble(since=self._board.clock.monotonic()))
-        self._report(Transfer(shelf=path, attempt=trouble.failures + 1))
+        before = self._board.transfers.get(path, Transfer(shelf=path))
+        self._report(
+            Transfer(shelf=path, bytes=before.bytes, total=before.total, attempt=trouble.failures + 1, host=before.host)
+        )
         nudged = self._nudged
         try:
-            async with self._slots:
+            async with self._slots.of(path, small=isinstance(step, Link) or small(step)):
                 await self._once(step, trouble.failures + 1)
             self._troubles.pop(path, None)
         except ModelManagerError as error:
@@ -194,24 +213,8 @@ class Fetching:
     async def _link(self, step: Link) -> None:
         path = step.wanted.model.path
         self._report(Transfer(shelf=path, phase=Phase.PLACING))
-        source = step.held
-        if source.digests is None:
-            raise StillChanging(path=source.file, why="is not known whole yet")
-        digests = source.digests
-        placed = await interruptible(
-            lambda cancelled: link(source.file, source.fingerprint, digests, self._root, path, cancelled=cancelled)
-        )
-        held = replace(
-            step.held,
-            file=os.path.join(self._root.path, str(path)),
-            root=self._root.path,
-            shelf=path,
-            fingerprint=placed,
-            verified_at=self._board.clock.now(),
-        )
-        await self._shelves.enter(held)
+        held = await self._linking.bring(step)
         self._done(path, held.fingerprint.size)
-        logger.bind(model=str(path), same_as=str(step.held.shelf)).info("model linked: its bytes were here")
 
     async def _fetch(self, step: Fetch, number: int) -> None:
         model = step.wanted.model

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.status import success_rate
+from model_manager.agent.status import success_rate, totals
+from model_manager.facts.transfer import Phase, Total
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -52,8 +53,27 @@ def _lines(board: Board, shelves: Shelves) -> Iterator[str]:
     yield from _labelled(
         "disk_total_bytes", "bytes of the disk", "root", {disk.root: float(disk.total) for disk in board.disks}
     )
+    yield from _moving(board, totals(board)[0])
     done = {str(t.shelf): t.bytes / t.total for t in board.transfers.values() if t.total}
     yield from _labelled("download_progress_ratio", "part of the model that is here", "model", done)
+
+
+def _moving(board: Board, required: Total) -> Iterator[str]:
+    """The required models together, and how all downloads come along."""
+    yield from _metric("required_bytes", "gauge", "bytes of the required models, as far as known", required.total)
+    yield from _metric("required_bytes_here", "gauge", "bytes of the required models on this disk", required.bytes)
+    yield from _metric("required_unknown_sizes", "gauge", "required models of unknown size", required.unknown)
+    yield from _metric("download_bytes_per_second", "gauge", "speed of all downloads together", board.speed)
+    yield from _metric("download_eta_seconds", "gauge", "time until the required models have come", required.eta)
+    phases = [transfer.phase for transfer in board.transfers.values()]
+    yield from _labelled("downloads", "downloads by phase", "phase", {
+        str(phase): float(phases.count(phase)) for phase in Phase if phase is not Phase.DONE
+    })  # fmt: skip
+    lines: dict[str, float] = {}
+    for transfer in board.transfers.values():
+        if transfer.phase is Phase.FETCHING and transfer.host:
+            lines[transfer.host] = lines.get(transfer.host, 0.0) + transfer.connections
+    yield from _labelled("download_connections", "connections that bring models", "host", lines)
 
 
 def _metric(name: str, kind: str, help: str, value: float | None) -> Iterator[str]:

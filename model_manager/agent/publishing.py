@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import socket
-from dataclasses import asdict
 from typing import Final
 
 from loguru import logger
@@ -14,13 +13,12 @@ from loguru import logger
 from model_manager import __version__
 from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board, BusState
+from model_manager.agent.progressing import Progressing
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.status import scan_status
 from model_manager.bus.publishing import Bus, Busy, Delivered, Fenced, NeedsSnapshot, Published
 from model_manager.errors import BusUnavailable, IndexUnavailable
 from model_manager.facts.event import DiskLow, Entry, Envelope, MachineBye
 from model_manager.facts.machine import Disk, Heartbeat
-from model_manager.facts.transfer import Phase
 from model_manager.index.index import Index
 
 BATCH: Final = 500
@@ -180,7 +178,7 @@ class Beating:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._beat_for_ever(), name="beat")
-            group.create_task(self._progress_for_ever(), name="progress")
+            group.create_task(Progressing(self._board, self._shelves, self._bus).run(), name="progress")
 
     async def _beat_for_ever(self) -> None:
         while True:
@@ -234,18 +232,3 @@ class Beating:
             elif usage.free >= floor * 1.1:
                 self._low.discard(root)
         self._board.disks = tuple(disks)
-
-    async def _progress_for_ever(self) -> None:
-        """Downloads and scan: overwritten about once a second while something moves, never streamed."""
-        told: object = None
-        told_at = 0.0
-        while True:
-            await asyncio.sleep(1)
-            running = tuple(t for t in self._board.transfers.values() if t.phase is not Phase.DONE)
-            scan = scan_status(self._board, self._shelves)
-            now = self._board.clock.monotonic()
-            if (running, scan) != told or now - told_at >= self._board.settings.heartbeat_seconds:
-                with contextlib.suppress(BusUnavailable):
-                    await self._bus.progress(running)
-                    await self._bus.scan_status({name: str(value) for name, value in asdict(scan).items()})
-                    told, told_at = (running, scan), now

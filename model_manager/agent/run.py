@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from model_manager import __version__
 from model_manager.agent.board import Board
+from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.clock import Clock
 from model_manager.agent.downloading import Downloading
 from model_manager.agent.exposing import Exposing
@@ -43,6 +44,7 @@ from model_manager.errors import BadRecord, BadSetting, BusUnavailable
 from model_manager.facts.event import MachineHello
 from model_manager.facts.identity import MachineId, TokenName
 from model_manager.index.index import Index
+from model_manager.library.buffers import Buffers
 from model_manager.library.lock import hold
 from model_manager.library.space import Space
 from model_manager.library.watching import Watcher
@@ -53,6 +55,7 @@ from model_manager.sources.civitai import CivitaiOrigin
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
+from model_manager.sources.limits import Limits
 from model_manager.sources.origin import Origin
 from model_manager.sources.web import web
 
@@ -179,6 +182,8 @@ class Edges:
     index: Index
     roots: Roots
     space: Space
+    buffers: Buffers
+    limits: Limits
     origins: tuple[Origin, ...]
     tokens: dict[TokenName, SecretStr]
     catalog: CachedCatalog
@@ -210,9 +215,10 @@ async def _edges(
         "CIVITAI_TOKEN": frozenset(settings.civitai_hosts),
     }
     ca_file = str(settings.ca_file) if settings.ca_file else None
+    limits = Limits(settings.quotas)
     credentials = Credentials(tokens=tokens, hosts=hosts)
     net = await stack.enter_async_context(
-        web(credentials, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy)
+        web(credentials, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy, limits=limits)
     )
     catalog = await stack.enter_async_context(
         catalog_at(surroundings.catalog_url, settings.catalog_key, ca_file=ca_file)
@@ -226,6 +232,8 @@ async def _edges(
         index=index,
         roots=Roots(roots_of(settings), index),
         space=Space(settings.disk_floor),
+        buffers=Buffers(),
+        limits=limits,
         origins=(
             HuggingFaceOrigin(net, settings.hf_hosts),
             CivitaiOrigin(net, settings.civitai_hosts),
@@ -244,10 +252,11 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     roots = edges.roots
     roots.leave_out_absent({held.root for held in shelves.held.values()})
     wanting = Wanting(board, shelves, edges.catalog, state)
-    downloading = Downloading(edges.origins, roots.own, edges.space, board.clock, lambda: board.settings)
+    downloading = Downloading(edges.origins, roots.own, edges.space, board.clock, lambda: board.settings, edges.buffers)
     paths = tuple(root.path for root in roots.all)
     noticing = Noticing(board, shelves, roots, Watcher(paths))
-    fetching = Fetching(board, shelves, downloading, roots.own, noticing.present)
+    borrowing = Borrowing(board, shelves, str(board.settings.hub))
+    fetching = Fetching(board, shelves, downloading, roots.own, noticing.present, borrowing.look)
     gate = Gate(board, shelves, state)
     publishing = Publishing(board, shelves, edges.index, edges.bus)
     exposing = Exposing(board, Path(roots.own.path), state)
@@ -257,6 +266,7 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
         edges.tokens.clear()
         edges.tokens.update(_tokens(new))
         edges.space.floor = new.disk_floor
+        edges.limits.quotas = new.quotas
         fetching.nudge()
 
     reloading = Reloading(board, wanting, surroundings.load, adopted)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from model_manager.agent.board import Board
+from model_manager.decisions.planning import candidate_size
 from model_manager.facts import wire
-from model_manager.facts.disk import Diff, Held
+from model_manager.facts.disk import HUB, Diff, Held
 from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
+from model_manager.facts.identity import Pin
 from model_manager.facts.model import Requirements
 from model_manager.index.index import Index
 
@@ -28,6 +30,10 @@ class Shelves:
         self._unread: dict[str, None] = {}
         self._places: dict[tuple[str, str], dict[str, Held]] = {}
         self._digests: dict[str, dict[str, Held]] = {}
+        self._sizes: dict[int, dict[str, Held]] = {}
+        self._lent: dict[str, Held] = {}
+        self._incomplete: dict[str, None] = {}
+        self._passed_over: set[str] = set()
         self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
         self._turn = asyncio.Lock()
 
@@ -38,6 +44,16 @@ class Shelves:
     def unread(self) -> dict[str, None]:
         """Paths of what nobody has read whole, in the order they came. Read only."""
         return self._unread
+
+    @property
+    def incomplete(self) -> dict[str, None]:
+        """Paths of what is known by another digest than the fleet asks for, in the order they came. Read only."""
+        return self._incomplete
+
+    @property
+    def lent(self) -> dict[str, Held]:
+        """Files outside of our directories whose bytes may be wanted, by absolute path. Read only; nobody is told of them."""
+        return self._lent
 
     @property
     def held(self) -> dict[str, Held]:
@@ -60,14 +76,58 @@ class Shelves:
             bells.hashing.ring()
 
     def relevant(self, requirements: Requirements) -> list[Held]:
-        """What a plan for these requirements can depend on: files in the wanted places, and files of the wanted bytes."""
+        """What a plan for these requirements can depend on: files in the wanted places, and files that are or may be the
+        wanted bytes, as far as they can be read."""
         found: dict[str, Held] = {}
         for wanted in requirements.wanted:
             model = wanted.model
             found |= self._places.get((model.path.category, model.path.name), {})
             if model.pin:
-                found |= self._digests.get(model.pin.hex, {})
+                found |= self._readable(self._digests.get(model.pin.hex, {}))
+                found |= self._readable(self._places.get((HUB, model.pin.hex), {}))
+            if size := candidate_size(model):
+                found |= self._readable(self._sizes.get(size, {}))
         return list(found.values())
+
+    def _readable(self, files: dict[str, Held]) -> dict[str, Held]:
+        lost = self._board.lost_roots
+        return {file: held for file, held in files.items() if file not in self._passed_over and held.root not in lost}
+
+    def knows(self, pin: Pin) -> bool:
+        """Whether bytes with this full digest are on our shelves."""
+        return any(held.verified and file not in self._lent for file, held in self._digests.get(pin.hex, {}).items())
+
+    def lend(self, lent: Iterable[Held]) -> None:
+        """These files outside of our directories may be wanted; others that were are not any more."""
+        now = {held.file: held for held in lent}
+        gone = {file: held for file, held in self._lent.items() if file not in now}
+        for held in gone.values():
+            del self._lent[held.file]
+            self._forget(held)
+        for held in now.values():
+            self.know_better(held)
+
+    def know_better(self, held: Held) -> None:
+        """What is known of a lent file."""
+        before = self._lent.get(held.file)
+        if before == held:
+            return
+        if before is not None:
+            self._forget(before)
+        self._lent[held.file] = held
+        self._index_it(held)
+        self._board.bells.fetching.ring()
+        self._board.bells.hashing.ring()
+
+    def pass_over(self, held: Held) -> None:
+        """Nobody waits for this file any more, or takes its bytes, until it changes."""
+        self._passed_over.add(held.file)
+        self._board.bells.fetching.ring()
+
+    def forgive(self) -> None:
+        """What was passed over may be readable now."""
+        self._passed_over.clear()
+        self._board.bells.fetching.ring()
 
     def _mirror(self, diff: Diff) -> None:
         for held in (*diff.vanished, *diff.appeared, *diff.changed):
@@ -77,7 +137,9 @@ class Shelves:
             self._remember(held)
 
     def _forget(self, held: Held) -> None:
+        self._passed_over.discard(held.file)
         self._unread.pop(held.file, None)
+        self._incomplete.pop(held.file, None)
         for index, key in self._keys(held):
             index[key].pop(held.file, None)
             if not index[key]:
@@ -87,15 +149,22 @@ class Shelves:
         self._held[held.file] = held
         if held.digests is None:
             self._unread[held.file] = None
+        elif not held.digests.complete:
+            self._incomplete[held.file] = None
+        self._index_it(held)
+
+    def _index_it(self, held: Held) -> None:
         for index, key in self._keys(held):
             index.setdefault(key, {})[held.file] = held
 
     def _keys(self, held: Held) -> Iterator[tuple[dict[Any, dict[str, Held]], Any]]:
         """The places in the mirror's indexes where a file is found again."""
         yield self._places, (held.shelf.category, held.shelf.name)
-        if held.digests:
-            yield self._digests, held.digests.sha256
-            yield self._digests, held.digests.blake3
+        full = (held.digests.sha256, held.digests.blake3) if held.digests else (None, None)
+        for digest in filter(None, full):
+            yield self._digests, digest
+        if None in full:
+            yield self._sizes, held.fingerprint.size
 
     async def snapshot(self) -> tuple[Envelope, tuple[Entry, ...]]:
         """Tell that a snapshot stands for the whole inventory; it, and the inventory exactly as of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from aiohttp import web
 from model_manager.agent.board import Board
 from model_manager.agent.metrics import CONTENT_TYPE, metrics
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.status import plan_answer, ready_answer, status_answer
+from model_manager.agent.status import plan_answer, progress_answer, ready_answer, shown, status_answer
 from model_manager.errors import BadSetting
 from model_manager.facts import wire
 from model_manager.facts.event import Envelope
@@ -27,7 +28,11 @@ SOCKET_PATH_LIMIT: Final = 107
 KEEP_ALIVE: Final = 15.0
 """Seconds between comments on a quiet event stream."""
 
+PROGRESS: Final = 0.5
+"""Least seconds between two events of progress, unless a listener asks for fewer."""
+
 Action = Callable[[], Awaitable[dict[str, Any]]]
+Listening = asyncio.Queue[tuple[Envelope, ...]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -45,6 +50,7 @@ class Control:
             web.get("/ready", self._ready),
             web.get("/ready/{workflow}", self._ready_workflow),
             web.get("/status", self._status),
+            web.get("/progress", self._progress),
             web.get("/plan", self._plan),
             web.get("/events", self._events),
             web.get("/metrics", self._metrics),
@@ -70,6 +76,9 @@ class Control:
     async def _status(self, _: web.Request) -> web.Response:
         return _answer(status_answer(self._board, self._shelves))
 
+    async def _progress(self, _: web.Request) -> web.Response:
+        return _answer(progress_answer(self._board))
+
     async def _plan(self, _: web.Request) -> web.Response:
         if self._board.plan is None:
             return _answer({"error": "the assignment has not been understood yet; ask again in a moment"}, 503)
@@ -79,22 +88,29 @@ class Control:
         return web.Response(text=metrics(self._board, self._shelves), headers={"Content-Type": CONTENT_TYPE})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: what is told from now on. `id` is `epoch-seq`."""
+        """Server-sent events: what is told from now on (`id` is `epoch-seq`), and while something moves how far it is.
+
+        `?progress=SECONDS` between two events of the kind `progress`, which have no id; 0 for none.
+        """
+        every = _seconds(request.query.get("progress", ""))
+        if every is None:
+            return _answer({"error": "progress is a number of seconds; 0 for no events of progress"}, 400)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         with self._shelves.listening() as queue, contextlib.suppress(ConnectionError):
             await response.write(b": listening\n\n")
+            moving, time = Moving(self._board, every), asyncio.get_running_loop().time
+            spoken = time()
             while not self._board.stopping:
-                try:
-                    async with asyncio.timeout(KEEP_ALIVE):
-                        envelopes = await queue.get()
-                except TimeoutError:
-                    await response.write(b": still here\n\n")
-                    continue
-                if not envelopes:
+                envelopes = await _within(queue, min(every or KEEP_ALIVE, KEEP_ALIVE))
+                if envelopes == ():
                     break
-                for envelope in envelopes:
-                    await response.write(_sse(envelope))
+                said = b"".join(map(_sse, envelopes or ())) + moving.news(time())
+                if not said and time() - spoken >= KEEP_ALIVE:
+                    said = b": still here\n\n"
+                if said:
+                    spoken = time()
+                    await response.write(said)
         return response
 
     def _action(self, do: Action) -> Handler:
@@ -103,6 +119,44 @@ class Control:
             return _answer(answer, 200 if answer.get("accepted", True) else 409)
 
         return handle
+
+
+class Moving:
+    """How far everything is, for one listener: at most every so many seconds, and only when it changed."""
+
+    def __init__(self, board: Board, every: float) -> None:
+        self._board = board
+        self._every = every
+        self._told = wire.dumps(progress_answer(board)) if not shown(board) else b""
+        self._due = 0.0
+
+    def news(self, now: float) -> bytes:
+        if not self._every or now < self._due:
+            return b""
+        answer = progress_answer(self._board)
+        if (body := wire.dumps(answer)) == self._told:
+            return b""
+        self._told, self._due = body, now + self._every
+        head = {"machine_id": self._board.machine_id, "kind": "progress", "at": self._board.clock.now()}
+        return b"event: progress\ndata: " + wire.dumps({**head, "data": answer}) + b"\n\n"
+
+
+def _seconds(text: str) -> float | None:
+    """A number of seconds; PROGRESS when there is none, None when it is no such number."""
+    try:
+        seconds = float(text) if text else PROGRESS
+    except ValueError:
+        return None
+    return (max(seconds, PROGRESS) if seconds else 0.0) if 0 <= seconds < math.inf else None
+
+
+async def _within(queue: Listening, seconds: float) -> tuple[Envelope, ...] | None:
+    """What is told next; None when nothing is, in so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await queue.get()
+    except TimeoutError:
+        return None
 
 
 def _sse(envelope: Envelope) -> bytes:

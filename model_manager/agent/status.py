@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Final
 
 from model_manager import __version__
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
+from model_manager.decisions.summing import total
 from model_manager.facts.machine import Readiness, ScanStatus
 from model_manager.facts.plan import Check, Fetch, Keep, Link, Plan, Refuse, Step
-from model_manager.facts.transfer import Phase, Transfer
+from model_manager.facts.transfer import Phase, Total, Transfer
+
+SHOWN: Final = 64
+"""Downloads that are told one by one; the totals count the others."""
+
+_FIRST: Final = (Phase.FETCHING, Phase.VERIFYING, Phase.PLACING, Phase.RESOLVING, Phase.WAITING, Phase.FAILED)
 
 
 def ready_answer(readiness: Readiness) -> dict[str, Any]:
@@ -27,6 +34,7 @@ def ready_answer(readiness: Readiness) -> dict[str, Any]:
 def status_answer(board: Board, shelves: Shelves) -> dict[str, Any]:
     """What `GET /status` says: sizes in bytes, times in seconds."""
     held = shelves.held.values()
+    required, optional = totals(board)
     return {
         "machine_id": board.machine_id,
         "version": __version__,
@@ -37,6 +45,8 @@ def status_answer(board: Board, shelves: Shelves) -> dict[str, Any]:
         "readiness": ready_answer(board.readiness),
         "assignment": _assignment(board),
         "models": [_model(step, board) for step in board.plan.steps] if board.plan else [],
+        "total": total_answer(required),
+        "optional": total_answer(optional),
         "transfers": [transfer_answer(transfer) for transfer in board.transfers.values()],
         "inventory": {
             "models": len(held),
@@ -150,6 +160,38 @@ def transfer_answer(transfer: Transfer) -> dict[str, Any]:
         "attempt": transfer.attempt,
         "why": transfer.why,
         "retry_at": transfer.retry_at,
+        "connections": transfer.connections,
+        "host": transfer.host,
+    }
+
+
+def totals(board: Board) -> tuple[Total, Total]:
+    """The required models together, and the optional ones, which come after them."""
+    steps = board.plan.steps if board.plan else ()
+    required = total((step for step in steps if step.wanted.required), board.transfers, board.speed)
+    optional = total((step for step in steps if not step.wanted.required), board.transfers, board.speed)
+    if optional.eta is not None:
+        optional = replace(optional, eta=optional.eta + (required.eta or 0.0))
+    return required, optional
+
+
+def total_answer(each: Total) -> dict[str, Any]:
+    return asdict(each) | {"speed": round(each.speed), "eta": None if each.eta is None else round(each.eta)}
+
+
+def shown(board: Board) -> tuple[Transfer, ...]:
+    """The downloads worth a line of their own: what moves, then what waits, then what failed; at most SHOWN."""
+    running = [each for each in board.transfers.values() if each.phase in _FIRST]
+    return tuple(sorted(running, key=lambda each: _FIRST.index(each.phase))[:SHOWN])
+
+
+def progress_answer(board: Board) -> dict[str, Any]:
+    """What `GET /progress` and events of the kind `progress` say: bytes, bytes/s, seconds."""
+    required, optional = totals(board)
+    return {
+        "total": total_answer(required),
+        "optional": total_answer(optional),
+        "transfers": [transfer_answer(each) for each in shown(board)],
     }
 
 
@@ -176,17 +218,18 @@ def _step(step: Step) -> dict[str, Any]:
             return answer | {"why": f"{held.file} must be read whole first"}
         case Link(held=held):
             return answer | {"why": f"the same bytes are here as {held.shelf}"}
-        case Fetch(bytes=size, after=after, replaces=wrong):
-            why = (
-                f"linked once {after} is here"
-                if after
-                else "not here"
-                if wrong is None
-                else "the file in its place is not it"
-            )
-            return answer | {"bytes": size, "why": why}
+        case Fetch(bytes=size):
+            return answer | {"bytes": size, "why": _why(step)}
         case Refuse(why=why):
             return answer | {"why": why}
+
+
+def _why(step: Fetch) -> str:
+    if step.after:
+        return f"linked once {step.after} is here"
+    if step.candidates:
+        return f"not here under its name; {step.candidates[0].file} may be it and is read first"
+    return "not here" if step.replaces is None else "the file in its place is not it"
 
 
 def success_rate(board: Board) -> float | None:

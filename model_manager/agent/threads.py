@@ -41,31 +41,3 @@ async def _end_of(future: asyncio.Future[R]) -> None:
             continue
     if not future.cancelled():
         future.exception()
-
-
-class Behind:
-    """Blocking work that runs behind its giver, a piece at a time and in order: the next is taken when the last has ended.
-
-    A context manager that leaves no piece running. What a piece raises is raised at the next `give` or `settle`.
-    """
-
-    def __init__(self) -> None:
-        self._piece: asyncio.Future[None] | None = None
-
-    async def give(self, work: Callable[[], None]) -> None:
-        await self.settle()
-        self._piece = asyncio.get_running_loop().run_in_executor(None, work)
-
-    async def settle(self) -> None:
-        """Until the last piece has ended."""
-        piece, self._piece = self._piece, None
-        if piece is not None:
-            await _awaited(piece, None)
-
-    async def __aenter__(self) -> Behind:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._piece is not None:
-            piece, self._piece = self._piece, None
-            await _end_of(piece)

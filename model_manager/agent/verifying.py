@@ -51,9 +51,9 @@ class Verifying:
             return
         if self._shelves.held.get(held.file) != held or fingerprint != held.fingerprint:
             return
-        if digests.sha256 == known.sha256:
-            if held.verified:
-                await self._shelves.enter(replace(held, verified_at=self._board.clock.now()))
-            return
-        logger.bind(file=held.file, was=known.sha256, now=digests.sha256).error("file rotted on disk")
-        await self._shelves.enter(replace(held, digests=digests, evidence=None, against="", verified_at=""))
+        if not known.same_bytes(digests):
+            logger.bind(file=held.file, was=str(known), now=str(digests)).error("file rotted on disk")
+            await self._shelves.enter(held.unjudged(digests))
+        elif held.verified:
+            at = self._board.clock.now()
+            await self._shelves.enter(replace(held, digests=known.merged(digests), verified_at=at))

@@ -18,7 +18,7 @@ from model_manager.facts import wire
 from model_manager.facts.event import Entry, Envelope
 from model_manager.facts.identity import MachineId
 from model_manager.facts.machine import Heartbeat
-from model_manager.facts.transfer import Phase, Transfer
+from model_manager.facts.transfer import Phase, Total, Transfer
 
 HEALED_PER_BEAT: Final = 1_000
 """Names whose reverse index entry one beat puts back if it was evicted."""
@@ -155,10 +155,13 @@ class Bus:
                 reaped.append(machine)
         return tuple(reaped)
 
-    async def progress(self, transfers: Sequence[Transfer]) -> None:
-        """The running downloads, leased; those that are done or failed are left out. Nothing while another owns the id."""
+    async def progress(self, transfers: Sequence[Transfer], total: Total | None = None) -> None:
+        """The running downloads and the field `total`, leased; those that are done or failed are left out, and without any
+        the key goes. Nothing while another owns the id."""
         running = [each for each in transfers if each.phase not in (Phase.DONE, Phase.FAILED)]
         fields = {str(each.shelf): wire.dumps(each) for each in running}
+        if fields and total is not None:
+            fields["total"] = wire.dumps(total)
         await self._overwrite(self.keys.progress(self._machine), fields, int(self._lease_ms))
 
     async def scan_status(self, fields: Mapping[str, str]) -> None:

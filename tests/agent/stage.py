@@ -20,6 +20,7 @@ from model_manager.facts.identity import MachineId, Pin
 from model_manager.facts.model import Assignment, Model, Problem, Requirements, Size, Source, Wanted, WorkflowNeed
 from model_manager.facts.shelf import ShelfPath
 from model_manager.index.index import Index
+from model_manager.library.buffers import Buffers
 from model_manager.library.hashing import digest_file
 from model_manager.library.scanning import fingerprint_of
 from model_manager.library.space import Space
@@ -117,7 +118,7 @@ class Stage:
         return [event for event in events if not kinds or isinstance(event, kinds)]
 
     def downloading(self, *origins: MemoryOrigin, floor: int = 0) -> Downloading:
-        return Downloading(origins, self.root, Space(floor), self.clock, lambda: self.board.settings)
+        return Downloading(origins, self.root, Space(floor), self.clock, lambda: self.board.settings, Buffers())
 
 
 @asynccontextmanager

@@ -3,22 +3,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from model_manager.agent import fetching as module
+from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.fetching import GRACE, Fetching
+from model_manager.agent.hashing import Hashing
 from model_manager.decisions import retrying
 from model_manager.errors import NotFound, OriginUnavailable
 from model_manager.facts.disk import Root
 from model_manager.facts.event import DownloadFailed, DownloadStarted, DownloadVerified, ModelAppeared
 from model_manager.facts.model import Model, Source
-from model_manager.facts.plan import Fetch, Keep
+from model_manager.facts.plan import Fetch, Keep, Plan
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
 from model_manager.sources.memory import Drop, Fail, Fine, FlakyOrigin, Flip, Hang, Step, Thing
 from tests.agent.stage import Stage, model, needs, running, stage, turns, until, wanted
-from tests.stories.machine import safetensors
+from tests.stories.machine import safetensors, sha256
 
 DATA = safetensors(200_000)
 A, B = model("vae/a.safetensors", DATA), model("vae/b.safetensors", safetensors(300_000, 2))
@@ -42,11 +46,14 @@ class Work:
         self.offer(B, safetensors(300_000, 2))
         self.mounted = True
         self.fetching = Fetching(
-            scene.board, scene.shelves, scene.downloading(self.origin), scene.root, self._is_mounted
+            scene.board, scene.shelves, scene.downloading(self.origin), scene.root, self._is_mounted, self._borrow
         )
 
     async def _is_mounted(self, _: Root) -> bool:
         return self.mounted
+
+    async def _borrow(self) -> None:
+        """Nobody else brought anything."""
 
     def offer(self, model: Model, data: bytes) -> None:
         self.origin.things |= {source.url: Thing(data=data, etag='"one"') for source in model.sources}
@@ -110,9 +117,13 @@ async def test_nothing_is_fetched_before_the_first_look_at_the_disk_is_over(scen
         await until(lambda: work.is_here(A))
 
 
+LONG, OTHER = replace(A, size=None), replace(B, size=None)
+"""The same without a known size: they do not count as small, which have a slot of their own."""
+
+
 async def test_a_waiting_download_holds_no_slot(tmp_path) -> None:
     async with stage(tmp_path, MODEL_DOWNLOAD_CONCURRENCY="1") as scene, working(scene, GONE) as work:
-        work.want(A, B)
+        work.want(LONG, OTHER)
         await until(lambda: work.is_here(B))
         assert work.phase(A) is Phase.FAILED
         assert work.transfer(A).why  # type: ignore[union-attr]
@@ -120,11 +131,19 @@ async def test_a_waiting_download_holds_no_slot(tmp_path) -> None:
 
 async def test_no_more_bytes_move_at_once_than_there_are_slots(tmp_path) -> None:
     async with stage(tmp_path, MODEL_DOWNLOAD_CONCURRENCY="1") as scene, working(scene, Hang(after=1000)) as work:
-        work.want(A, B)
+        work.want(LONG, OTHER)
         await until(lambda: len(work.origin.opened) == 1)
         await work.look()
         assert len(work.origin.opened) == 1
         assert {work.phase(A), work.phase(B)} >= {Phase.QUEUED}
+
+
+async def test_a_small_model_does_not_wait_behind_a_large_one(tmp_path) -> None:
+    async with stage(tmp_path, MODEL_DOWNLOAD_CONCURRENCY="1") as scene, working(scene, Hang(after=1000)) as work:
+        work.want(LONG)
+        await until(lambda: len(work.origin.opened) == 1)
+        work.want(LONG, B)
+        await until(lambda: work.is_here(B))
 
 
 async def test_f7_an_assignment_that_flaps_cancels_nothing(scene: Stage) -> None:
@@ -293,7 +312,7 @@ async def until_stalled(scene: Stage, work: Work) -> None:
 
 async def test_required_models_come_before_optional_ones(tmp_path) -> None:
     async with stage(tmp_path, MODEL_DOWNLOAD_CONCURRENCY="1") as scene, working(scene) as work:
-        work.want(wanted(A, required=False), wanted(B))  # type: ignore[arg-type]
+        work.want(wanted(LONG, required=False), wanted(OTHER))  # type: ignore[arg-type]
         await until(lambda: work.is_here(A) and work.is_here(B))
         assert [url for url, _ in work.origin.opened] == [B.sources[0].url, A.sources[0].url]
 
@@ -331,3 +350,78 @@ async def test_a_phase_that_cannot_follow_is_our_fault_and_said_so(scene: Stage)
     work.fetching._report(Transfer(shelf=path, phase=Phase.PLACING))
     with pytest.raises(module.Broken, match="from placing to fetching"):
         work.fetching._report(Transfer(shelf=path, phase=Phase.FETCHING))
+
+
+class Lending:
+    """Fetching and hashing together: what others brought is read, and linked instead of downloaded."""
+
+    def __init__(self, scene: Stage, cache: Path | None = None) -> None:
+        self.scene = scene
+        self.work = Work(scene)
+        borrowing = Borrowing(scene.board, scene.shelves, str(cache or scene.store.parent / "none"))
+        self.work.fetching._borrow = borrowing.look
+        self.hashing = Hashing(scene.board, scene.shelves)
+
+    async def bring(self, model: Model) -> None:
+        """Until the model is here, and the plan says so."""
+        self.scene.board.scanned = True
+        async with running(self.work.fetching.run, self.hashing.run):
+            self.work.want(model)
+            await until(lambda: self.work.is_here(model) and not self.scene.board.transfers)
+            await until(lambda: self.scene.board.plan and self._kept(self.scene.board.plan))
+
+    def _kept(self, plan: Plan) -> bool:
+        return all(isinstance(step, Keep) for step in plan.steps)
+
+
+async def test_a_file_of_the_same_size_is_read_before_anything_is_downloaded(scene: Stage) -> None:
+    await scene.holds("loras/x.safetensors", DATA, hashed=False, evidence=None)
+    lending = Lending(scene)
+    await lending.bring(A)
+    assert lending.work.origin.opened == []
+    held = scene.shelves.held[str(scene.store / str(A.path))]
+    assert (held.evidence, held.against) == ("pin", str(A.pin))
+
+
+async def test_a_file_of_the_same_size_that_is_another_delays_the_download_by_its_reading(scene: Stage) -> None:
+    await scene.holds("loras/x.safetensors", safetensors(200_000, 9), hashed=False, evidence=None)
+    lending = Lending(scene)
+    await lending.bring(A)
+    assert len(lending.work.origin.opened) == 1
+
+
+async def test_a_candidate_that_left_holds_nothing_up(scene: Stage) -> None:
+    held = await scene.holds("loras/x.safetensors", safetensors(200_000, 9), hashed=False, evidence=None)
+    Path(held.file).unlink()
+    lending = Lending(scene)
+    await lending.bring(A)
+    assert len(lending.work.origin.opened) == 1
+
+
+async def test_a_blob_of_huggingfaces_cache_is_linked_in(scene: Stage) -> None:
+    cache = scene.store.parent / "hub"
+    blob = cache / "models--a--b" / "blobs" / sha256(DATA)
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(DATA)
+    lending = Lending(scene, cache)
+    await lending.bring(A)
+    assert lending.work.origin.opened == []
+    assert scene.shelves.lent == {}
+    assert (scene.store / str(A.path)).read_bytes() == DATA
+
+
+async def test_a_wrong_file_makes_way_for_a_twin_that_is_right(scene: Stage) -> None:
+    await scene.holds(str(A.path), safetensors(200_000, 9), evidence=None)
+    await scene.holds("loras/x.safetensors", DATA)
+    lending = Lending(scene)
+    await lending.bring(A)
+    assert lending.work.origin.opened == []
+    assert (scene.store / str(A.path)).read_bytes() == DATA
+
+
+async def test_a_twin_that_cannot_be_linked_is_passed_over(scene: Stage) -> None:
+    twin = await scene.holds("loras/x.safetensors", DATA)
+    Path(twin.file).unlink()
+    lending = Lending(scene)
+    await lending.bring(A)
+    assert len(lending.work.origin.opened) == 1

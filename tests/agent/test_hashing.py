@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
+from dataclasses import replace
 
 import pytest
 
 from model_manager.agent import hashing as module
 from model_manager.agent.hashing import Hashing
 from model_manager.decisions.planning import plan
-from model_manager.errors import DiskUnavailable
+from model_manager.errors import DiskUnavailable, StillChanging, Stopped
+from model_manager.facts.disk import Held
 from model_manager.facts.event import ModelAppeared, ModelChanged
+from model_manager.facts.identity import Digests, Pin
 from model_manager.facts.model import Model
-from tests.agent.stage import Stage, model, needs, running, turns, until
+from model_manager.facts.plan import Fetch, Link
+from tests.agent.stage import AT, Stage, model, needs, running, turns, until
 from tests.stories.machine import safetensors, sha256
 
 A, B = "vae/a.safetensors", "loras/b.safetensors"
@@ -22,6 +28,31 @@ UNREAD = {"hashed": False, "evidence": None}
 def hashing(scene: Stage, *models: Model) -> Hashing:
     scene.board.plan = plan(needs(*models), scene.shelves.held.values())
     return Hashing(scene.board, scene.shelves)
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of files in the order in which they are read."""
+    order: list[str] = []
+    real = module.digest_file
+
+    def noted(file: str, *args: object, **more: object):
+        order.append(os.path.basename(file))
+        return real(file, *args, **more)
+
+    monkeypatch.setattr(module, "digest_file", noted)
+    return order
+
+
+def candidates(scene: Stage) -> tuple[Held, ...]:
+    """What the download of A would wait for, as a plan of this moment has it."""
+    asked = needs(model(A, DATA))
+    return tuple(
+        held
+        for step in plan(asked, scene.shelves.relevant(asked)).steps
+        if isinstance(step, Fetch)
+        for held in step.candidates
+    )
 
 
 def known(scene: Stage, place: str):
@@ -58,20 +89,124 @@ async def test_another_file_in_a_required_place_is_not_verified_and_said_so(scen
     assert any("not this model" in line for line in logged)
 
 
-async def test_what_is_required_is_read_before_the_rest(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    real = module.digest_file
-
-    def noted(file: str, *args: object, **more: object):
-        order.append(os.path.basename(file))
-        return real(file, *args, **more)
-
-    monkeypatch.setattr(module, "digest_file", noted)
+async def test_what_is_required_is_read_before_the_rest(scene: Stage, reading: list[str]) -> None:
     await scene.holds(B, DATA, **UNREAD)
     await scene.holds(A, DATA, **UNREAD)
     async with running(hashing(scene, model(A, DATA)).run):
         await until(lambda: known(scene, B).digests and known(scene, A).digests)
-    assert order == ["a.safetensors", "b.safetensors"]
+    assert reading == ["a.safetensors", "b.safetensors"]
+
+
+async def test_of_what_is_waited_for_the_small_is_read_first(scene: Stage, reading: list[str]) -> None:
+    large = safetensors(50_000)
+    await scene.holds(A, large, **UNREAD)
+    await scene.holds(B, DATA, **UNREAD)
+    async with running(hashing(scene, model(A, large), model("vae/c.safetensors", DATA)).run):
+        await until(lambda: known(scene, A).digests)
+    assert reading == ["b.safetensors", "a.safetensors"]
+
+
+async def test_what_lacks_a_digest_is_read_last_and_keeps_its_evidence(scene: Stage, reading: list[str]) -> None:
+    held = await scene.holds(A, DATA)
+    await scene.shelves.enter(replace(held, digests=Digests(blake3=held.digests.blake3), verified_at="2020"))
+    await scene.holds(B, DATA, **UNREAD)
+    async with running(hashing(scene, model(A, DATA, pin=Pin.parse(f"blake3:{held.digests.blake3}"))).run):
+        await until(lambda: known(scene, A).digests.complete)
+    assert reading == ["b.safetensors", "a.safetensors"]
+    assert known(scene, A) == replace(held, verified_at=AT)
+    assert all(
+        model.verified for told in await scene.told(ModelChanged) for model in told.models if model.path == held.file
+    )
+
+
+async def test_c12_a_file_that_rotted_before_its_second_digest_is_verified_no_more(scene: Stage, logged) -> None:
+    held = await scene.holds(A, DATA)
+    await scene.shelves.enter(replace(held, digests=Digests(blake3="e" * 64)))
+    async with running(hashing(scene).run):
+        await until(lambda: known(scene, A).digests.complete)
+    assert not known(scene, A).verified
+    assert known(scene, A).digests == held.digests
+    assert any("rotted on disk" in line for line in logged)
+
+
+async def test_i3_a_file_of_the_very_length_is_read_to_save_a_download(scene: Stage, reading: list[str]) -> None:
+    await scene.holds("loras/first.safetensors", b"another length", **UNREAD)
+    await scene.holds(B, DATA, **UNREAD)
+    wanted = model(A, DATA)
+    async with running(hashing(scene, wanted).run):
+        await until(lambda: known(scene, B).digests)
+    assert reading[0] == "b.safetensors"
+    assert (known(scene, B).evidence, known(scene, B).against) == ("pin", str(wanted.pin))
+    (step,) = plan(needs(wanted), scene.shelves.relevant(needs(wanted))).steps
+    assert isinstance(step, Link)
+
+
+async def test_what_was_no_twin_is_judged_by_its_own_content_and_waited_for_no_more(scene: Stage) -> None:
+    await scene.holds(B, safetensors(5000, 7), **UNREAD)
+    wanted = model(A, DATA)
+    async with running(hashing(scene, wanted).run):
+        await until(lambda: known(scene, B).digests)
+    assert known(scene, B).evidence == "content"
+    (step,) = plan(needs(wanted), scene.shelves.relevant(needs(wanted))).steps
+    assert isinstance(step, Fetch)
+    assert not step.waits
+
+
+@pytest.mark.parametrize(
+    "error", [DiskUnavailable(doing="read", path="x", why="EIO"), StillChanging(path="x", why="changed")]
+)
+async def test_no_download_waits_for_a_file_that_cannot_be_read(scene: Stage, monkeypatch, error) -> None:
+    def failing(*_: object, **__: object):
+        raise error
+
+    monkeypatch.setattr(module, "digest_file", failing)
+    await scene.holds(B, DATA, **UNREAD)
+    loop = hashing(scene, model(A, DATA))
+    assert candidates(scene)
+    async with running(loop.run):
+        await until(lambda: not candidates(scene))
+        loop.nudge()
+        assert candidates(scene)
+
+
+async def test_no_download_waits_for_a_file_longer_than_the_download_would_take(
+    scene: Stage, monkeypatch, logged
+) -> None:
+    def endless(file: str, algorithms: object, *, cancelled):
+        while not cancelled():
+            scene.clock.seconds += 1
+        raise Stopped(what=f"Reading {file}")
+
+    monkeypatch.setattr(module, "digest_file", endless)
+    await scene.holds(B, DATA, **UNREAD)
+    before = scene.clock.seconds
+    async with running(hashing(scene, model(A, DATA)).run):
+        await until(lambda: not candidates(scene))
+    assert module.PATIENCE <= scene.clock.seconds - before <= module.PATIENCE + 5
+    assert any("longer than a download" in line for line in logged)
+
+
+async def test_what_nobody_waits_for_makes_way(scene: Stage, monkeypatch, reading: list[str]) -> None:
+    """A long file is being read in the background when somebody wants another one."""
+    real, begun = module.digest_file, threading.Event()
+
+    def long_at_first(file: str, algorithms: object, *, cancelled):
+        if not begun.is_set():
+            begun.set()
+            while not cancelled():
+                time.sleep(0.001)
+            raise Stopped(what=f"Reading {file}")
+        return real(file, algorithms, cancelled=cancelled)
+
+    monkeypatch.setattr(module, "digest_file", long_at_first)
+    await scene.holds(B, DATA, **UNREAD)
+    async with running(hashing(scene).run):
+        await until(begun.is_set)
+        await scene.holds(A, DATA, **UNREAD)
+        scene.board.plan = plan(needs(model(A, DATA)), scene.shelves.held.values())
+        await until(lambda: known(scene, A).digests)
+        await until(lambda: known(scene, B).digests)
+    assert reading == ["a.safetensors", "b.safetensors"]
 
 
 async def test_many_small_files_are_one_change(scene: Stage) -> None:

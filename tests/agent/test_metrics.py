@@ -4,9 +4,10 @@ import re
 
 from model_manager.agent.metrics import metrics
 from model_manager.facts.machine import Disk, Readiness, WorkflowReadiness
+from model_manager.facts.plan import Fetch, Plan
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
-from tests.agent.stage import Stage
+from tests.agent.stage import Stage, model, wanted
 
 SAMPLE = re.compile(r'(?P<name>[a-z_]+)(\{[a-z]+="(?P<label>(?:[^"\\\n]|\\["\\n])*)"\})? (?P<value>[-+0-9.e]+)')
 
@@ -70,6 +71,23 @@ async def test_progress_is_a_part_of_one(scene: Stage) -> None:
         unknown: Transfer(shelf=unknown, phase=Phase.FETCHING, bytes=1),
     }
     assert {n: v for n, v in samples(scene).items() if "progress" in n} == {"download_progress_ratio:vae/a.gguf": 0.25}
+
+
+async def test_the_required_models_are_told_together(scene: Stage) -> None:
+    coming = wanted(model("vae/a.gguf", b"x" * 100))
+    path = coming.model.path
+    scene.board.plan = Plan(generation="g", steps=(Fetch(wanted=coming, bytes=100),))
+    scene.board.transfers = {
+        path: Transfer(shelf=path, phase=Phase.FETCHING, bytes=40, total=100, connections=8, host="h.test")
+    }
+    other = model("vae/b.gguf").path
+    scene.board.transfers[other] = Transfer(shelf=other, phase=Phase.WAITING, connections=3, host="h.test")
+    scene.board.speed = 20.0
+    found = samples(scene)
+    assert (found["required_bytes"], found["required_bytes_here"], found["required_unknown_sizes"]) == (100, 40, 0)
+    assert (found["download_bytes_per_second"], found["download_eta_seconds"]) == (20, 3)
+    assert (found["downloads:fetching"], found["downloads:waiting"]) == (1, 1)
+    assert found["download_connections:h.test"] == 8
 
 
 async def test_every_name_is_explained_and_typed_once(scene: Stage) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from model_manager.agent import shelves as module
 from model_manager.agent.shelves import Shelves
-from model_manager.facts.disk import Diff
+from model_manager.facts.disk import HUB, Diff
 from model_manager.facts.event import (
     DiskLow,
     InventorySnapshot,
@@ -14,6 +15,9 @@ from model_manager.facts.event import (
     RootBack,
     ScanFinished,
 )
+from model_manager.facts.identity import Digests, Pin
+from model_manager.facts.shelf import ShelfPath
+from model_manager.library.hashing import digest_file
 from tests.agent.stage import Stage, model, needs
 
 PLACE = "vae/a.gguf"
@@ -128,3 +132,72 @@ async def test_only_what_a_plan_can_depend_on_is_given_to_it(scene: Stage) -> No
     assert {held.file for held in scene.shelves.relevant(asked)} == {here.file, twin.file, alias.file}
     await scene.shelves.change(Diff(vanished=(twin, alias)))
     assert {held.file for held in scene.shelves.relevant(asked)} == {here.file}
+
+
+async def test_a_file_is_found_by_the_digest_that_is_known_of_it(scene: Stage) -> None:
+    held = await scene.holds("loras/x.safetensors", b"wanted bytes")
+    asked = needs(model("vae/a.safetensors", b"wanted bytes"))
+    await scene.shelves.enter(replace(held, digests=Digests(blake3="e" * 64)))
+    assert held.file in scene.shelves.incomplete
+    by_blake3 = needs(model("vae/a.safetensors", pin=Pin.parse("e" * 64)))
+    assert [item.file for item in scene.shelves.relevant(by_blake3)] == [held.file]
+    await scene.shelves.enter(held)
+    assert scene.shelves.incomplete == {}
+    assert scene.shelves.relevant(by_blake3) == []
+    assert scene.shelves.relevant(asked) == [held]
+
+
+async def test_unread_files_of_a_wanted_length_matter_while_they_can_be_read(scene: Stage) -> None:
+    asked = needs(model("vae/a.safetensors", b"123456"))
+    held = await scene.holds("loras/x.safetensors", b"654321", hashed=False, evidence=None)
+    await scene.holds("loras/y.safetensors", b"another length", hashed=False, evidence=None)
+    assert scene.shelves.relevant(asked) == [held]
+    scene.board.lost_roots[held.root] = "it does not exist"
+    assert scene.shelves.relevant(asked) == []
+    scene.board.lost_roots.clear()
+    scene.shelves.pass_over(held)
+    assert scene.shelves.relevant(asked) == []
+    scene.shelves.forgive()
+    assert scene.shelves.relevant(asked) == [held]
+    await scene.shelves.enter(scene.held("loras/x.safetensors"))
+    assert scene.shelves.relevant(asked) == []
+
+
+async def test_who_was_passed_over_gets_another_chance_when_it_changes(scene: Stage) -> None:
+    asked = needs(model("vae/a.safetensors", b"123456"))
+    held = await scene.holds("loras/x.safetensors", b"654321", hashed=False, evidence=None)
+    scene.shelves.pass_over(held)
+    touched = replace(held, fingerprint=replace(held.fingerprint, mtime_ns=1))
+    await scene.shelves.enter(touched)
+    assert scene.shelves.relevant(asked) == [touched]
+
+
+async def test_lent_files_matter_to_plans_and_are_told_to_nobody(scene: Stage) -> None:
+    wanted = model("vae/a.safetensors", b"wanted bytes")
+    scene.put("elsewhere", b"wanted bytes")
+    blob = replace(
+        scene.held("elsewhere", hashed=False, evidence=None), shelf=ShelfPath(folder=HUB, name=wanted.pin.hex)
+    )
+    scene.shelves.lend([blob])
+    assert scene.shelves.relevant(needs(wanted)) == [blob]
+    assert (scene.shelves.held, scene.shelves.unread, await scene.told()) == ({}, {}, [])
+
+    read = replace(blob, digests=digest_file(blob.file)[1], evidence="pin")
+    scene.shelves.know_better(read)
+    assert scene.shelves.relevant(needs(wanted)) == [read]
+    assert not scene.shelves.knows(wanted.pin)
+
+    scene.shelves.lend([])
+    assert (scene.shelves.relevant(needs(wanted)), scene.shelves.lent) == ([], {})
+    held = await scene.holds("loras/x.safetensors", b"wanted bytes")
+    assert scene.shelves.relevant(needs(wanted)) == [held]
+    assert scene.shelves.knows(wanted.pin)
+
+
+async def test_to_lend_what_is_lent_already_rings_nobody(scene: Stage) -> None:
+    held = await scene.holds("loras/x.safetensors", b"wanted bytes")
+    blob = replace(held, shelf=ShelfPath(folder=HUB, name="e" * 64), file="/cache/e")
+    scene.shelves.lend([blob])
+    assert await scene.board.bells.fetching.wait(0.01)
+    scene.shelves.lend([blob])
+    assert not await scene.board.bells.fetching.wait(0.01)

@@ -18,8 +18,9 @@ from model_manager.agent.socket import Control, serving
 from model_manager.errors import BadSetting
 from model_manager.facts.event import RootBack, RootLost
 from model_manager.facts.machine import Readiness, WorkflowReadiness
-from model_manager.facts.plan import Plan
-from tests.agent.stage import Stage, needs, until
+from model_manager.facts.plan import Fetch, Plan
+from model_manager.facts.transfer import Phase, Transfer
+from tests.agent.stage import Stage, model, needs, until, wanted
 
 OPEN = Readiness(ready=True, reasons=(), workflows=(WorkflowReadiness(name="flux dev", ready=True),), generation="g1")
 CLOSED = Readiness(
@@ -154,9 +155,9 @@ async def test_k9_a_foreign_host_name_reads_nothing(door: Door, host: str, statu
     assert (await door.ask("GET", "/ready", tcp=True, headers={"Host": host}))[0] == status
 
 
-async def listening(door: Door) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def listening(door: Door, query: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_unix_connection(str(door.path))
-    writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    writer.write(f"GET /events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await reader.readuntil(b": listening\n\n")
     return reader, writer
 
@@ -172,6 +173,61 @@ async def test_events_are_streamed_as_they_are_told(scene: Stage, door: Door) ->
     assert (body["seq"], body["kind"], body["machine_id"]) == (1, "root.lost", "m1")
     assert body["data"]["why"] == "line\nbreak"
     writer.close()
+
+
+def fetching(scene: Stage, have: int) -> None:
+    coming = wanted(model("vae/a.safetensors", b"x" * 100))
+    path = coming.model.path
+    scene.board.plan = Plan(generation="g", steps=(Fetch(wanted=coming, bytes=100),))
+    scene.board.transfers[path] = Transfer(shelf=path, phase=Phase.FETCHING, bytes=have, total=100)
+
+
+async def progress_said(reader: asyncio.StreamReader) -> Any:
+    kind, data, *_ = (await reader.readuntil(b"\n\n")).split(b"\r\n")[-1].decode().split("\n")
+    assert kind == "event: progress"
+    return json.loads(data.removeprefix("data: "))
+
+
+async def test_how_far_everything_is_is_streamed_when_it_changes(
+    scene: Stage, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROGRESS", 0.01)
+    monkeypatch.setattr(module, "KEEP_ALIVE", 0.2)
+    fetching(scene, 3)
+    reader, writer = await listening(door)
+    body = await progress_said(reader)
+    assert (body["kind"], body["machine_id"]) == ("progress", "m1")
+    assert body["data"] == (await door.json("/progress"))[1]
+    assert body["data"]["transfers"][0]["bytes"] == 3
+    assert await reader.readuntil(b": still here\n\n")
+    fetching(scene, 4)
+    assert (await progress_said(reader))["data"]["total"]["bytes"] == 4
+    scene.board.transfers.clear()
+    assert (await progress_said(reader))["data"]["transfers"] == []
+    assert not await scene.index.outbox(10)
+    writer.close()
+
+
+async def test_a_listener_says_how_often_it_wants_to_hear_how_far_everything_is(
+    scene: Stage, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEEP_ALIVE", 0.05)
+    fetching(scene, 3)
+    never, writer = await listening(door, "?progress=0")
+    assert (await never.readuntil(b"\n\n")).endswith(b": still here\n\n")
+    writer.close()
+    rarely, writer = await listening(door, "?progress=1000")
+    assert await progress_said(rarely)
+    fetching(scene, 4)
+    assert (await rarely.readuntil(b"\n\n")).endswith(b": still here\n\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("seconds", ["x", "-1", "nan", "inf"])
+async def test_a_wish_that_is_no_number_of_seconds_is_refused(door: Door, seconds: str) -> None:
+    status, body = await door.json(f"/events?progress={seconds}")
+    assert status == 400
+    assert "seconds" in body["error"]
 
 
 async def test_a_quiet_stream_is_kept_alive(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

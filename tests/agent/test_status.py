@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from model_manager.agent.status import plan_answer, problems, ready_answer, status_answer, success_rate
+from model_manager.agent.status import (
+    SHOWN,
+    plan_answer,
+    problems,
+    progress_answer,
+    ready_answer,
+    shown,
+    status_answer,
+    success_rate,
+)
 from model_manager.facts import wire
 from model_manager.facts.machine import Disk, Readiness, WorkflowReadiness
 from model_manager.facts.model import Problem
@@ -101,12 +110,47 @@ async def test_the_plan_is_told_step_by_step_with_reasons(scene: Stage) -> None:
 async def test_a_fetch_says_what_it_waits_for_or_replaces(scene: Stage) -> None:
     held = await scene.holds("vae/coming.safetensors", b"wrong")
     fetch = Fetch(wanted=COMING, bytes=7)
-    ways = (fetch, replace(fetch, after=HERE.model.path), replace(fetch, replaces=held))
+    ways = (
+        fetch,
+        replace(fetch, after=HERE.model.path),
+        replace(fetch, replaces=held),
+        replace(fetch, candidates=(held,)),
+    )
     whys = [step["why"] for step in plan_answer(Plan(generation="", steps=ways))["steps"]]
-    assert whys == ["not here", "linked once vae/here.safetensors is here", "the file in its place is not it"]
+    assert whys[:3] == ["not here", "linked once vae/here.safetensors is here", "the file in its place is not it"]
+    assert whys[3].endswith("vae/coming.safetensors may be it and is read first")
 
 
 @pytest.mark.parametrize(("verified", "failed", "rate"), [(0, 0, None), (3, 1, 0.75), (0, 2, 0.0)])
 def test_the_success_rate_counts_downloads_that_ended(scene: Stage, verified: int, failed: int, rate: object) -> None:
     scene.board.counters.verified, scene.board.counters.failed = verified, failed
     assert success_rate(scene.board) == rate
+
+
+async def test_all_models_together_are_told_with_the_time_that_is_left(scene: Stage) -> None:
+    await staged(scene)
+    scene.board.speed = 2.0
+    said = json.loads(wire.dumps(status_answer(scene.board, scene.shelves)))
+    counts = {key: said["total"][key] for key in ("models", "present", "moving", "queued", "failed")}
+    assert counts == {"models": 5, "present": 1, "moving": 2, "queued": 1, "failed": 1}
+    assert (said["total"]["left"], said["total"]["speed"], said["total"]["eta"]) == (4, 2, 2)
+    assert said["optional"]["models"] == 0
+    assert progress_answer(scene.board)["total"] == said["total"]
+
+
+async def test_optional_models_come_after_the_required_ones(scene: Stage) -> None:
+    later = replace(TWIN, required=False)
+    scene.board.plan = Plan(generation="g", steps=(Fetch(wanted=COMING, bytes=40), Fetch(wanted=later, bytes=20)))
+    scene.board.speed = 2.0
+    said = progress_answer(scene.board)
+    assert (said["total"]["eta"], said["optional"]["eta"]) == (20, 30)
+
+
+def test_what_moves_is_shown_first_and_not_without_end(scene: Stage) -> None:
+    assert progress_answer(scene.board)["transfers"] == []
+    phases = [Phase.FAILED, Phase.WAITING, Phase.QUEUED, Phase.FETCHING, Phase.DONE, Phase.VERIFYING] * 50
+    for number, phase in enumerate(phases):
+        path = model(f"vae/{number}.gguf").path
+        scene.board.transfers[path] = Transfer(shelf=path, phase=phase)
+    told = [each.phase for each in shown(scene.board)]
+    assert told == [Phase.FETCHING] * 50 + [Phase.VERIFYING] * (SHOWN - 50)

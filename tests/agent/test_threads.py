@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from model_manager.agent.threads import Behind, finishing, interruptible
+from model_manager.agent.threads import finishing, interruptible
 from model_manager.errors import Stopped
 
 
@@ -56,27 +56,3 @@ async def test_long_work_is_told_that_it_may_end_early() -> None:
 
 async def test_nobody_halts_work_that_is_wanted() -> None:
     assert await interruptible(lambda cancelled: cancelled()) is False
-
-
-async def test_pieces_run_behind_their_giver_in_order_and_none_is_left_running() -> None:
-    done: list[int] = []
-    gate = threading.Event()
-
-    def piece(n: int) -> None:
-        gate.wait(20)
-        done.append(n)
-
-    async with Behind() as behind:
-        await behind.give(lambda: piece(1))
-        assert done == []
-        gate.set()
-        await behind.give(lambda: piece(2))
-        assert done[0] == 1
-    assert done == [1, 2]
-
-
-async def test_what_a_piece_raised_comes_with_the_next() -> None:
-    async with Behind() as behind:
-        await behind.give(lambda: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            await behind.give(lambda: None)

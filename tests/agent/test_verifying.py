@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from model_manager.agent.verifying import Verifying
 from model_manager.facts.event import ModelChanged
+from model_manager.facts.identity import Digests
 from tests.agent.stage import AT, Stage, running, until
 from tests.stories.machine import safetensors, sha256
 
@@ -30,6 +31,19 @@ async def test_c12_a_file_that_rotted_is_not_verified_any_more(scene: Stage, log
     assert any("rotted on disk" in line for line in logged)
     (told,) = await scene.told(ModelChanged)
     assert not told.models[0].verified
+
+
+async def test_c12_a_file_is_compared_by_what_is_known_of_it_and_the_rest_is_learnt(scene: Stage, logged) -> None:
+    held = await scene.holds(A, DATA)
+    rotten = await scene.holds("vae/b.safetensors", DATA)
+    await scene.shelves.enter(replace(held, digests=Digests(blake3=held.digests.blake3)))
+    await scene.shelves.enter(replace(rotten, digests=Digests(blake3="e" * 64)))
+    verifying = Verifying(scene.board, scene.shelves)
+    async with running(verifying.run):
+        verifying.ask()
+        await until(lambda: finished(logged))
+    assert scene.shelves.held[held.file] == held
+    assert scene.shelves.held[rotten.file] == rotten.unjudged(rotten.digests)
 
 
 async def test_a_file_that_is_as_it_was_says_when_it_was_last_seen_so(scene: Stage, logged: list[str]) -> None:

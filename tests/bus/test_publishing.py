@@ -12,7 +12,7 @@ from model_manager.errors import BusUnavailable
 from model_manager.facts import wire
 from model_manager.facts.event import ReadinessChanged, Unknown
 from model_manager.facts.shelf import ShelfPath
-from model_manager.facts.transfer import Phase, Transfer
+from model_manager.facts.transfer import Phase, Total, Transfer
 from tests.bus.telling import Teller, entry, indexed, insist, streamed
 
 Make = Callable[..., Bus]
@@ -324,7 +324,11 @@ async def test_progress_is_overwritten_leased_and_without_what_is_finished(bus: 
     assert list(stored) == [b"vae/a.pt"]
     assert wire.loads(stored[b"vae/a.pt"])["phase"] == "fetching"
     assert 0 < await redis.pttl(key) <= 60_000
-    await bus.progress([transfer("c.pt", Phase.FAILED)])
+    await bus.progress([transfer("a.pt", Phase.WAITING)], Total(models=3, present=1))
+    stored = await redis.hgetall(key)
+    assert stored.keys() == {b"vae/a.pt", b"total"}
+    assert wire.loads(stored[b"total"])["present"] == 1
+    await bus.progress([transfer("c.pt", Phase.FAILED)], Total(models=3, failed=1))
     assert await redis.exists(key) == 0
 
 

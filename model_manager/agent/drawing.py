@@ -1,0 +1,183 @@
+"""The bytes of one object on their way to the disk, over as many connections as help."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial as bound
+from typing import Final
+
+from model_manager.agent.carrying import Carrier
+from model_manager.agent.clock import Clock
+from model_manager.agent.gauge import Gauge
+from model_manager.agent.widths import Widths
+from model_manager.decisions.spanning import Spans, cut, half, span_size
+from model_manager.decisions.widening import wider
+from model_manager.errors import Corrupt, ModelManagerError, OriginUnavailable
+from model_manager.library.partial import Partial
+from model_manager.sources.origin import Parts, Sink, Stream
+
+LOOK: Final = 0.1
+"""Seconds between two looks at how fast it goes."""
+
+WORTH: Final = 32 * 1024 * 1024
+"""Bytes that must be left for more connections to be worth their opening."""
+
+HELD_BACK: Final = 0.3
+"""Share of looks at which the disk or the hash was behind; from there on more connections help nobody."""
+
+AHEAD: Final = 1024 * 1024 * 1024
+"""Bytes that may be fetched before the hash has come to them: what is farther ahead would not be in memory any more."""
+
+BREAKS: Final = 3
+"""Answers in a row that may break off before the whole attempt counts as broken."""
+
+
+class Drawing:
+    """One object, from an answer that was opened to the last byte that is missing. Bytes that came are kept whatever happens."""
+
+    def __init__(self, partial: Partial, widths: Widths, clock: Clock) -> None:
+        self._brought = 0
+        self._partial = partial
+        self._widths = widths
+        self._gauge = Gauge(clock)
+        self._carriers: list[Carrier] = []
+        self._spans = Spans(())
+        self._parts: Parts | None = None
+        self._wanted = 1
+        self._workers = 1
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._breaks = 0
+
+    @property
+    def received(self) -> int:
+        """Bytes that came so far, by every connection."""
+        return self._brought + sum(carrier.received for carrier in self._carriers)
+
+    @property
+    def connections(self) -> int:
+        """How many carry bytes now."""
+        return len(self._carriers)
+
+    async def draw(self, opened: AbstractAsyncContextManager[Stream], watch: Callable[[], None]) -> None:
+        """Bring what is missing, as far as the origin can serve it: see `Partial.missing` for what is left.
+
+        `opened` gives the stream from the first missing byte, which the partial has begun under its offer; `watch` is
+        called each LOOK seconds and may raise to give up. Raises what origin, disk and `watch` raise, as one error.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(self._watch(group, watch))
+                async with opened as stream:
+                    await self._first(stream)
+                await self._work()
+                while self._tasks:
+                    await asyncio.wait(tuple(self._tasks))
+                watching.cancel()
+        except BaseExceptionGroup as errors:
+            raise _one(errors) from None
+
+    async def _first(self, stream: Stream) -> None:
+        """The answer that was opened carries until it is cut short for others, or to the end of its gap."""
+        missing = self._partial.missing() if self._partial.total is not None else ()
+        self._spans = Spans(missing[1:] if stream.parts else ())
+        self._parts = stream.parts
+        self._wanted = self._widths.settled(stream.parts.host) if stream.parts else 1
+        stop = missing[0][1] if missing else self._partial.total
+        await self._carry(stream.offer.start, stop, stream.pour)
+
+    async def _carry(self, start: int, stop: int | None, pour: Callable[[Sink], Awaitable[None]]) -> None:
+        """One answer into one lane. What it did not bring goes back to the spans."""
+        carrier = Carrier(self._partial.lane(start, stop))
+        self._carriers.append(carrier)
+        try:
+            await pour(carrier)
+        finally:
+            self._carriers.remove(carrier)
+            self._brought += carrier.received
+            left = carrier.end()
+            if left is not None and self._parts is not None:
+                self._spans.give_back(*left)
+
+    async def _work(self) -> None:
+        """Span after span, as long as so many connections are wanted."""
+        try:
+            while (parts := self._parts) and self._workers <= self._wanted and (span := self._next()):
+                while self._carriers and span[0] - self._partial.hashed > AHEAD:  # noqa: ASYNC110 - the hash rings no bell
+                    await asyncio.sleep(LOOK)
+                await self._bring(parts, *span)
+        finally:
+            self._workers -= 1
+
+    async def _bring(self, parts: Parts, start: int, stop: int) -> None:
+        try:
+            await self._carry(start, stop, bound(parts.pour, start, stop))
+            self._breaks = 0
+        except OriginUnavailable:
+            self._breaks += 1
+            if not self._carriers or self._breaks >= BREAKS:
+                raise
+            self._wanted = len(self._carriers)
+            self._widths.refused(parts.host, self._wanted)
+
+    def _next(self) -> tuple[int, int] | None:
+        """The lowest bytes that nobody brings; when there are none, the later half of what the slowest has before it."""
+        speed = self._gauge.speed / max(1, len(self._carriers))
+        if span := self._spans.take(span_size(speed)):
+            return span
+        behind = max(self._carriers, key=lambda carrier: carrier.left, default=None)
+        return behind.shorten(half) if behind else None
+
+    async def _watch(self, group: asyncio.TaskGroup, watch: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            watch()
+            if self._parts is not None and self._carriers:
+                held = [carrier.was_held() for carrier in self._carriers]
+                flowing = [carrier.received > 0 for carrier in self._carriers]
+                enough = len(flowing) >= self._wanted or not self._spans.bytes
+                self._gauge.look(self.received, self._wanted, flowing=enough and all(flowing), held=any(held))
+                self._widen(self._parts.host)
+                self._hire(group)
+
+    def _widen(self, host: str) -> None:
+        """Once the present number of connections is measured, try another."""
+        if not self._gauge.measured:
+            return
+        if self._gauge.held_back <= HELD_BACK and self._left >= WORTH:
+            self._wanted = wider(self._gauge.speeds, self._wanted, self._widths.most(host), sure=self._gauge.sure)
+            self._widths.learn(host, self._wanted)
+        self._gauge.again()
+
+    @property
+    def _left(self) -> int:
+        return self._spans.bytes + sum(carrier.left for carrier in self._carriers)
+
+    def _hire(self, group: asyncio.TaskGroup) -> None:
+        """As many workers as are wanted, as far as there is something for them; the first answer makes room for them."""
+        if self._wanted > len(self._carriers) == 1 and not self._spans.bytes:
+            ahead = span_size(self._gauge.speed)
+            if later := self._carriers[0].shorten(lambda at, stop: cut(at, stop, ahead)):
+                self._spans.give_back(*later)
+        for _ in range(self._wanted - self._workers if self._spans.bytes else 0):
+            self._workers += 1
+            task = group.create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+def _one(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The failure that decides: one that is not ours to expect, then wrong bytes, then the first."""
+    found = list(_leaves(errors))
+    strange = [error for error in found if not isinstance(error, ModelManagerError)]
+    corrupt = [error for error in found if isinstance(error, Corrupt)]
+    return (strange or corrupt or found)[0]
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -1,0 +1,70 @@
+"""Who may move bytes now: so many downloads at once, and one more that is small."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from model_manager.facts.shelf import ShelfPath
+
+
+@dataclass(eq=False)
+class _Waiter:
+    path: ShelfPath
+    small: bool
+    turn: asyncio.Future[bool]
+
+
+class Slots:
+    """A slot that becomes free goes to the waiter with the lowest rank at that moment, not to the one that came first."""
+
+    def __init__(self, count: int, rank: Callable[[ShelfPath], int]) -> None:
+        """`rank`: the place of a model in the order of work as it is now."""
+        self._free = count
+        self._express = 1
+        self._rank = rank
+        self._waiting: list[_Waiter] = []
+
+    @asynccontextmanager
+    async def of(self, path: ShelfPath, *, small: bool) -> AsyncIterator[None]:
+        """Hold a slot. A `small` one that would wait takes the extra slot, so that it never waits behind large ones."""
+        express = await self._taken(path, small)
+        try:
+            yield
+        finally:
+            self._give_back(express)
+
+    async def _taken(self, path: ShelfPath, small: bool) -> bool:
+        """Wait for a slot; whether it is the extra one."""
+        if self._free and not self._waiting:
+            self._free -= 1
+            return False
+        waiter = _Waiter(path, small, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        self._serve()
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif not waiter.turn.cancelled():
+                self._give_back(waiter.turn.result())
+            raise
+
+    def _give_back(self, express: bool) -> None:
+        if express:
+            self._express += 1
+        else:
+            self._free += 1
+        self._serve()
+
+    def _serve(self) -> None:
+        for waiter in sorted(self._waiting, key=lambda waiter: self._rank(waiter.path)):
+            express = not self._free
+            if express and not (self._express and waiter.small):
+                continue
+            self._free, self._express = self._free - (not express), self._express - express
+            self._waiting.remove(waiter)
+            waiter.turn.set_result(express)

@@ -10,6 +10,7 @@ import click
 
 from model_manager.cli.answers import json_option, socket_of, state_option
 from model_manager.cli.channel import lines
+from model_manager.cli.figures import total_text
 from model_manager.errors import printable
 
 
@@ -17,9 +18,13 @@ from model_manager.errors import printable
 @state_option
 @json_option
 @click.option("--follow", "-f", is_flag=True, help="Go on until interrupted (default: until the first quiet minute).")
-def command(state_dir: Path | None, as_json: bool, follow: bool) -> None:
+@click.option(
+    "--progress", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+    help="Between two lines that say how far everything is, while something moves; 0 for none.",
+)  # fmt: skip
+def command(state_dir: Path | None, as_json: bool, follow: bool, progress: float) -> None:
     """Show this machine's events as they happen."""
-    for line in lines(socket_of(state_dir), "/events", timeout=60.0):
+    for line in lines(socket_of(state_dir), f"/events?progress={progress:g}", timeout=60.0):
         if line.startswith("data: "):
             body = json.loads(line.removeprefix("data: "))
             click.echo(json.dumps(body) if as_json else shown(body))
@@ -30,6 +35,8 @@ def command(state_dir: Path | None, as_json: bool, follow: bool) -> None:
 def shown(body: dict[str, Any]) -> str:
     """An event on one line."""
     data = body.get("data") or {}
+    if body.get("kind") == "progress":
+        return f"{body.get('at', '')}         {'progress':<24} {total_text(data['total'])}"
     parts = [
         f"{key}={printable(_short(value), 120)}"
         for key, value in data.items()

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
+from loguru import logger
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
+from model_manager.agent.status import progress_answer
+from model_manager.cli.figures import until_text
+from model_manager.cli.panel import Panel
+from model_manager.cli.pulse import Pulse
 from model_manager.errors import printable
 from model_manager.facts.event import (
     AssignmentChanged,
@@ -33,12 +30,16 @@ from model_manager.facts.event import (
     RootBack,
     RootLost,
 )
-from model_manager.facts.shelf import ShelfPath
-from model_manager.facts.transfer import Phase
 from model_manager.settings import Settings
 
-LOOK: Final = 0.1
+LOOK: Final = 0.25
 """Seconds between two looks at the board."""
+
+REMEMBERED: Final = 1000
+"""Failures of which it is known how often they came."""
+
+AT_ONCE: Final = 5
+"""Failures of one look that get a line each."""
 
 
 class Onlooker:
@@ -50,51 +51,37 @@ class Onlooker:
         self._terminal = terminal
         self._console = Console(stderr=True, highlight=False)
         self._was_ready = False
-        self._bars: dict[ShelfPath, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("  {task.description}", markup=False),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[phase]}", markup=False),
-            console=self._console,
-            transient=True,
-        )
+        self._repeated: dict[tuple[str, str, str], int] = {}
+        self._failures = 0
 
     async def look(self, board: Board, shelves: Shelves) -> None:
         if not self._terminal:
-            await self._wait_for_ready(board)
+            await self._look_from_afar(board)
             return
         self._say(f"model_manager on machine {board.machine_id}, models in {self._settings.own_root.path}")
-        with shelves.listening() as queue, self._progress:
+        with shelves.listening() as queue, Panel(self._console) as panel:
             guided = False
             while True:
                 await asyncio.sleep(LOOK)
                 while not queue.empty():
                     self._tell([envelope.event for envelope in queue.get_nowait()])
-                self._draw(board)
-                if board.readiness.ready and not guided and not self._bars:
+                self._tell_unsaid()
+                progress = progress_answer(board)
+                panel.show(progress)
+                if board.readiness.ready and not guided and not progress["transfers"]:
                     guided = True
                     self._guide(board)
 
-    async def _wait_for_ready(self, board: Board) -> None:
-        while not board.readiness.ready:  # noqa: ASYNC110 - the board has one bell a loop, and none for lookers-on
+    async def _look_from_afar(self, board: Board) -> None:
+        """A line of the log now and then while something moves; the guide once it is ready."""
+        pulse, guided = Pulse(), not self._demo
+        while True:
             await asyncio.sleep(LOOK)
-        if self._demo:
-            self._guide(board)
-
-    def _draw(self, board: Board) -> None:
-        moving = {path: t for path, t in board.transfers.items() if t.phase not in (Phase.QUEUED, Phase.DONE)}
-        for path in self._bars.keys() - moving.keys():
-            self._progress.remove_task(self._bars.pop(path))
-        for path, transfer in moving.items():
-            if path not in self._bars:
-                self._bars[path] = self._progress.add_task(f"{printable(path, 44):<44}", total=None, phase="")
-            why = f"{transfer.phase}: {transfer.why}" if transfer.why else str(transfer.phase)
-            self._progress.update(
-                self._bars[path], completed=transfer.bytes, total=transfer.total, phase=printable(why, 60)
-            )
+            if line := pulse.line(progress_answer(board), board.clock.monotonic()):
+                logger.info(line)
+            if board.readiness.ready and not guided:
+                guided = True
+                self._guide(board)
 
     def _tell(self, events: list[Event]) -> None:
         """One change, a line each; what was fetched appeared anyway, and nobody wants to hear of a gate not yet opened."""
@@ -102,10 +89,31 @@ class Onlooker:
         for event in events:
             if isinstance(event, ReadinessChanged):
                 quiet, self._was_ready = not (event.ready or self._was_ready), event.ready
+            elif isinstance(event, DownloadFailed):
+                self._tell_failure(event)
+                quiet = True
             else:
                 quiet = fetched and isinstance(event, ModelAppeared)
             if not quiet and (line := _line(event)):
                 self._say(line[1], line[0])
+
+    def _tell_failure(self, event: DownloadFailed) -> None:
+        """A reason that comes again is counted, and said again at the 2nd, 4th, 8th … time."""
+        key = (event.folder, event.name, event.reason)
+        times = self._repeated.pop(key, 0) + 1
+        self._repeated[key] = times
+        if len(self._repeated) > REMEMBERED:
+            del self._repeated[next(iter(self._repeated))]
+        if times & (times - 1) == 0:
+            self._failures += 1
+            if self._failures <= AT_ONCE:
+                self._say(failure_text(event, times, datetime.now(UTC)), "red" if event.final else "yellow")
+
+    def _tell_unsaid(self) -> None:
+        """A host that goes away breaks off every download at once."""
+        if self._failures > AT_ONCE:
+            self._say(f"and {self._failures - AT_ONCE} more downloads broke off; 'status' says why", "yellow")
+        self._failures = 0
 
     def _say(self, text: str, style: str | None = None) -> None:
         self._console.print(printable(text, 400), style=style, markup=False, soft_wrap=True)
@@ -142,6 +150,14 @@ class Onlooker:
             click.echo(line, err=True) if not self._terminal else self._say(line)
 
 
+def failure_text(event: DownloadFailed, times: int, now: datetime) -> str:
+    """Why a download broke off, and when it is tried again."""
+    when = until_text(event.retry_at, now)
+    word = "failed" if event.final else "waiting"
+    aside = ", ".join(filter(None, (when, f"{times} times so far" if times > 1 else "")))
+    return f"{word:<8}  {event.folder}/{event.name}{f' ({aside})' if aside else ''}: {event.reason}"
+
+
 def _line(event: Event) -> tuple[str | None, str] | None:
     """What a person is told of an event, with its style."""
     match event:
@@ -154,8 +170,6 @@ def _line(event: Event) -> tuple[str | None, str] | None:
             return ("yellow", f"{said}; {_some(problems)}") if problems else (None, said)
         case DownloadVerified(folder=folder, name=name, size=size, seconds=seconds):
             return None, f"verified  {folder}/{name}  {size / 1e6:.1f} MB in {seconds:.1f} s"
-        case DownloadFailed(reason=reason, final=final):
-            return ("red" if final else "yellow"), f"{'failed' if final else 'again soon'}: {reason}"
         case ModelAppeared(models=models) | ModelVanished(models=models):
             word = "appeared" if isinstance(event, ModelAppeared) else "vanished"
             return None, f"{word}  {_some([f'{model.folder}/{model.name}' for model in models])}"

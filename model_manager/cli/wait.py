@@ -9,16 +9,22 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote
 
 import click
 
 from model_manager.cli.channel import SOCKET_NAME, ask, state_directory
+from model_manager.cli.figures import until_text
+from model_manager.cli.pulse import BETWEEN, Pulse
 from model_manager.errors import AgentAway, ModelManagerError, printable
+
+if TYPE_CHECKING:
+    from model_manager.cli.panel import Panel
 
 READY, TIMED_OUT, CONFIGURATION, NOT_EXECUTABLE, NOT_FOUND = 0, 75, 78, 126, 127
 FIRST_PAUSE: Final = 0.1
@@ -28,6 +34,11 @@ LONGEST_ANSWER: Final = 5.0
 """Seconds that one answer may take."""
 SHOWN: Final = 3
 """Reasons that fit on a line; the rest is counted."""
+DRAWN: Final = 0.5
+"""Seconds between two drawings in a terminal."""
+NOTHING: Final[dict[str, Any]] = {"total": {}, "optional": {}, "transfers": []}
+REMEMBERED: Final = 1000
+"""Failures that are not said a second time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +83,9 @@ def command(
     126/127 COMMAND cannot be executed/found, 130/143 stopped by SIGINT/SIGTERM.
     """
     try:
-        with _stoppable():
+        with _stoppable(), ExitStack() as stack:
             state = state_directory(state_dir, os.environ)
-            code = _wait(state, workflow, timeout, grace)
+            code = _wait(state, workflow, timeout, grace, Voice(state / SOCKET_NAME, _panel(stack)))
     except Stopped as stop:
         sys.exit(128 + stop.number)
     except ModelManagerError as error:
@@ -85,11 +96,11 @@ def command(
     sys.exit(code)
 
 
-def _wait(state: Path, workflow: str | None, timeout: float | None, grace: float) -> int:
+def _wait(state: Path, workflow: str | None, timeout: float | None, grace: float, voice: Voice) -> int:
     """The exit code, once there is one."""
     started = time.monotonic()
     deadline = started + timeout if timeout is not None else math.inf
-    right_until, said, pause = started, "", FIRST_PAUSE
+    right_until, pause = started, FIRST_PAUSE
     parent = os.getppid()
     while True:
         look = _look(state, workflow, deadline)
@@ -106,11 +117,91 @@ def _wait(state: Path, workflow: str | None, timeout: float | None, grace: float
         if now >= deadline:
             _say(f"not ready after {timeout:g} s: {look}")
             return TIMED_OUT
-        if str(look) != said:
-            said, pause = str(look), FIRST_PAUSE
-            _say(f"waiting: {said}")
-        time.sleep(min(pause, max(deadline - now, 0)))
+        if voice.tell(look, now, min(LONGEST_ANSWER, max(deadline - now, 0.1))):
+            pause = FIRST_PAUSE
+        time.sleep(min(pause, voice.longest_pause, max(deadline - now, 0)))
         pause = min(pause * random.uniform(1.2, 1.6), LONGEST_PAUSE)  # noqa: S311 - keeps many waiters apart, no secret
+
+
+class Voice:
+    """Says why it waits: in a terminal as the agent's bars, elsewhere in a line now and then while something moves.
+
+    While nothing moves, the gate's own reasons are said whenever they change.
+    """
+
+    def __init__(self, socket: Path, panel: Panel | None) -> None:
+        self._socket = socket
+        self._panel = panel
+        self._pulse = Pulse()
+        self._reasons = ""
+        self._said = ""
+        self._due = -math.inf
+        self._troubles: dict[tuple[str, str, str], None] = {}
+        self._progress: dict[str, Any] = NOTHING
+
+    @property
+    def longest_pause(self) -> float:
+        return DRAWN if self._panel else LONGEST_PAUSE
+
+    def tell(self, look: Look, now: float, patience: float) -> bool:
+        """Whether the gate's reasons changed. `now` in monotonic seconds; `patience`: seconds that an answer may take."""
+        changed, self._reasons = str(look) != self._reasons, str(look)
+        if changed or now >= self._due:
+            self._due = now + (DRAWN if self._panel else BETWEEN / 2)
+            self._progress = _progress(self._socket, patience)
+        if self._panel:
+            self._panel.show(self._progress)
+        if not _moves(self._progress):
+            self._tell_reasons()
+        elif not self._panel:
+            self._tell_progress(now)
+        return changed
+
+    def _tell_reasons(self) -> None:
+        if self._reasons != self._said:
+            self._said = self._reasons
+            _say(f"waiting: {self._said}")
+
+    def _tell_progress(self, now: float) -> None:
+        if line := self._pulse.line(self._progress, now):
+            _say(f"waiting: {line}")
+        for each in self._progress["transfers"]:
+            self._tell_trouble(each)
+
+    def _tell_trouble(self, each: dict[str, Any]) -> None:
+        key = (each["folder"], each["name"], each["why"])
+        if not each["why"] or key in self._troubles:
+            return
+        if len(self._troubles) >= REMEMBERED:
+            del self._troubles[next(iter(self._troubles))]
+        self._troubles[key] = None
+        when = until_text(each["retry_at"], datetime.now(UTC))
+        aside = f" ({when})" if when else ""
+        _say(f"{each['phase']}{aside}: {printable(each['folder'])}/{printable(each['name'])}: {printable(each['why'])}")
+
+
+def _panel(stack: ExitStack) -> Panel | None:
+    """Bars on standard error, where they can be drawn. What draws them is imported only there: it takes a while."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        return None
+    from rich.console import Console
+
+    from model_manager.cli.panel import Panel
+
+    return stack.enter_context(Panel(Console(stderr=True, highlight=False)))
+
+
+def _progress(socket: Path, patience: float) -> dict[str, Any]:
+    """What the agent says of how far everything is; NOTHING when it does not."""
+    try:
+        status, answer = ask(socket, "GET", "/progress", timeout=patience)
+    except AgentAway:
+        return NOTHING
+    return answer if status == 200 and answer.keys() >= NOTHING.keys() else NOTHING
+
+
+def _moves(progress: dict[str, Any]) -> bool:
+    return any(progress[each].get("moving") for each in ("total", "optional"))
 
 
 def _orphaned(parent: int) -> bool:

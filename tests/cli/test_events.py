@@ -8,6 +8,7 @@ from model_manager.facts.event import Envelope, Event, Gone, ModelVanished, Root
 from tests.agent.stage import AT
 from tests.cli.conftest import Call
 from tests.cli.gate import Gate
+from tests.cli.making import progress
 
 
 def said(*events: Event) -> bytes:
@@ -24,7 +25,7 @@ GONE = ModelVanished(models=tuple(Gone(folder="vae", name=f"{n}.gguf", path=f"/m
 
 
 def test_each_event_is_one_line_until_the_stream_ends(agent: Gate, call: Call) -> None:
-    agent.answers["/events"] = (200, said(LOST, GONE))
+    agent.answers["/events?progress=10"] = (200, said(LOST, GONE))
     code, out, _ = call("events", "--follow")
     first, second = out.splitlines()
     assert code == 0
@@ -35,14 +36,14 @@ def test_each_event_is_one_line_until_the_stream_ends(agent: Gate, call: Call) -
 
 
 def test_a_program_gets_one_json_object_a_line(agent: Gate, call: Call) -> None:
-    agent.answers["/events"] = (200, said(LOST))
+    agent.answers["/events?progress=10"] = (200, said(LOST))
     (line,) = call("events", "--json")[1].splitlines()
     body = json.loads(line)
     assert (body["seq"], body["kind"], body["data"]["root"]) == (1, "root.lost", "/models")
 
 
 def test_without_follow_it_ends_at_the_first_quiet_minute(agent: Gate, call: Call) -> None:
-    agent.answers["/events"] = (200, said(LOST) + b": still here\n\n" + said(GONE))
+    agent.answers["/events?progress=10"] = (200, said(LOST) + b": still here\n\n" + said(GONE))
     assert len(call("events")[1].splitlines()) == 1
     assert len(call("events", "--follow")[1].splitlines()) == 2
 
@@ -66,3 +67,19 @@ def test_an_event_of_a_newer_agent_is_shown_as_far_as_it_goes() -> None:
 
 def test_without_an_agent_there_are_no_events(call: Call) -> None:
     assert call("events")[0] == 75
+
+
+PROGRESS = {"kind": "progress", "at": AT, "data": progress(models=12, present=3, bytes=1, total=4, eta=160)}
+
+
+def test_how_far_everything_is_is_one_line(agent: Gate, call: Call) -> None:
+    agent.answers["/events?progress=2.5"] = (200, b"event: progress\ndata: " + json.dumps(PROGRESS).encode() + b"\n\n")
+    (line,) = call("events", "--progress", "2.5")[1].splitlines()
+    assert line.endswith("3 of 12 models, 1 of 4 B, 2 min 40 s left")
+    (line,) = call("events", "--progress", "2.5", "--json")[1].splitlines()
+    assert json.loads(line) == PROGRESS
+
+
+def test_nobody_needs_to_hear_how_far_it_is(agent: Gate, call: Call) -> None:
+    agent.answers["/events?progress=0"] = (200, said(LOST))
+    assert len(call("events", "--progress", "0")[1].splitlines()) == 1

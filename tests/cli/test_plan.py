@@ -43,3 +43,21 @@ def test_before_the_assignment_is_understood_there_is_no_plan(agent: Gate, call:
     code, out, err = call("plan")
     assert (code, out) == (65, "")
     assert "ask again" in err
+
+
+def test_sizes_that_nobody_knows_are_said_to_be_unknown(agent: Gate, call: Call, body: Any) -> None:
+    body["steps"].append(body["steps"][0] | {"name": "unknown.gguf", "bytes": 0})
+    agent.answers["/plan"] = (200, body)
+    out = call("plan")[1]
+    assert "3 models, 17.2 GB and 1 of unknown size to download" in out
+    assert any(line.split()[:3] == ["fetch", "vae/unknown.gguf", "?"] for line in out.splitlines())
+
+
+def test_a_narrow_terminal_is_spared_who_needs_it(
+    agent: Gate, call: Call, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    agent.answers["/plan"] = (200, body)
+    out = call("plan")[1]
+    assert "needed by" not in out
+    assert max(map(len, out.splitlines())) <= 60

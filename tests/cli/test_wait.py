@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.gate import Gate, gate_at
+from tests.cli.making import progress, transfer
 
 WAIT = (sys.executable, "-c", "from model_manager.cli.wait import command; command()")
 PATIENCE = 30
@@ -221,6 +227,83 @@ def test_j6_many_wait_at_once(state: Path, gate: Gate) -> None:
         said(process, "is missing")
     threading.Timer(0.1, gate.open).start()
     assert [finish(process)[0] for process in waiting] == [0] * 10
+
+
+MOVING = progress(transfer("a.gguf", bytes=3, total=4), models=2, moving=1, bytes=3, total=4, eta=160)
+
+
+def test_while_something_moves_it_says_how_far_it_is(state: Path, gate: Gate) -> None:
+    gate.answers["/progress"] = (200, MOVING)
+    process = start(state)
+    assert said(process, "waiting").endswith("waiting: 0 of 2 models, 3 of 4 B, 2 min 40 s left\n")
+    gate.closed("other.safetensors fetching")
+    gate.answers["/progress"] = (200, progress(transfer("a.gguf", "failed", why="no such file"), models=2, failed=1))
+    assert "other.safetensors fetching" in said(process, "waiting")
+    gate.open()
+    assert finish(process)[0] == 0
+
+
+def test_each_reason_of_a_retry_is_said_once_while_others_move(state: Path, gate: Gate) -> None:
+    stuck = transfer("b\x1b[2J.gguf", "waiting", why="h was silent", retry_at="2020-01-01T00:00:00Z")
+    gate.answers["/progress"] = (200, MOVING | {"transfers": [*MOVING["transfers"], stuck]})
+    process = start(state)
+    assert said(process, "silent").endswith("waiting (again now): vae/b\\x1b[2J.gguf: h was silent\n")
+    for reason in ("x", "y", "z"):
+        before = len(gate.asked)
+        gate.closed(reason)
+        eventually(lambda before=before: "/progress" in gate.asked[before:])
+    gate.open()
+    assert finish(process) == (0, "", "")
+
+
+def test_j6_half_a_progress_is_none(state: Path, gate: Gate) -> None:
+    gate.answers["/progress"] = (200, {"total": {}})
+    process = start(state)
+    assert "a.safetensors is missing" in said(process, "waiting")
+    gate.open()
+    assert finish(process)[0] == 0
+
+
+def in_terminal(state: Path, **environ: str) -> tuple[subprocess.Popen[bytes], int]:
+    """`wait` with a terminal of 60 columns for its standard error."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
+    environ = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")} | environ
+    command = [*WAIT, "--state-dir", str(state), "--", "echo", "started"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environ)
+    os.close(theirs)
+    return process, ours
+
+
+def test_in_a_terminal_it_shows_bars_and_takes_them_away(state: Path, gate: Gate) -> None:
+    gate.answers["/progress"] = (200, MOVING)
+    process, terminal = in_terminal(state, TERM="xterm-256color")
+    text = b""
+    while b"0 of 2 models, 3 of 4 B, 2m40s left" not in text:
+        text += os.read(terminal, 65536)
+    assert b" 75%" in text
+    assert b"waiting:" not in text
+    gate.open()
+    text = b""
+    with contextlib.suppress(OSError):
+        while more := os.read(terminal, 65536):
+            text += more
+    assert process.communicate(timeout=PATIENCE)[0] == b"started\n"
+    assert text.rfind(b"\x1b[2K") > text.rfind(b"0 of 2 models")
+    assert b"\x1b[?25h" in text
+    os.close(terminal)
+
+
+def test_a_dumb_terminal_gets_lines(state: Path, gate: Gate) -> None:
+    gate.answers["/progress"] = (200, MOVING)
+    process, terminal = in_terminal(state, TERM="dumb")
+    text = b""
+    while b"0 of 2 models, 3 of 4 B, 2 min 40 s left" not in text:
+        text += os.read(terminal, 65536)
+    assert b"\x1b" not in text
+    gate.open()
+    assert process.communicate(timeout=PATIENCE)[0] == b"started\n"
+    os.close(terminal)
 
 
 def eventually(condition: object, patience: float = PATIENCE) -> None:

@@ -26,8 +26,17 @@ class Request:
 
     @property
     def start(self) -> int:
-        found = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("range", ""))
-        return int(found[1]) if found else 0
+        return self._range[0]
+
+    @property
+    def stop(self) -> int | None:
+        """The byte after the last that is asked for; None is to the end."""
+        return self._range[1]
+
+    @property
+    def _range(self) -> tuple[int, int | None]:
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
+        return (int(found[1]), int(found[2]) + 1 if found[2] else None) if found else (0, None)
 
     @property
     def ranged(self) -> bool:
@@ -75,16 +84,14 @@ class Reply:
     async def honest(self, request: Request, thing: Thing, *, limit: int | None = None, pause: float = 0.0, piece: int = CHUNK, hold: tuple[int, asyncio.Event] | None = None, before_end: Callable[[], Awaitable[None]] | None = None) -> None:  # fmt: skip
         """The right answer, with ranges and If-Range; `limit` ends the connection after that many bytes of body (and after
         `before_end`), `hold` waits for an event before the byte at that offset of the object."""
-        start = request.start
+        start, stop = request.start, request.stop
         condition = request.headers.get("if-range")
         if condition is not None and condition != thing.etag:
-            start = 0
+            start, stop = 0, None
         if request.ranged and start >= len(thing.data) and condition in (None, thing.etag):
             await self.head(416, {"Content-Range": f"bytes */{len(thing.data)}", "Content-Length": "0"})
             return
-        rest = thing.data[start:]
-        if request.headers.get("range") == "bytes=0-0":
-            rest = thing.data[:1]
+        rest = thing.data[start:stop]
         headers = {"Content-Length": str(len(rest)), "Accept-Ranges": "bytes"}
         if thing.etag:
             headers["ETag"] = thing.etag

@@ -1,0 +1,126 @@
+"""Ours: `python -m … ORDER` fetches what a JSON file lists, as the agent does, and prints what it cost.
+
+Seconds and processor time run from the first request to the last file under its name: an agent that serves a machine
+was started long before. `lag` is the longest that the event loop came late, in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from model_manager.agent.clock import Clock
+from model_manager.agent.downloading import Arrived, Downloading
+from model_manager.facts.disk import Root
+from model_manager.facts.event import DownloadStarted
+from model_manager.facts.identity import Pin
+from model_manager.facts.model import Model, Size, Source, Wanted
+from model_manager.facts.plan import Fetch
+from model_manager.facts.shelf import ShelfPath
+from model_manager.facts.transfer import Transfer
+from model_manager.library.buffers import Buffers
+from model_manager.library.space import Space
+from model_manager.settings import Settings, load
+from model_manager.sources.credentials import Credentials
+from model_manager.sources.https import HttpsOrigin
+from model_manager.sources.limits import Limits
+from model_manager.sources.web import web
+from tests.bench.fetching.origin import HOST
+
+TICK: Final = 0.005
+"""Seconds between two looks at how late the loop is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the benchmark asks for. `files` are name, url, size and a labelled pin."""
+
+    store: str
+    state: str
+    files: list[dict[str, Any]]
+    concurrency: int = 8
+    ca_file: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        return load(
+            {
+                "MODEL_MANAGER_STORE": self.store,
+                "MODEL_MANAGER_STATE_DIR": self.state,
+                "MODEL_MANAGER_DISK_FLOOR": "0",
+                "MODEL_DOWNLOAD_CONCURRENCY": str(self.concurrency),
+                "MACHINE_ID": "bench",
+                **self.env,
+            }
+        )
+
+
+@asynccontextmanager
+async def engine(order: Order) -> AsyncIterator[Downloading]:
+    """The roads of the agent's own run.py, without its loops."""
+    settings = order.settings
+    root, space = Root(path=order.store, own=True), Space(settings.disk_floor)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.concurrency + 12))
+    limits = Limits(settings.quotas)
+    async with web(Credentials(), allow=(HOST,), ca_file=order.ca_file, limits=limits) as net:
+        yield Downloading((HttpsOrigin(net),), root, space, Clock(), lambda: settings, Buffers())
+
+
+def model(file: dict[str, Any]) -> Model:
+    return Model(
+        name=file["name"],
+        path=ShelfPath.parse("checkpoints", file["name"]),
+        sources=(Source(url=file["url"]),),
+        size=Size(bytes=file["size"], exact=True),
+        pin=Pin.parse(file["pin"]),
+    )
+
+
+async def fetch(order: Order) -> dict[str, Any]:
+    at_once, late = asyncio.Semaphore(order.concurrency), [0.0]
+    async with engine(order) as downloading:
+
+        async def bring(wanted: Model) -> Arrived:
+            step = Fetch(wanted=Wanted(model=wanted, required=True, needed_by=("machine",)), bytes=0)
+            async with at_once:
+                return await downloading.attempt(step, wanted.sources[0], 1, _seen, _told)
+
+        models = [model(file) for file in order.files]
+        begun, used = time.monotonic(), time.process_time()
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_watch(late))
+            async with asyncio.TaskGroup() as work:
+                for wanted in models:
+                    work.create_task(bring(wanted))
+            watching.cancel()
+        seconds, cpu = time.monotonic() - begun, time.process_time() - used
+    return {"seconds": seconds, "cpu": cpu, "lag": late[0]}
+
+
+async def _watch(late: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + TICK
+        await asyncio.sleep(TICK)
+        late[0] = max(late[0], loop.time() - due)
+
+
+def _seen(transfer: Transfer) -> None:
+    """The agent's board would take it."""
+
+
+async def _told(event: DownloadStarted) -> None:
+    """The agent's stream would take it."""
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(fetch(Order(**json.loads(Path(sys.argv[1]).read_text()))))))

@@ -11,12 +11,19 @@ from model_manager.library.lane import Lane
 class Carrier:
     """A sink. It counts what comes, and remembers whether it had to wait for the disk or the hash."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, now: Callable[[], float]) -> None:
+        """`now`: monotonic seconds."""
         self.received = 0
+        self.waited: float | None = None
+        """Seconds until its answer had begun."""
+        self._begun = now()
+        self._now = now
         self._lane = lane
         self._held = False
 
     def room(self) -> memoryview | None:
+        if self.waited is None:
+            self.waited = self._now() - self._begun
         room = self._lane.room()
         self._held = self._held or room is None
         return room

@@ -19,7 +19,7 @@ from model_manager.decisions.bounding import most
 from model_manager.decisions.digesting import needed
 from model_manager.decisions.judging import Right, early, received, sound
 from model_manager.errors import BadUrl, Corrupt, OriginUnavailable, PieceCorrupt, RangeBeyond
-from model_manager.facts.disk import Held, Root
+from model_manager.facts.disk import Fingerprint, Held, Root
 from model_manager.facts.event import DownloadStarted, DownloadVerified
 from model_manager.facts.identity import Pin
 from model_manager.facts.model import Model, Source
@@ -136,9 +136,7 @@ class Downloading:
         model = step.wanted.model
         begun = self._clock.monotonic()
         road = _Road(model=model, source=source, number=number, report=report, tell=tell)
-        wrong = step.replaces.fingerprint if step.replaces else None
-        await finishing(insist_free, self._root, model.path, replaces=wrong)
-        partial = await finishing(self._open, model)
+        partial = await finishing(self._open, step)
         report(
             Transfer(
                 shelf=model.path,
@@ -154,10 +152,14 @@ class Downloading:
             got = await self._whole(partial, road)
             held = await self._judge_and_place(partial, got, step, road, announced)
         finally:
-            await finishing(partial.close)
+            if not partial.closed:
+                await finishing(partial.close)
         return Arrived(held=held, verified=_verified(held, got, self._clock.monotonic() - begun))
 
-    def _open(self, model: Model) -> Partial:
+    def _open(self, step: Fetch) -> Partial:
+        """What is here of the model, when its place is free."""
+        model = step.wanted.model
+        insist_free(self._root, model.path, replaces=step.replaces.fingerprint if step.replaces else None)
         directory = os.path.join(self._root.path, PARTIAL)
         return Partial.open(directory, model.path, algorithms=needed(model.pin), buffers=self._buffers)
 
@@ -291,9 +293,7 @@ class Downloading:
         road.report(
             Transfer(shelf=model.path, phase=Phase.PLACING, bytes=got.size, total=got.size, attempt=road.number)
         )
-        wrong = step.replaces.fingerprint if step.replaces else None
-        placed = await finishing(place, partial.path, self._root, model.path, replaces=wrong)
-        await finishing(partial.discard)
+        placed = await finishing(self._place, partial, step)
         self._carried.pop(model.path, None)
         return Held(
             file=os.path.join(self._root.path, str(model.path)),
@@ -305,6 +305,13 @@ class Downloading:
             against=verdict.against,
             verified_at=self._clock.now(),
         )
+
+    def _place(self, partial: Partial, step: Fetch) -> Fingerprint:
+        """The name for the bytes; what else there is of the unfinished file goes."""
+        wrong = step.replaces.fingerprint if step.replaces else None
+        placed = place(partial.path, self._root, step.wanted.model.path, replaces=wrong)
+        partial.discard()
+        return placed
 
     def forgive(self) -> None:
         """Whoever asks for another attempt may have mended the object and kept its ETag."""

@@ -10,22 +10,14 @@ from typing import Final
 
 from model_manager.agent.carrying import Carrier
 from model_manager.agent.clock import Clock
-from model_manager.agent.gauge import Gauge
-from model_manager.agent.widths import Widths
+from model_manager.agent.widths import LOOK, Crowd, Widths
 from model_manager.decisions.spanning import Spans, cut, half, span_size
-from model_manager.decisions.widening import wider
 from model_manager.errors import Corrupt, ModelManagerError, OriginUnavailable
 from model_manager.library.partial import Partial
 from model_manager.sources.origin import Parts, Sink, Stream
 
-LOOK: Final = 0.1
-"""Seconds between two looks at how fast it goes."""
-
-WORTH: Final = 32 * 1024 * 1024
-"""Bytes that must be left for more connections to be worth their opening."""
-
-HELD_BACK: Final = 0.3
-"""Share of looks at which the disk or the hash was behind; from there on more connections help nobody."""
+FIRST_WAIT: Final = 0.1
+"""Seconds until the first byte of an answer, before any was measured."""
 
 AHEAD: Final = 1024 * 1024 * 1024
 """Bytes that may be fetched before the hash has come to them: what is farther ahead would not be in memory any more."""
@@ -41,11 +33,13 @@ class Drawing:
         self._brought = 0
         self._partial = partial
         self._widths = widths
-        self._gauge = Gauge(clock)
+        self._crowd: Crowd | None = None
+        self._clock = clock
+        self._wait = FIRST_WAIT
         self._carriers: list[Carrier] = []
         self._spans = Spans(())
         self._parts: Parts | None = None
-        self._wanted = 1
+        self._begun = clock.monotonic()
         self._workers = 1
         self._tasks: set[asyncio.Task[None]] = set()
         self._breaks = 0
@@ -59,6 +53,22 @@ class Drawing:
     def connections(self) -> int:
         """How many carry bytes now."""
         return len(self._carriers)
+
+    @property
+    def left(self) -> int:
+        """Bytes that nobody has brought yet, as far as their number is known."""
+        return self._spans.bytes + sum(carrier.left for carrier in self._carriers)
+
+    @property
+    def flowing(self) -> bool:
+        """Whether as many connections as are wanted bring bytes, or there is nothing for more."""
+        enough = len(self._carriers) >= self._wanted or not self._spans.bytes
+        return enough and all(carrier.received for carrier in self._carriers)
+
+    def was_held(self) -> bool:
+        """Whether a connection had to wait for the disk or the hash since the last question."""
+        held = [carrier.was_held() for carrier in self._carriers]
+        return any(held)
 
     async def draw(self, opened: AbstractAsyncContextManager[Stream], watch: Callable[[], None]) -> None:
         """Bring what is missing, as far as the origin can serve it: see `Partial.missing` for what is left.
@@ -77,25 +87,36 @@ class Drawing:
                 watching.cancel()
         except BaseExceptionGroup as errors:
             raise _one(errors) from None
+        finally:
+            if self._crowd is not None:
+                self._crowd.leave(self)
+
+    @property
+    def _wanted(self) -> int:
+        return self._crowd.each if self._crowd is not None else 1
 
     async def _first(self, stream: Stream) -> None:
         """The answer that was opened carries until it is cut short for others, or to the end of its gap."""
         missing = self._partial.missing() if self._partial.total is not None else ()
         self._spans = Spans(missing[1:] if stream.parts else ())
         self._parts = stream.parts
-        self._wanted = self._widths.settled(stream.parts.host) if stream.parts else 1
+        if stream.parts is not None:
+            self._crowd = self._widths.crowd(stream.parts.host)
+            self._crowd.enter(self)
         stop = missing[0][1] if missing else self._partial.total
         await self._carry(stream.offer.start, stop, stream.pour)
 
     async def _carry(self, start: int, stop: int | None, pour: Callable[[Sink], Awaitable[None]]) -> None:
         """One answer into one lane. What it did not bring goes back to the spans."""
-        carrier = Carrier(self._partial.lane(start, stop))
+        carrier = Carrier(self._partial.lane(start, stop), self._clock.monotonic)
         self._carriers.append(carrier)
         try:
             await pour(carrier)
         finally:
             self._carriers.remove(carrier)
             self._brought += carrier.received
+            if carrier.waited is not None:
+                self._wait += (carrier.waited - self._wait) / 4
             left = carrier.end()
             if left is not None and self._parts is not None:
                 self._spans.give_back(*left)
@@ -118,46 +139,33 @@ class Drawing:
             self._breaks += 1
             if not self._carriers or self._breaks >= BREAKS:
                 raise
-            self._wanted = len(self._carriers)
-            self._widths.refused(parts.host, self._wanted)
+            if self._crowd is not None:
+                self._crowd.refused(len(self._carriers))
 
     def _next(self) -> tuple[int, int] | None:
         """The lowest bytes that nobody brings; when there are none, the later half of what the slowest has before it."""
-        speed = self._gauge.speed / max(1, len(self._carriers))
-        if span := self._spans.take(span_size(speed)):
+        if span := self._spans.take(self._span):
             return span
         behind = max(self._carriers, key=lambda carrier: carrier.left, default=None)
         return behind.shorten(half) if behind else None
+
+    @property
+    def _span(self) -> int:
+        seconds = max(0.1, self._clock.monotonic() - self._begun)
+        return span_size(self.received / seconds / max(1, len(self._carriers)), self._wait)
 
     async def _watch(self, group: asyncio.TaskGroup, watch: Callable[[], None]) -> None:
         while True:
             await asyncio.sleep(LOOK)
             watch()
-            if self._parts is not None and self._carriers:
-                held = [carrier.was_held() for carrier in self._carriers]
-                flowing = [carrier.received > 0 for carrier in self._carriers]
-                enough = len(flowing) >= self._wanted or not self._spans.bytes
-                self._gauge.look(self.received, self._wanted, flowing=enough and all(flowing), held=any(held))
-                self._widen(self._parts.host)
+            if self._crowd is not None and self._carriers:
+                self._crowd.look()
                 self._hire(group)
-
-    def _widen(self, host: str) -> None:
-        """Once the present number of connections is measured, try another."""
-        if not self._gauge.measured:
-            return
-        if self._gauge.held_back <= HELD_BACK and self._left >= WORTH:
-            self._wanted = wider(self._gauge.speeds, self._wanted, self._widths.most(host), sure=self._gauge.sure)
-            self._widths.learn(host, self._wanted)
-        self._gauge.again()
-
-    @property
-    def _left(self) -> int:
-        return self._spans.bytes + sum(carrier.left for carrier in self._carriers)
 
     def _hire(self, group: asyncio.TaskGroup) -> None:
         """As many workers as are wanted, as far as there is something for them; the first answer makes room for them."""
         if self._wanted > len(self._carriers) == 1 and not self._spans.bytes:
-            ahead = span_size(self._gauge.speed)
+            ahead = self._span
             if later := self._carriers[0].shorten(lambda at, stop: cut(at, stop, ahead)):
                 self._spans.give_back(*later)
         for _ in range(self._wanted - self._workers if self._spans.bytes else 0):

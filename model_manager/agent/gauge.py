@@ -50,6 +50,12 @@ class Gauge:
             self.speeds[connections] = (after - before) / (ended - begun)
             self._windows[connections] += 1
 
+    def forget(self) -> None:
+        """Who shares has changed: what was measured says nothing any more."""
+        self.speeds.clear()
+        self._windows.clear()
+        self.again()
+
     def again(self) -> None:
         """Begin another window."""
         self._window = []

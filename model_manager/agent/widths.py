@@ -1,55 +1,124 @@
-"""What was learnt of each host: how many connections are worth having."""
+"""How many connections each download of a host gets: tried out, measured over all of them together, remembered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from model_manager.agent.clock import Clock
+from model_manager.agent.gauge import Gauge
+from model_manager.decisions.widening import wider
 
 UNLIMITED: Final = 64
-"""Connections for one model where nobody set a limit."""
+"""Connections to a host where nobody set a limit."""
 
 REMEMBERED: Final = 600.0
-"""Seconds that a host is believed to be as it was."""
+"""Seconds that a host is believed to be as it was when nothing came from it since."""
+
+LOOK: Final = 0.1
+"""Seconds between two looks at how fast it goes."""
+
+WORTH: Final = 5.0
+"""Seconds that what is left must take at the present speed for more connections to be worth their opening."""
+
+HELD_BACK: Final = 0.3
+"""Share of looks at which the disk or the hash was behind; from there on more connections help nobody."""
 
 
-@dataclass
-class _Known:
-    connections: int
-    most: int
-    since: float
+class Member(Protocol):
+    """A download, as its host's crowd sees it."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that came so far."""
+
+    @property
+    def left(self) -> int:
+        """Bytes that are missing."""
+
+    @property
+    def flowing(self) -> bool:
+        """Whether every connection that it wants brings bytes."""
+
+    def was_held(self) -> bool:
+        """Whether it had to wait for the disk or the hash since the last question."""
+
+
+class Crowd:
+    """The downloads of one host. What one more connection brings shows in what all of them get."""
+
+    def __init__(self, clock: Clock, allowed: Callable[[], int | None]) -> None:
+        self.each = 1
+        self._clock = clock
+        self._allowed = allowed
+        self._gauge = Gauge(clock)
+        self._members: list[Member] = []
+        self._gone = 0
+        self._took = UNLIMITED
+        self._looked = self._left_at = clock.monotonic()
+
+    @property
+    def most(self) -> int:
+        """Connections that each may have."""
+        return max(1, min(self._allowed() or UNLIMITED, self._took) // max(1, len(self._members)))
+
+    @property
+    def speed(self) -> float:
+        """Bytes per second of late, of all together."""
+        return self._gauge.speed
+
+    def enter(self, member: Member) -> None:
+        now = self._clock.monotonic()
+        if not self._members and now - self._left_at > REMEMBERED:
+            self.each, self._took = 1, UNLIMITED
+        self._members.append(member)
+        self._gauge.forget()
+        self.each = min(self.each, self.most)
+
+    def leave(self, member: Member) -> None:
+        self._members.remove(member)
+        self._gone += member.received
+        self._gauge.forget()
+        self._left_at = self._clock.monotonic()
+
+    def refused(self, member_has: int) -> None:
+        """The host turned a connection away from a download that has so many others."""
+        self._took = max(1, member_has) * len(self._members)
+        self.each = min(self.each, self.most)
+
+    def look(self) -> None:
+        """To be called often by every member; once in LOOK seconds it measures, and tries another number when it has."""
+        now = self._clock.monotonic()
+        if now - self._looked < LOOK * 0.9:
+            return
+        self._looked = now
+        self.each = min(self.each, self.most)
+        held = [member.was_held() for member in self._members]
+        flowing = all(member.flowing for member in self._members)
+        received = self._gone + sum(member.received for member in self._members)
+        self._gauge.look(received, self.each, flowing=flowing, held=sum(held) * 2 > len(held))
+        if self._gauge.measured:
+            self._decide()
+            self._gauge.again()
+
+    def _decide(self) -> None:
+        gauge = self._gauge
+        then = wider(gauge.speeds, self.each, self.most, sure=gauge.sure)
+        left = sum(member.left for member in self._members)
+        if then < self.each or (gauge.held_back <= HELD_BACK and left > WORTH * gauge.speed):
+            self.each = then
 
 
 class Widths:
-    """Shared by all downloads, so that the second model of a host begins as wide as the first one ended."""
+    """One crowd a host, shared by all downloads: the second model begins as wide as the first one ended."""
 
     def __init__(self, clock: Clock, allowed: Callable[[str], int | None]) -> None:
         """`allowed`: the owner's limit of connections to a host."""
         self._clock = clock
         self._allowed = allowed
-        self._known: dict[str, _Known] = {}
+        self._crowds: dict[str, Crowd] = {}
 
-    def settled(self, host: str) -> int:
-        """With how many connections to begin."""
-        known = self._fresh(host)
-        return min(known.connections, self.most(host)) if known else 1
-
-    def most(self, host: str) -> int:
-        """How many connections may be tried."""
-        known = self._fresh(host)
-        return max(1, min(self._allowed(host) or UNLIMITED, known.most if known else UNLIMITED))
-
-    def learn(self, host: str, connections: int) -> None:
-        """So many were worth it."""
-        known = self._fresh(host)
-        self._known[host] = _Known(connections, known.most if known else UNLIMITED, self._clock.monotonic())
-
-    def refused(self, host: str, connections: int) -> None:
-        """One more than so many was turned away."""
-        self._known[host] = _Known(max(1, connections), max(1, connections), self._clock.monotonic())
-
-    def _fresh(self, host: str) -> _Known | None:
-        known = self._known.get(host)
-        return known if known and self._clock.monotonic() - known.since < REMEMBERED else None
+    def crowd(self, host: str) -> Crowd:
+        if host not in self._crowds:
+            self._crowds[host] = Crowd(self._clock, lambda: self._allowed(host))
+        return self._crowds[host]

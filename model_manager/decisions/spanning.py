@@ -8,11 +8,12 @@ from typing import Final
 MIB: Final = 1024 * 1024
 """Spans begin and end at multiples of it, so that blocks can be written past the page cache."""
 
-SPAN_SECONDS: Final = 1.0
-"""What one request should last: long enough that asking costs little, short enough that the hash is never far behind."""
+WAITS: Final = 10
+"""A request lasts so many times as long as the wait for its first byte, so that asking costs a tenth."""
 
-SHORTEST: Final = 8 * MIB
+SHORTEST: Final = 4 * MIB
 LONGEST: Final = 32 * MIB
+"""What comes before its turn is kept in memory until the hash is there, as far as there is memory: spans are short."""
 
 
 class Spans:
@@ -44,17 +45,17 @@ class Spans:
             self._free = sorted([*self._free, (start, stop)])
 
 
-def span_size(speed: float) -> int:
-    """Bytes to ask for at once where one connection brings `speed` bytes a second."""
-    return max(SHORTEST, min(LONGEST, int(speed * SPAN_SECONDS)))
+def span_size(speed: float, wait: float) -> int:
+    """Bytes to ask for at once where one connection brings `speed` bytes a second, the first after `wait` seconds."""
+    return max(SHORTEST, min(LONGEST, int(speed * wait * WAITS)))
 
 
 def cut(at: int, stop: int, ahead: int) -> int | None:
     """Where a range that has come to byte `at` of `stop` can end early, `ahead` bytes on; None when the rest is too short."""
     end = (at + ahead + MIB - 1) // MIB * MIB
-    return end if stop - end >= SHORTEST // 2 else None
+    return end if stop - end >= SHORTEST else None
 
 
 def half(at: int, stop: int) -> int | None:
     """Where to halve what is left of a range, for a connection that has nothing to do."""
-    return cut(at, stop, (stop - at) // 2) if stop - at >= SHORTEST else None
+    return cut(at, stop, (stop - at) // 2) if stop - at >= 4 * SHORTEST else None

@@ -138,16 +138,21 @@ def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> int:
     return len(data)
 
 
-def write_whole(disk: Disk, folder: int, name: str, data: bytes, mode: int) -> None:
-    """A small file that is there whole, synced, or not at all. `folder` is a directory descriptor. Raises OSError."""
+def write_whole(disk: Disk, folder: int, name: str, data: bytes, mode: int, *, lasting: bool = True) -> None:
+    """A small file that is there whole, synced, or not at all. `folder` is a directory descriptor. Raises OSError.
+
+    One that is not `lasting` survives the death of the process, but a power cut may leave the old one or an empty one.
+    """
     draft = f"{name}.{secrets.token_hex(4)}.tmp"
     try:
         with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, folder=folder) as fd:
             os.fchmod(fd, mode)
             write_all(disk, fd, data)
-            disk.sync(fd)
+            if lasting:
+                disk.sync(fd)
         disk.replace(draft, name, folder)
-        disk.sync(folder)
+        if lasting:
+            disk.sync(folder)
     except OSError:
         with suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=folder)

@@ -135,11 +135,11 @@ def load(folder: int, name: str) -> Journal | None:
         return None
 
 
-def save(disk: Disk, folder: int, name: str, journal: Journal) -> None:
-    """Replace the journal, durably. Raises OSError."""
+def save(disk: Disk, folder: int, name: str, journal: Journal, *, lasting: bool = True) -> None:
+    """Replace the journal, durably where it must be `lasting`. Raises OSError."""
     largest = sorted(journal.extents, key=lambda span: span[0] - span[1])[:MAX_EXTENTS]
     body = asdict(journal) | {"extents": sorted(largest)}
-    write_whole(disk, folder, name, dumps(body) + b"\n", 0o600)
+    write_whole(disk, folder, name, dumps(body) + b"\n", 0o600, lasting=lasting)
 
 
 def _parse(body: Any) -> Journal | None:

@@ -28,11 +28,15 @@ class Ledger:
         self._name = f"{os.path.basename(path)}.json"
         self._one = threading.Lock()
 
-    def note(self, change: Callable[[Journal], Journal]) -> None:
-        """Write down what `change` makes of the journal; it counts from the moment that it is on the disk."""
+    def note(self, change: Callable[[Journal], Journal], *, lasting: bool = True) -> None:
+        """Write down what `change` makes of the journal; it counts from the moment that it is on the disk.
+
+        What need not be `lasting` is synced all the same where the journal before it names bytes: after a power cut that
+        one could come back, and speak of another object.
+        """
         with self._one, translating(f"{self.path}.json", "write"):
             journal = change(self.journal)
-            save(self.disk, self._folder, self._name, journal)
+            save(self.disk, self._folder, self._name, journal, lasting=lasting or bool(self.journal.extents))
             self.journal = journal
 
     def insist_ours(self) -> None:

@@ -70,7 +70,7 @@ class Partial:
         self._seconds = seconds
         self._counting = threading.Lock()
         self._lost = False
-        self._closed = False
+        self.closed = False
         self._gate: Gate | None = None
         self._out = OutFile(fd, ledger.disk, volume_of(fd), Extents(ledger.journal.extents))
         buffers.join()
@@ -177,7 +177,7 @@ class Partial:
             if why := self._ledger.journal.contradiction(url, offer):
                 raise self._corrupt(offer.host, why)
             self._spool.insist()
-        self._ledger.note(lambda known: known.under(url, offer, pin))
+        self._ledger.note(lambda known: known.under(url, offer, pin), lasting=False)
         total = self._ledger.journal.total
         self._gate = Gate(
             name=self._ledger.journal.slot,
@@ -244,7 +244,10 @@ class Partial:
             self._durable(self._ledger.disk.sync)
             digests = self._proven(size, cancelled)
         safe = self._spool.safe()
-        self._ledger.note(lambda known: replace(known.with_safe(safe.extents, safe.hashed, safe.state), complete=True))
+        self._ledger.note(
+            lambda known: replace(known.with_safe(safe.extents, safe.hashed, safe.state), complete=True),
+            lasting=size > self._every,
+        )
         known = self._ledger.journal
         return Received(
             size=size,
@@ -260,7 +263,7 @@ class Partial:
 
         Raises DiskUnavailable.
         """
-        if self._closed:
+        if self.closed:
             return
         self._mill.close()
         try:
@@ -273,7 +276,7 @@ class Partial:
 
         What cannot be synced any more is fetched again.
         """
-        if self._closed:
+        if self.closed:
             return
         self._mill.close()
         try:
@@ -373,7 +376,7 @@ class Partial:
         return digests
 
     def _insist_open(self) -> None:
-        if self._closed:
+        if self.closed:
             raise Broken(what=f"The unfinished file {self.path} was used after it was closed.")
 
     def _insist_whole(self) -> int:
@@ -389,8 +392,8 @@ class Partial:
         return Corrupt(name=self._ledger.journal.slot, host=host, why=why)
 
     def _shut(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._buffers.leave()
             self._out.close()
             self._ledger.close()

@@ -95,8 +95,9 @@ class Spool:
         self._seconds = seconds
         self._progress: tuple[int, bytes | None] = (hashed, state)
         self._feed = hashed
-        self._limit = max(1, min(16, buffers.count // 3))
-        self._changed = threading.Condition()
+        self._limit = max(1, min(8, buffers.count // 3))
+        self._lock = threading.Lock()
+        self._writer, self._hasher, self._syncer, self._owner = (threading.Condition(self._lock) for _ in range(4))
         self._to_write: deque[Block] = deque()
         self._to_hash: deque[Block | Span] = deque()
         self._early: dict[int, Block] = {}
@@ -124,26 +125,26 @@ class Spool:
 
     def give(self, block: Block) -> bool:
         """A filled block. Bytes that were brought before are not brought again: the first copy counts. False: nothing to do."""
-        with self._changed:
+        with self._lock:
             fits = self.failure is None and not self.over and self._trim(block)
             if fits:
                 self.brought.add(block.start, block.stop)
                 self._busy += 1
                 self._to_write.append(block)
-                self._changed.notify_all()
+                self._wake()
         if not fits:
             self._buffers.give(block.memory)
         return fits
 
     def end_promise(self, promised: Promised) -> None:
         """Its lane was closed before its end: what came counts as bytes that nobody promised."""
-        with self._changed:
+        with self._lock:
             promised.void = True
             for span in promised.pieces:
                 self.written.add(*span)
             promised.pieces.clear()
             self._advance()
-            self._changed.notify_all()
+            self._wake()
 
     def insist(self) -> None:
         """Raise what failed."""
@@ -157,7 +158,7 @@ class Spool:
             raise error
 
     def fail(self, error: Exception) -> None:
-        with self._changed:
+        with self._lock:
             self.failure = self.failure or error
         self.drop()
 
@@ -165,8 +166,8 @@ class Spool:
 
     def next_to_write(self) -> list[Block]:
         """Blocks that follow each other, at most GATHER. Waits; none at the end. Not while more is unsynced than may be lost."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended or (self._to_write and self._unsynced < 2 * self._every))
+        with self._lock:
+            self._writer.wait_for(lambda: self._ended or self._may_write)
             batch: list[Block] = []
             while self._to_write and not self._ended and self._goes_with(batch, self._to_write[0]):
                 batch.append(self._to_write.popleft())
@@ -175,19 +176,19 @@ class Spool:
 
     def wrote(self, batch: list[Block]) -> None:
         """They are in the file (or something failed)."""
-        with self._changed:
+        with self._lock:
             self._writing = False
             done = [block for block in batch if not self._wrote(block)]
             self._busy -= len(done)
-            self._changed.notify_all()
+            self._wake()
         for block in done:
             self._buffers.give(block.memory)
         self._buffers.ring()
 
     def next_to_hash(self) -> Block | Span | None:
         """A block in memory, or a span to read back. Waits; None at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._to_hash)
+        with self._lock:
+            self._hasher.wait_for(lambda: self._ended or self._to_hash)
             self._hashing = None if self._ended else self._to_hash.popleft()
             return self._hashing
 
@@ -195,42 +196,42 @@ class Spool:
         self._progress = offset, state
 
     def did_hash(self, item: Block | Span) -> None:
-        with self._changed:
+        with self._lock:
             self._hashing = None
             self._busy -= isinstance(item, Block)
-            self._changed.notify_all()
+            self._wake()
         if isinstance(item, Block):
             self._buffers.give(item.memory)
 
     def due(self) -> bool:
         """Waits until a sync is due; False at the end."""
-        with self._changed:
+        with self._lock:
             while not self._ended:
-                wait = self._synced_at + self._seconds - time.monotonic() if self._unsynced else None
-                if self._unsynced >= self._every or (wait is not None and wait <= 0):
+                wait = self._synced_at + self._seconds - time.monotonic() if self._unsynced else self._seconds
+                if self._unsynced >= self._every or wait <= 0:
                     return True
-                self._changed.wait(wait)
+                self._syncer.wait(wait)
             return False
 
     # The owner
 
     def start(self) -> None:
         """What is here and not hashed is to be read back."""
-        with self._changed:
+        with self._lock:
             self._advance()
-            self._changed.notify_all()
+            self._wake()
 
     def safe(self) -> Safe:
         """What the next sync makes safe."""
-        with self._changed:
+        with self._lock:
             hashed, state = self._progress
             return Safe(extents=self.written.spans, hashed=hashed, state=state, fresh=self._unsynced)
 
     def synced(self, safe: Safe) -> None:
-        with self._changed:
+        with self._lock:
             self._unsynced -= safe.fresh
             self._synced_at = time.monotonic()
-            self._changed.notify_all()
+            self._wake()
 
     @property
     def unsynced(self) -> int:
@@ -238,23 +239,23 @@ class Spool:
 
     def wait_written(self) -> None:
         """Until everything that was given is written, or something failed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.failure is not None or self._all_written)
+        with self._lock:
+            self._owner.wait_for(lambda: self.failure is not None or self._all_written)
 
     def wait_settled(self, seconds: float) -> bool:
         """Until all is written, hashed as far as it goes without a hole, and synced where that is due; or something failed."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.failure is not None or self._settled, seconds)
+        with self._lock:
+            return self._owner.wait_for(lambda: self.failure is not None or self._settled, seconds)
 
     def end(self) -> None:
         """The threads come to their end."""
-        with self._changed:
+        with self._lock:
             self.over = True
-            self._changed.notify_all()
+            self._wake()
 
     def drop(self) -> None:
         """Give back all memory but what a thread has in hand."""
-        with self._changed:
+        with self._lock:
             early = list(self._early.values())
             on_their_way = [*self._to_write, *(item for item in self._to_hash if isinstance(item, Block))]
             self._busy -= len(on_their_way)
@@ -262,7 +263,7 @@ class Spool:
             self._to_hash.clear()
             self._early.clear()
             self._feed = self.hashed
-            self._changed.notify_all()
+            self._wake()
         for _ in early:
             self._buffers.let_go()
         for block in (*early, *on_their_way):
@@ -270,6 +271,25 @@ class Spool:
         self._buffers.ring()
 
     # Under the lock
+
+    def _wake(self) -> None:
+        """After a change: those who have something to do now, and nobody else; each would ask for the interpreter."""
+        if self._ended:
+            for waiter in (self._writer, self._hasher, self._syncer, self._owner):
+                waiter.notify_all()
+            return
+        if self._may_write:
+            self._writer.notify()
+        if self._to_hash:
+            self._hasher.notify()
+        if self._unsynced >= self._every:
+            self._syncer.notify()
+        if self._all_written:
+            self._owner.notify_all()
+
+    @property
+    def _may_write(self) -> bool:
+        return bool(self._to_write) and self._unsynced < 2 * self._every
 
     @property
     def _ended(self) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def fill(carrier: Carrier, size: int) -> None:
 
 
 def test_it_counts_what_comes_and_knows_what_is_left(partial: Partial) -> None:
-    carrier = Carrier(partial.lane(0, 3 * MIB))
+    carrier = Carrier(partial.lane(0, 3 * MIB), time.monotonic)
     assert carrier.left == 3 * MIB
     fill(carrier, 2000)
     assert (carrier.received, carrier.left) == (2000, 3 * MIB - 2000)
@@ -41,7 +42,7 @@ def test_it_counts_what_comes_and_knows_what_is_left(partial: Partial) -> None:
 
 
 def test_nothing_is_missing_at_its_end(partial: Partial) -> None:
-    carrier = Carrier(partial.lane(0, 1000))
+    carrier = Carrier(partial.lane(0, 1000), time.monotonic)
     fill(carrier, 1000)
     room = carrier.room()
     assert room is not None
@@ -50,7 +51,7 @@ def test_nothing_is_missing_at_its_end(partial: Partial) -> None:
 
 
 def test_its_end_can_come_nearer_and_what_is_free_then_is_told(partial: Partial) -> None:
-    carrier = Carrier(partial.lane(0, 8 * MIB))
+    carrier = Carrier(partial.lane(0, 8 * MIB), time.monotonic)
     fill(carrier, 1000)
     assert carrier.shorten(lambda at, stop: (at + stop) // 2 // MIB * MIB) == (4 * MIB, 8 * MIB)
     assert carrier.left == 4 * MIB - 1000
@@ -63,8 +64,20 @@ def test_an_end_that_nobody_knows_cannot_come_nearer(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     with Partial.open(str(tmp_path / "root" / "partial"), ShelfPath(folder="vae", name="y.safetensors")) as partial:
         partial.begin("https://a.test/y", Offer(size=None, validator=None, promise=None, start=0, host="a.test"))
-        carrier = Carrier(partial.lane(0, None))
+        carrier = Carrier(partial.lane(0, None), time.monotonic)
         assert carrier.left == 0
         assert carrier.shorten(lambda at, stop: at) is None
         fill(carrier, 2000)
         assert carrier.end() is None
+
+
+def test_it_knows_how_long_its_answer_took_to_begin(partial: Partial) -> None:
+    clock = [100.0]
+    carrier = Carrier(partial.lane(0, 8 * MIB), lambda: clock[0])
+    assert carrier.waited is None
+    clock[0] += 0.25
+    fill(carrier, 2000)
+    clock[0] += 5
+    fill(carrier, 2000)
+    assert carrier.waited == 0.25
+    carrier.end()

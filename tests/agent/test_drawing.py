@@ -84,7 +84,8 @@ class Desk:
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     monkeypatch.setattr(module, "LOOK", 0.02)
     monkeypatch.setattr("model_manager.agent.gauge.MEASURED", 0.06)
-    monkeypatch.setattr(module, "WORTH", MIB)
+    monkeypatch.setattr("model_manager.agent.widths.LOOK", 0.02)
+    monkeypatch.setattr("model_manager.agent.widths.WORTH", 0.1)
     monkeypatch.setattr("model_manager.decisions.spanning.SHORTEST", 2 * MIB)
     monkeypatch.setattr("model_manager.decisions.spanning.LONGEST", 4 * MIB)
     (tmp_path / "root").mkdir()
@@ -110,7 +111,7 @@ async def test_a_host_that_caps_its_connections_is_asked_over_many(desk: Desk) -
     await desk.draw(origin)
     assert await desk.digest() == sha256(LARGE)
     assert desk.busiest >= 4
-    assert desk.widths.settled(HOST) > 1
+    assert desk.widths.crowd(HOST).each > 1
 
 
 async def test_no_byte_is_asked_for_twice_by_those_who_share(desk: Desk) -> None:
@@ -131,7 +132,7 @@ async def test_a_host_that_turns_the_fifth_away_is_served_by_four(desk: Desk) ->
     origin = Slow(thing(), pause=0.02, most=4)
     await desk.draw(origin)
     assert await desk.digest() == sha256(LARGE)
-    assert desk.widths.most(HOST) <= 4
+    assert desk.widths.crowd(HOST).most <= 4
 
 
 async def test_a1_a_break_of_the_first_answer_ends_the_attempt_and_keeps_what_came(desk: Desk) -> None:

@@ -71,17 +71,17 @@ def test_a_span_ends_on_a_whole_mib_and_leaves_no_crumbs() -> None:
     assert Spans([(0, 11 * MIB)]).take(8 * MIB) == (0, 11 * MIB)
 
 
-def test_a_request_lasts_about_a_second_within_bounds() -> None:
-    assert span_size(0) == SHORTEST
-    assert span_size(20e6) == 20_000_000
-    assert span_size(1e9) == LONGEST
+def test_a_request_lasts_ten_times_as_long_as_its_wait_within_bounds() -> None:
+    assert span_size(40e6, 0.0003) == SHORTEST
+    assert span_size(40e6, 0.05) == 20_000_000
+    assert span_size(1e9, 0.1) == LONGEST
 
 
 def test_a_range_is_cut_ahead_of_what_is_under_way() -> None:
     assert cut(10 * MIB + 5, 100 * MIB, 8 * MIB) == 19 * MIB
-    assert cut(10 * MIB, 15 * MIB, 8 * MIB) is None
+    assert cut(10 * MIB, 20 * MIB, 8 * MIB) is None
 
 
 def test_only_what_is_long_enough_is_halved() -> None:
     assert half(0, 64 * MIB) == 32 * MIB
-    assert half(60 * MIB, 64 * MIB) is None
+    assert half(56 * MIB, 64 * MIB) is None

@@ -25,6 +25,7 @@
     │   └── IndexUnavailable   the index is locked by somebody else
     │       └── IndexTooNew    a newer program wrote the index
     ├── Corrupt                these bytes are not the promised ones: discard, take the next origin   exit 74
+    │   ├── PieceCorrupt       one range of it is not what its own digest says: fetch that range again
     │   └── RangeBeyond        the object ends where we wanted to go on: compare lengths, hash, finish or discard
     └── Broken                 ours: crash, the supervisor restarts          exit 70
 

@@ -144,6 +144,7 @@ async def test_a_small_model_does_not_wait_behind_a_large_one(tmp_path) -> None:
         await until(lambda: len(work.origin.opened) == 1)
         work.want(LONG, B)
         await until(lambda: work.is_here(B))
+        assert not work.is_here(A)
 
 
 async def test_f7_an_assignment_that_flaps_cancels_nothing(scene: Stage) -> None:

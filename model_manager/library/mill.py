@@ -44,7 +44,9 @@ class Mill:
     def start(self) -> None:
         if not self._threads:
             self._spool.start()
-            works = {"write": self._write, "hash": self._hash, "sync": self._sync}
+            works = {"write": self._write, "hash": self._hash}
+            if self.total is None or self.total >= self._spool.every:  # a smaller file is synced once, at its end
+                works["sync"] = self._sync
             self._threads = [
                 threading.Thread(target=self._guarded, args=(work,), name=f"model-{name}", daemon=True)
                 for name, work in works.items()

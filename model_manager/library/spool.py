@@ -91,7 +91,7 @@ class Spool:
         self.over = False
         self._buffers = buffers
         self._rereads = rereads
-        self._every = every
+        self.every = every
         self._seconds = seconds
         self._progress: tuple[int, bytes | None] = (hashed, state)
         self._feed = hashed
@@ -208,7 +208,7 @@ class Spool:
         with self._lock:
             while not self._ended:
                 wait = self._synced_at + self._seconds - time.monotonic() if self._unsynced else self._seconds
-                if self._unsynced >= self._every or wait <= 0:
+                if self._unsynced >= self.every or wait <= 0:
                     return True
                 self._syncer.wait(wait)
             return False
@@ -282,14 +282,14 @@ class Spool:
             self._writer.notify()
         if self._to_hash:
             self._hasher.notify()
-        if self._unsynced >= self._every:
+        if self._unsynced >= self.every:
             self._syncer.notify()
         if self._all_written:
             self._owner.notify_all()
 
     @property
     def _may_write(self) -> bool:
-        return bool(self._to_write) and self._unsynced < 2 * self._every
+        return bool(self._to_write) and self._unsynced < 2 * self.every
 
     @property
     def _ended(self) -> bool:
@@ -302,7 +302,7 @@ class Spool:
     @property
     def _settled(self) -> bool:
         hashed = not self._to_hash and self._hashing is None
-        return self._all_written and hashed and self._unsynced < self._every
+        return self._all_written and hashed and self._unsynced < self.every
 
     def _trim(self, block: Block) -> bool:
         """Cut what was brought before; whether anything is left."""

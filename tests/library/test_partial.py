@@ -103,6 +103,16 @@ def test_d1_bytes_that_were_not_synced_do_not_count_after_a_crash(directory: str
         assert data_of(directory).stat().st_size == 2000
 
 
+@pytest.mark.parametrize("size", [SYNC_EVERY - 1, SYNC_EVERY, SYNC_EVERY + 1])
+def test_a_file_of_about_the_length_of_a_sync_comes_to_its_end(directory: str, size: int) -> None:
+    data = os.urandom(size)
+    with Partial.open(directory, FLUX) as partial:
+        partial.begin(URL, offer(size))
+        append(partial, data)
+        partial.settle()
+        assert partial.finish().digests.sha256 == hashlib.sha256(data).hexdigest()
+
+
 def test_promise_4_at_most_64_mib_are_not_synced() -> None:
     assert SYNC_EVERY <= 64 * 1024 * 1024
 

@@ -295,6 +295,7 @@ class Downloading:
         )
         placed = await finishing(self._place, partial, step)
         self._carried.pop(model.path, None)
+        self._unmixed.discard(model.path)
         return Held(
             file=os.path.join(self._root.path, str(model.path)),
             root=self._root.path,

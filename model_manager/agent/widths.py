@@ -62,11 +62,6 @@ class Crowd:
         """Connections that each may have."""
         return max(1, min(self._allowed() or UNLIMITED, self._took) // max(1, len(self._members)))
 
-    @property
-    def speed(self) -> float:
-        """Bytes per second of late, of all together."""
-        return self._gauge.speed
-
     def enter(self, member: Member) -> None:
         now = self._clock.monotonic()
         if not self._members and now - self._left_at > REMEMBERED:

@@ -17,9 +17,6 @@ from model_manager.facts.transfer import Received
 Format = Literal["safetensors", "gguf", "pickle", "zip", "onnx", "html", "json", "archive", "empty", "unknown"]
 Unpinned = Literal["accept", "refuse"]
 
-HEAD_BYTES: Final = 1024
-"""How much of a file's beginning a judgement of its format looks at."""
-
 HEADER_LIMIT: Final = 100_000_000
 """Bytes that a safetensors header may have (the reference parser's own limit)."""
 

@@ -14,12 +14,12 @@ from model_manager.errors import BadUrl, Corrupt, NoSpace, OriginUnavailable, Ra
 from model_manager.facts.disk import Held
 from model_manager.facts.event import DownloadStarted
 from model_manager.facts.identity import Pin
-from model_manager.facts.model import Model, Size
+from model_manager.facts.model import Model, Size, Source
 from model_manager.facts.plan import Fetch
 from model_manager.facts.transfer import Phase, Transfer
 from model_manager.library.buffers import BLOCK
 from model_manager.library.markers import PARTIAL, QUARANTINE
-from model_manager.sources.memory import Drop, FlakyOrigin, Flip, Hang, MemoryOrigin, Step, Swap, Thing
+from model_manager.sources.memory import Drop, Fine, FlakyOrigin, Flip, Hang, MemoryOrigin, Step, Swap, Thing
 from tests.agent.stage import AT, HeldClock, Stage, model, until, wanted
 from tests.stories.machine import safetensors, sha256
 
@@ -180,6 +180,63 @@ async def test_a1_a_broken_connection_keeps_what_came_and_the_next_attempt_goes_
     assert attempt.origin.sent == len(LARGE)
     assert arrived.verified.fetched == len(LARGE) - 3_000_000
     assert attempt.final.read_bytes() == LARGE
+
+
+class Mirrored:
+    """A model at two addresses, and the attempts from either."""
+
+    def __init__(self, scene: Stage, first: Thing, second: Thing, *script: Step, pinned: bool = True) -> None:
+        urls = ("https://a.test/flux", "https://b.test/flux")
+        self.sources = tuple(Source(url=url) for url in urls)
+        self.model = model(PLACE, LARGE if pinned else None, sources=self.sources)
+        self.origin = FlakyOrigin(dict(zip(urls, (first, second), strict=True)), script)
+        self.downloading = scene.downloading(self.origin)
+        self.final = scene.store / str(self.model.path)
+
+    async def bring(self, which: int) -> Arrived:
+        step = Fetch(wanted=wanted(self.model), bytes=0)
+        return await self.downloading.attempt(step, self.sources[which], 1, lambda _: None, self._tell)
+
+    async def _tell(self, _: DownloadStarted) -> None:
+        """Nobody listens."""
+
+
+HALF = Drop(after=2_500_000)
+
+
+async def test_a_mirror_goes_on_where_another_address_broke_off(scene: Stage) -> None:
+    mirrored = Mirrored(scene, Thing(data=LARGE, etag=ETAG), Thing(data=LARGE, etag='"two"'), HALF)
+    with pytest.raises(OriginUnavailable):
+        await mirrored.bring(0)
+    await mirrored.bring(1)
+    assert mirrored.final.read_bytes() == LARGE
+    assert mirrored.origin.opened[-1] == ("https://b.test/flux", 2_500_000)
+    assert mirrored.origin.sent == len(LARGE)
+
+
+async def test_without_a_full_digest_a_mirror_begins_anew(scene: Stage) -> None:
+    same = Thing(data=LARGE, etag=ETAG)
+    mirrored = Mirrored(scene, same, same, HALF, pinned=False)
+    with pytest.raises(OriginUnavailable):
+        await mirrored.bring(0)
+    await mirrored.bring(1)
+    assert mirrored.origin.opened[-1] == ("https://b.test/flux", 0)
+    assert mirrored.final.read_bytes() == LARGE
+
+
+async def test_l5_after_a_mixture_that_was_wrong_each_address_brings_the_whole(scene: Stage) -> None:
+    other = Thing(data=safetensors(5_000_000, 9), etag='"two"')
+    mirrored = Mirrored(scene, Thing(data=LARGE, etag=ETAG), other, HALF, Fine(), HALF)
+    with pytest.raises(OriginUnavailable):
+        await mirrored.bring(0)
+    with pytest.raises(Corrupt, match="its hash is"):
+        await mirrored.bring(1)
+    assert not mirrored.final.exists()
+    with pytest.raises(OriginUnavailable):
+        await mirrored.bring(1)
+    await mirrored.bring(0)
+    assert mirrored.origin.opened[-1] == ("https://a.test/flux", 0)
+    assert mirrored.final.read_bytes() == LARGE
 
 
 async def test_i4_a_cancelled_attempt_keeps_what_it_has(scene: Stage) -> None:

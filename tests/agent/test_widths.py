@@ -101,8 +101,7 @@ def test_who_turned_a_connection_away_gets_no_more_than_it_took() -> None:
 @pytest.mark.parametrize(("pause", "each"), [(REMEMBERED / 2, 16), (REMEMBERED + 1, 1)])
 def test_what_was_learnt_holds_for_a_while(pause: float, each: int) -> None:
     line = Line(40_000_000)
-    line.crowd.enter(first := line.join())
-    line.crowd.leave(first)
+    first = line.join()
     line.go(10)
     line.crowd.leave(first)
     line.downloads.clear()

@@ -21,33 +21,10 @@ class Volume:
     drop: bool = True
     holes: bool = False
 
-    @property
-    def network(self) -> bool:
-        return self.kind in NETWORK or self.kind.startswith("fuse.")
-
-
-NETWORK: Final = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "9p",
-        "ceph",
-        "glusterfs",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "afs",
-        "virtiofs",
-        "fuse",
-    }
-)
-"""File systems whose server answers for the bytes: plain writes, and everything is read back."""
 
 _IN_PLACE: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "f2fs", "overlay"})
 _COPY_ON_WRITE: Final = frozenset({"btrfs", "bcachefs"})
+"""Every other kind (network mounts, zfs, what nobody has heard of) gets plain writes, and everything is read back."""
 
 
 def volume_of(fd: int) -> Volume:

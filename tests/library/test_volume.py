@@ -34,8 +34,6 @@ def test_each_local_kind_gets_what_it_can() -> None:
     assert not facts_of("btrfs").preallocate
     assert facts_of("btrfs").holes
     assert not facts_of("tmpfs").drop
-    assert facts_of("fuse.sshfs").network
-    assert not facts_of("ext4").network
 
 
 @pytest.mark.needs("tmpfs")

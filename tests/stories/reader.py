@@ -118,11 +118,13 @@ def settled(machine: Machine, reader: Reader, server: redis.Redis) -> bool:
     except redis.RedisError:
         return False
     disk = {str(machine.store / name): digest for name, digest in machine.files().items()}
+    ready = machine.ready()
     return (
         {path: entry["hash"] for path, entry in entries.items() if entry["verified"]} == disk
         and (reader.position, reader.held) == (position, entries)
         and names == {entry["name"] for entry in entries.values()}
-        and alive == (b"1" if machine.ready() else b"0")
+        and alive == (b"1" if ready else b"0")
+        and all(data["ready"] == ready for data in reader.told_of("readiness.changed")[-1:])
     )
 
 

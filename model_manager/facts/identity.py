@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from model_manager.errors import BadSetting, Broken
 
-Algorithm = Literal["sha256", "blake3", "md5", "autov2", "autov3"]
+Algorithm = Literal["sha256", "blake3", "md5", "crc32", "autov2", "autov3", "tensor"]
 TokenName = Literal["HF_TOKEN", "CIVITAI_TOKEN"]
 
 TOKEN_NAMES: Final[dict[str, TokenName]] = {
@@ -28,11 +28,19 @@ _MEANT: Final[dict[int, tuple[Algorithm, ...]]] = {
 }
 """Hex length → what an unlabelled hash can be. 64 digits are SHA-256 in most catalogs, BLAKE3 in some."""
 
-_LENGTHS: Final[dict[Algorithm, int]] = {"sha256": 64, "blake3": 64, "md5": 32, "autov2": 10, "autov3": 12}
+_LENGTHS: Final[dict[Algorithm, int]] = {
+    "sha256": 64,
+    "blake3": 64,
+    "md5": 32,
+    "crc32": 8,
+    "autov2": 10,
+    "autov3": 12,
+    "tensor": 64,
+}
 FULL: Final[frozenset[Algorithm]] = frozenset({"sha256", "blake3"})
 """Digests that identify bytes; the others only find accidents."""
 
-_COMPUTED: Final[tuple[Algorithm, ...]] = ("sha256", "blake3", "md5", "autov3")
+_COMPUTED: Final[tuple[Algorithm, ...]] = ("sha256", "blake3", "md5", "crc32", "tensor")
 _LABELLED = re.compile(r"(?P<label>[a-z0-9-]+)[:=](?P<hex>.*)", re.DOTALL)
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -42,14 +50,16 @@ class Digests:
     """What a file hashes to, as lower-case hex: at least one of the full digests `sha256` and `blake3`.
 
     A download computes what its pin or its origin's promise needs; the rest is learnt later. AutoV2 is the first 10 digits
-    of `sha256` (CivitAI, A1111); AutoV3 the first 12 of the SHA-256 of the bytes after the safetensors header (kohya's
-    sshs_model_hash). Raises Broken when both full digests are missing.
+    of `sha256` (CivitAI, A1111). `tensor` is the SHA-256 of the bytes after the safetensors header (kohya's
+    sshs_model_hash), AutoV3 its first 12 digits. `md5` and `crc32` are only computed to check what somebody promised.
+    Raises Broken when both full digests are missing.
     """
 
     sha256: str | None = None
     blake3: str | None = None
     md5: str | None = None
-    autov3: str | None = None
+    crc32: str | None = None
+    tensor: str | None = None
 
     def __post_init__(self) -> None:
         if self.sha256 is None and self.blake3 is None:
@@ -63,6 +73,8 @@ class Digests:
     def named(self, algorithm: Algorithm) -> str | None:
         if algorithm == "autov2":
             return None if self.sha256 is None else self.sha256[:10]
+        if algorithm == "autov3":
+            return None if self.tensor is None else self.tensor[:12]
         found: str | None = getattr(self, algorithm)
         return found
 
@@ -121,7 +133,7 @@ class Pin:
     @property
     def strong(self) -> bool:
         """Whether a match proves the bytes (MD5 and the short forms only catch accidents)."""
-        return len(self.hex) == 64
+        return len(self.hex) == 64 and not FULL.isdisjoint(self.algorithms)
 
     def contradicts(self, other: Pin) -> bool:
         """Whether no file can satisfy both: the same single algorithm with different values."""

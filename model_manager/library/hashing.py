@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -52,13 +53,16 @@ class Hasher:
             self._parts["blake3"] = blake3()
         if "md5" in algorithms:
             self._parts["md5"] = hashlib.md5(usedforsecurity=False)
-        self._autov3 = _AutoV3() if "autov3" in algorithms else None
+        self._crc32 = 0 if "crc32" in algorithms else None
+        self._tensor = _Tensor() if algorithms & {"autov3", "tensor"} else None
 
     def update(self, data: bytes | memoryview) -> None:
         for part in self._parts.values():
             part.update(data)
-        if self._autov3 is not None:
-            self._autov3.update(data)
+        if self._crc32 is not None:
+            self._crc32 = zlib.crc32(data, self._crc32)
+        if self._tensor is not None:
+            self._tensor.update(data)
 
     def save(self) -> bytes | None:
         """The state after everything so far, None where it cannot be saved."""
@@ -71,11 +75,12 @@ class Hasher:
             sha256=found.get("sha256"),
             blake3=found.get("blake3"),
             md5=found.get("md5"),
-            autov3=self._autov3.digest() if self._autov3 else None,
+            crc32=f"{self._crc32:08x}" if self._crc32 is not None else None,
+            tensor=self._tensor.digest() if self._tensor else None,
         )
 
 
-class _AutoV3:
+class _Tensor:
     """SHA-256 of what follows the safetensors header (kohya-ss sd-scripts, addnet_hash_safetensors)."""
 
     def __init__(self) -> None:
@@ -100,9 +105,9 @@ class _AutoV3:
             self._hash.update(view[past:])
 
     def digest(self) -> str | None:
-        """12 hex digits, or None for bytes that cannot be safetensors: a digest of nothing would fit every broken file."""
+        """64 hex digits, or None for bytes that cannot be safetensors: a digest of nothing would fit every broken file."""
         plausible = len(self._length) == 8 and int.from_bytes(self._length, "little") <= _MAX_HEADER
-        return self._hash.hexdigest()[:12] if plausible and self._any else None
+        return self._hash.hexdigest() if plausible and self._any else None
 
 
 def never() -> bool:

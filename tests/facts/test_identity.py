@@ -8,7 +8,7 @@ from model_manager.errors import BadSetting, Broken
 from model_manager.facts.identity import TOKEN_NAMES, Digests, MachineId, Pin
 
 SHA, BLAKE, MD5 = "a1" * 32, "b2" * 32, "c3" * 16
-ALL = Digests(sha256=SHA, blake3=BLAKE, md5=MD5, autov3="d4" * 6)
+ALL = Digests(sha256=SHA, blake3=BLAKE, md5=MD5, tensor="d4" * 32)
 FEW = Digests(sha256=SHA, blake3=BLAKE)
 
 
@@ -39,7 +39,7 @@ def test_f8_a_hash_is_what_its_label_or_its_length_says(text, algorithms):
 @pytest.mark.parametrize(
     "text",
     ["", " ", "null", "none", "0", None, 7, True, [], {}, "a" * 9, "a" * 11, "a" * 40, "a" * 63, "a" * 65, "g" * 64, "z" * 10,
-     f"sha1:{'a' * 40}", f"crc32:{'a' * 8}", f"sha256:{SHA[:10]}", f"md5:{SHA}", f"nothing:{SHA}", "sha256:", ":" + SHA, "ä" * 32,
+     f"sha1:{'a' * 40}", f"adler32:{'a' * 8}", f"sha256:{SHA[:10]}", f"md5:{SHA}", f"nothing:{SHA}", "sha256:", ":" + SHA, "ä" * 32,
      "١" * 10],
 )  # fmt: skip
 def test_f8_whatever_is_no_hash_is_none_and_never_a_promise(text):
@@ -122,7 +122,7 @@ def test_autov2_is_the_beginning_of_the_sha256():
 
 
 def test_digests_without_a_full_digest_are_our_fault():
-    for none in ({}, {"md5": MD5}, {"autov3": "d4" * 6}):
+    for none in ({}, {"md5": MD5}, {"tensor": "d4" * 32}):
         with pytest.raises(Broken):
             Digests(**none)
 

@@ -48,7 +48,7 @@ def digests(content: str) -> Digests:
         sha256=hashlib.sha256(raw).hexdigest(),
         blake3=hashlib.blake2s(raw).hexdigest(),
         md5=hashlib.md5(raw).hexdigest(),
-        autov3=hashlib.sha256(b"tail" + raw).hexdigest()[:12],
+        tensor=hashlib.sha256(b"tail" + raw).hexdigest(),
     )
 
 

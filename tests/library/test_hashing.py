@@ -31,7 +31,7 @@ def expected(content: bytes, body: bytes) -> Digests:
         sha256=hashlib.sha256(content).hexdigest(),
         blake3=blake3(content).hexdigest(),
         md5=hashlib.md5(content).hexdigest(),
-        autov3=hashlib.sha256(body).hexdigest()[:12],
+        tensor=hashlib.sha256(body).hexdigest(),
     )
 
 
@@ -51,7 +51,7 @@ def test_digests_do_not_depend_on_how_the_bytes_are_cut(body: bytes, cuts: list[
 def test_k7_bytes_without_a_body_after_a_header_have_no_autov3(content: bytes) -> None:
     hasher = Hasher(ALL)
     hasher.update(content)
-    assert hasher.digests().autov3 is None
+    assert hasher.digests().tensor is None
 
 
 def test_a_file_is_read_whole_with_its_fingerprint_and_progress(tmp_path: Path) -> None:

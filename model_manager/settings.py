@@ -90,6 +90,12 @@ class Settings(BaseSettings):
 
     settle_seconds: float = _setting(1.0, "MODEL_MANAGER_SETTLE_SECONDS", "seconds a file must rest before it is indexed (0.1 to 60)", "live", ge=0.1, le=60)
     reconcile_seconds: float = _setting(300, "MODEL_MANAGER_RECONCILE_SECONDS", "seconds between full scans (1 to 86400)", "live", ge=1, le=86400)
+    read_rate: str = _setting("250MB", "MODEL_MANAGER_READ_RATE", "bytes per second that reading files nobody waits for takes of each device, so that inference is not starved (0 = no limit)", "live")
+    readers: int = _setting(0, "MODEL_MANAGER_READERS", "files of one device that are read at once (1 to 64); 0 = what suits the device: 1 on rotating and network disks, else one a core", "live", ge=0, le=64)
+    scrub_days: float = _setting(30, "MODEL_MANAGER_SCRUB_DAYS", "days after which a verified file is read again to find bit rot (0 = never)", "live", ge=0, le=3650)
+    scrub_rate: str = _setting("50MB", "MODEL_MANAGER_SCRUB_RATE", "bytes per second that this reading takes of each device (0 = no limit)", "live")
+    metadata: Literal["none", "local", "civitai"] = _setting("local", "MODEL_MANAGER_METADATA", "none; local: what lies beside the models and in their headers; civitai: also asks CivitAI by hash what is still unknown", "live")
+    civitai_api: str = _setting("https://civitai.com", "MODEL_MANAGER_CIVITAI_API", "http(s) address of CivitAI's API or of a mirror of it")
     heartbeat_seconds: float = _setting(15, "MODEL_MANAGER_HEARTBEAT_SECONDS", "seconds between heartbeats; the lease lasts four (0.2 to 30)", ge=0.2, le=30)
     http_host: str = _setting("127.0.0.1", "MODEL_MANAGER_HTTP_HOST", "address for the optional read-only TCP port")
     http_port: int | None = _setting(None, "MODEL_MANAGER_HTTP_PORT", "optional TCP port with the read-only routes (1 to 65535)", ge=1, le=65535)
@@ -122,6 +128,13 @@ class Settings(BaseSettings):
         except BadSetting as error:
             raise ValueError(error.facts["why"]) from None  # one problem among others, not the end of looking
 
+    @field_validator("read_rate", "scrub_rate")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if "=" in value or "," in value:
+            raise ValueError("it is not one amount")
+        return cls._quota(value)
+
     @field_validator("rate_limit", "connections", "requests")
     @classmethod
     def _quota(cls, value: str) -> str:
@@ -139,7 +152,7 @@ class Settings(BaseSettings):
             raise ValueError("it is not one token of plain letters")
         return value
 
-    @field_validator("catalog_url", "proxy")
+    @field_validator("catalog_url", "proxy", "civitai_api")
     @classmethod
     def _web(cls, value: str | None) -> str | None:
         if value is not None:
@@ -176,6 +189,16 @@ class Settings(BaseSettings):
             connections=Quota.parse(self.connections, "MODEL_DOWNLOAD_CONNECTIONS"),
             requests=Quota.parse(self.requests, "MODEL_DOWNLOAD_REQUESTS"),
         )
+
+    @property
+    def pace(self) -> int | None:
+        """Bytes per second of background reading on each device, None without a limit."""
+        return Quota.parse(self.read_rate, "MODEL_MANAGER_READ_RATE").total
+
+    @property
+    def scrub_pace(self) -> int | None:
+        """The same for the search for bit rot."""
+        return Quota.parse(self.scrub_rate, "MODEL_MANAGER_SCRUB_RATE").total
 
     @property
     def comfyui_models_dir(self) -> Path | None:

@@ -183,6 +183,21 @@ def test_g5_a_value_out_of_its_range_is_named_with_what_to_write(name, value):
     assert "user:pw" not in said
 
 
+@pytest.mark.parametrize("name", ["MODEL_MANAGER_READ_RATE", "MODEL_MANAGER_SCRUB_RATE"])
+@pytest.mark.parametrize("value", ["fast", "*=50MB", "50MB,sda=1", "-1"])
+def test_g5_a_rate_of_reading_is_one_amount(name, value):
+    with pytest.raises(BadSettings) as refused:
+        load({**MINIMAL, name: value})
+    assert name in str(refused.value)
+
+
+def test_background_reading_is_bounded_unless_it_is_said_otherwise():
+    found = load(MINIMAL)
+    assert (found.pace, found.scrub_pace) == (250_000_000, 50_000_000)
+    free = load({**MINIMAL, "MODEL_MANAGER_READ_RATE": "0", "MODEL_MANAGER_SCRUB_RATE": "0"})
+    assert (free.pace, free.scrub_pace) == (None, None)
+
+
 @pytest.mark.parametrize("name", ["HF_TOKEN", "CIVITAI_API_KEY", "EMPROPS_API_KEY"])
 @pytest.mark.parametrize("value", [f"{CANARY}\nX-Evil: 1", f"{CANARY} {CANARY}", f"{CANARY}\x00", f"{CANARY}ä"])
 def test_g2_a_token_that_could_not_be_a_header_is_refused_unseen(name, value):

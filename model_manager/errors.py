@@ -8,10 +8,14 @@
     │   ├── BadRecord          a catalog record that cannot be used (BadAssignment: an assignment)
     │   ├── BadUrl             an address that is never fetched
     │   ├── BadContent         bytes that are not the kind of file promised
+    │   ├── BadForeign         a file of another program that cannot be read as what it should be
     │   ├── Occupied           somebody else's file is where ours should go
+    │   ├── NotReplaced        a copy that stays a file of its own
+    │   ├── StrangeAnswer      a service speaks a language that this version does not know
     │   ├── NotAuthorized      the origin wants a (better) token
     │   │   └── NotPublic      it wants one, and none of our tokens is for this host
     │   ├── NotFound           the origin or the catalog does not have it
+    │   │   └── NoSuchModel    the index does not have it, or has it under another name
     │   └── AlreadyRunning     another manager owns this state or machine id exit 75
     ├── Unavailable            not now; wait `retry_after` seconds           exit 75
     │   ├── OriginUnavailable · CatalogUnavailable (CatalogUnreachable: not even an answer) · BusUnavailable
@@ -21,8 +25,10 @@
     │   ├── StillChanging      a file changed while it was read
     │   ├── Stopped            we were asked to stop in the middle
     │   ├── RootAway           a models directory is not mounted
+    │   ├── ForeignBusy        another program is writing its own database
     │   ├── AgentAway          no agent answers on this machine's socket
     │   └── IndexUnavailable   the index is locked by somebody else
+    │       ├── NoIndex        there is none that could be read (NothingIndexed: there never was one)
     │       └── IndexTooNew    a newer program wrote the index
     ├── Corrupt                these bytes are not the promised ones: discard, take the next origin   exit 74
     │   ├── PieceCorrupt       one range of it is not what its own digest says: fetch that range again
@@ -87,8 +93,24 @@ class BadContent(Refused):
     """'{name}' is not a model file: {why}. Check the download address, or allow the format by name."""
 
 
+class BadRequest(Refused):
+    """The request is refused: {why}. {fix}"""
+
+
+class BadForeign(Refused):
+    """'{path}' of another program cannot be read: {why}. Name the right file, or go on without it: nothing here needs it."""
+
+
 class Occupied(Refused):
     """'{path}' is taken: {why}. Move that file away, or let it be judged; it is never overwritten."""
+
+
+class NotReplaced(Refused):
+    """'{path}' stays a file of its own: {why}. {fix}"""
+
+
+class StrangeAnswer(Refused):
+    """{host} answers '{name}' in a form that this version does not know: {why}. What is known stays; update model_manager."""
 
 
 class NotAuthorized(Refused):
@@ -101,6 +123,10 @@ class NotPublic(NotAuthorized):
 
 class NotFound(Refused):
     """{where} does not have '{name}'. Check the name, or add it there."""
+
+
+class NoSuchModel(NotFound):
+    """The index does not have '{name}'. {hint}"""
 
 
 class AlreadyRunning(Refused):
@@ -160,12 +186,24 @@ class RootAway(Unavailable):
     """The models directory {root} is away: {why}. Mount it; nothing is deleted or announced as removed meanwhile."""
 
 
+class ForeignBusy(Unavailable):
+    """'{path}' is in use by its own program: {why}. Read it again when that program is idle."""
+
+
 class AgentAway(Unavailable):
     """No agent answers at {socket}: {why}. Start it: 'model-manager run', or 'pm2 start ecosystem.config.cjs'."""
 
 
 class IndexUnavailable(Unavailable):
     """The index {path} is not usable now: {why}. Close what holds it open; we wait."""
+
+
+class NoIndex(IndexUnavailable):
+    """The index {path} cannot be read: {why}. Start the agent ('model-manager run'): it makes and mends it."""
+
+
+class NothingIndexed(NoIndex):
+    """There is no index in {state} yet. Name a directory with models: 'model-manager model dir add DIRECTORY'."""
 
 
 class IndexTooNew(IndexUnavailable):

@@ -17,6 +17,7 @@ from model_manager.facts.disk import Fingerprint
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_SUCH_CALL: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _RENAME_NOREPLACE: Final = 1  # linux/fs.h
+_RENAME_EXCHANGE: Final = 2
 _KEEP_SIZE: Final = 1  # linux/falloc.h
 _PUNCH_HOLE: Final = 2
 _START_WRITING: Final = 2  # SYNC_FILE_RANGE_WRITE, linux/fs.h
@@ -43,6 +44,10 @@ class Disk:
     def replace(self, old: str, new: str, folder: int) -> None:
         """Rename within one directory, over whatever has the new name."""
         os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def exchange(self, one: str, other: str, folder: int) -> None:
+        """Swap two names of one directory (renameat2); one of NO_SUCH_CALL where the file system cannot."""
+        _call("renameat2", folder, os.fsencode(one), folder, os.fsencode(other), _RENAME_EXCHANGE)
 
     def rename(self, old: str, new: str, *, old_folder: int, new_folder: int) -> None:
         """Rename that fails with FileExistsError instead of replacing (renameat2, Linux 3.15).

@@ -48,3 +48,7 @@ class FaultyDisk(Disk):
     def rename(self, old: str, new: str, *, old_folder: int, new_folder: int) -> None:
         self._meet("rename")
         super().rename(old, new, old_folder=old_folder, new_folder=new_folder)
+
+    def exchange(self, one: str, other: str, folder: int) -> None:
+        self._meet("exchange")
+        super().exchange(one, other, folder)

@@ -1,0 +1,35 @@
+"""When is a remote service asked about a file again?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from model_manager.decisions.retrying import Never, after
+from model_manager.errors import ModelManagerError
+from model_manager.facts.known import Answer, Outcome
+
+DAY: Final = 86_400.0
+"""Seconds."""
+
+FRESH: Final = 30 * DAY
+"""How long what a service said of a file is taken as it was."""
+
+ABSENT_FIRST: Final = 7 * DAY
+ABSENT_LONGEST: Final = 90 * DAY
+"""How long a service counts as not knowing a file: doubled with every time that it says so again. Files are often published
+weeks after they were made, and almost never after years."""
+
+
+def answer(sha256: str, outcome: Outcome, at: float, before: Answer | None) -> Answer:
+    """What is remembered of an answer of this moment (`at`, Unix seconds), and when the question is due again. That a service
+    no longer knows a file is no reason to forget what it told."""
+    times = before.times + 1 if before is not None and before.outcome == outcome else 1
+    wait = FRESH if outcome == "found" else min(ABSENT_LONGEST, ABSENT_FIRST * 2 ** min(times - 1, 10))
+    return Answer(sha256=sha256, outcome=outcome, at=at, due=at + wait, times=times)
+
+
+def after_failure(error: ModelManagerError, failures: int, chance: float) -> float | None:
+    """Seconds until a question that got no answer is asked again, after so many failures in a row; None: not before
+    something changes. A failure is no answer: nothing is remembered of the files that were asked about."""
+    decision = after(error, failures, attempts=failures + 1, stalled=False, chance=chance)
+    return None if isinstance(decision, Never) else decision.seconds

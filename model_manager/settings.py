@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     settle_seconds: float = _setting(1.0, "MODEL_MANAGER_SETTLE_SECONDS", "seconds a file must rest before it is indexed (0.1 to 60)", "live", ge=0.1, le=60)
     reconcile_seconds: float = _setting(300, "MODEL_MANAGER_RECONCILE_SECONDS", "seconds between full scans (1 to 86400)", "live", ge=1, le=86400)
     read_rate: str = _setting("250MB", "MODEL_MANAGER_READ_RATE", "bytes per second that reading files nobody waits for takes of each device, so that inference is not starved (0 = no limit)", "live")
-    readers: int = _setting(0, "MODEL_MANAGER_READERS", "files of one device that are read at once (1 to 64); 0 = what suits the device: 1 on rotating and network disks, else one a core", "live", ge=0, le=64)
+    readers: int = _setting(0, "MODEL_MANAGER_READERS", "files of one device that are read at once (1 to 64); 0 = what suits the device: 1 on rotating disks, 2 on network mounts, else one a core", "live", ge=0, le=64)
     scrub_days: float = _setting(30, "MODEL_MANAGER_SCRUB_DAYS", "days after which a verified file is read again to find bit rot (0 = never)", "live", ge=0, le=3650)
     scrub_rate: str = _setting("50MB", "MODEL_MANAGER_SCRUB_RATE", "bytes per second that this reading takes of each device (0 = no limit)", "live")
     metadata: Literal["none", "local", "civitai"] = _setting("local", "MODEL_MANAGER_METADATA", "none; local: what lies beside the models and in their headers; civitai: also asks CivitAI by hash what is still unknown", "live")

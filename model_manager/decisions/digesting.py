@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from model_manager.facts.identity import Algorithm, Pin
+from typing import Final
+
+from model_manager.facts.identity import FULL, Algorithm, Pin
+
+EVERYTHING: Final[frozenset[Algorithm]] = FULL | {"tensor"}
+"""What a file on our disk is read for: SHA-256 with AutoV2, BLAKE3, and the tensor hash with AutoV3, in one go."""
 
 
 def needed(pin: Pin | None) -> frozenset[Algorithm]:

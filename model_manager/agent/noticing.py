@@ -4,25 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Final
 
 from loguru import logger
 
+from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board
-from model_manager.agent.looking import places, whole
+from model_manager.agent.departed import Departed
+from model_manager.agent.looking import Kin, Sight, Whole, places, whole
 from model_manager.agent.roots import Roots
 from model_manager.agent.shelves import Shelves
-from model_manager.decisions.comparing import compare
-from model_manager.decisions.settling import Seen, settle
+from model_manager.decisions.comparing import compare, kindred
+from model_manager.decisions.settling import Seen, due, next_due, settle
 from model_manager.errors import ModelManagerError
+from model_manager.facts.directory import Scan as Look
 from model_manager.facts.disk import Diff, Held, Root
 from model_manager.facts.event import RootBack, RootLost, ScanFinished
 from model_manager.library.markers import Away
+from model_manager.library.scanning import Memory, Scan
 from model_manager.library.watching import Watcher
 
 ROOT_LOOK: Final = 2.0
 """Seconds between looks at whether every root is still mounted."""
+
+AT_ONCE: Final = 2000
+"""Files in one change of the index."""
+
+SUSPECTS: Final = 0.25
+"""Seconds between looks at what the gate suspects, when nothing else happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Files that differed in a look."""
+
+    appeared: int = 0
+    changed: int = 0
+    vanished: int = 0
+
+    @property
+    def any(self) -> bool:
+        return bool(self.appeared or self.changed or self.vanished)
+
+    def adding(self, diff: Diff) -> Tally:
+        return Tally(
+            appeared=self.appeared + len(diff.appeared),
+            changed=self.changed + len(diff.changed),
+            vanished=self.vanished + len(diff.vanished),
+        )
 
 
 class Noticing:
@@ -35,6 +67,9 @@ class Noticing:
         self._watcher = watcher
         self._restless: dict[str, Seen] = {}
         self._hints: set[str] = set()
+        self._stirred = Bell()
+        self._departed = Departed()
+        self._memories: dict[str, Memory] = {}
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -43,7 +78,7 @@ class Noticing:
             self._board.bells.gate.ring()
             self._board.bells.fetching.ring()
             group.create_task(self._watch(), name="watch")
-            group.create_task(self._settle(), name="settle")
+            group.create_task(self.settle(), name="settle")
             group.create_task(self._reconcile_for_ever(), name="reconcile")
             group.create_task(self._guard_roots(), name="roots")
 
@@ -51,69 +86,101 @@ class Noticing:
         """Compare every root that is there with the index. What still changes is left to settle."""
         await self._let_go()
         self._board.scan_started, self._board.scan_finished = self._board.clock.now(), ""
+        self._watcher.follow([root.path for root in self._roots.all])
         for root in self._roots.all:
             await self._reconcile_root(root)
         self._board.scan_finished = self._board.clock.now()
         self._board.counters.scanned_at = self._board.clock.monotonic()
+        self._board.bells.describing.ring()
 
     async def _let_go(self) -> None:
         """What lies in directories that are not configured any more is not ours to tell of."""
         paths = {root.path for root in self._roots.all}
-        gone = tuple(held for held in self._shelves.held.values() if held.root not in paths)
-        await self._shelves.change(Diff(vanished=gone))
+        for path in self._board.lost_roots.keys() - paths:
+            del self._board.lost_roots[path]
+        gone = [held for held in self._shelves.held.values() if held.root not in paths]
+        for start in range(0, len(gone), AT_ONCE):
+            await self._shelves.change(Diff(vanished=tuple(gone[start : start + AT_ONCE])))
 
     async def _reconcile_root(self, root: Root) -> None:
         if not await self.present(root):
             return
         before = dict(self._shelves.held)
         try:
-            result, items = await asyncio.to_thread(whole, root)
+            look = await asyncio.to_thread(whole, root, before, self._written_after(), self._memory_of(root))
         except ModelManagerError as error:
             await self._lost(root, str(error))
             return
         if not await self.present(root):
             return
-        moving = {item.file for item in items if self._still_moving(item)} | self._entered_since(before, root)
-        found = [item for item in items if item.file not in moving]
-        self._hints |= moving
-        self._say_settling()
-        indexed = {
-            file: held for file, held in self._shelves.held.items() if held.root == root.path and file not in moving
-        }
-        diff = compare(found, indexed, result.unreadable)
-        self._board.counters.scan_seconds = result.seconds
-        await self._shelves.change(diff, *self._scan_event(diff, found, result.seconds))
-        for place in result.unreadable:
+        tally = await self._enter(look, before)
+        self._board.counters.scan_seconds = look.scan.seconds
+        await self._tell_scanned(root, look.scan, tally)
+        for place in look.scan.unreadable:
             logger.bind(directory=place).warning("directory cannot be read; what was known below it stays")
 
-    def _entered_since(self, before: dict[str, Held], root: Root) -> set[str]:
-        """What was fetched, read or removed while we looked at a root: our look may be older than that."""
-        now = self._shelves.held
-        newer = {file for file, held in now.items() if held.root == root.path and before.get(file) is not held}
-        return newer | {file for file in before.keys() - now.keys() if before[file].root == root.path}
+    async def _enter(self, look: Whole, before: dict[str, Held]) -> Tally:
+        """What a full look found to differ. What was written to just now has to settle first."""
+        self._hint(look.young)
+        self._say_settling()
+        found = {item.file: item for item in look.found if item.file not in look.young}
+        tally = await self._change([*found, *look.scan.gone], found, look.kin, before)
+        self._say_settling()
+        return tally
 
-    def _scan_event(self, diff: Diff, found: list[Held], seconds: float) -> tuple[ScanFinished, ...]:
-        """Told when a scan found a change, and once after the start."""
-        if diff.empty and self._board.scanned:
-            return ()
-        return (
-            ScanFinished(
-                files=len(found),
-                bytes=sum(held.fingerprint.size for held in found),
-                appeared=len(diff.appeared),
-                changed=len(diff.changed),
-                vanished=len(diff.vanished),
-                seconds=round(seconds, 3),
-            ),
+    async def _change(
+        self, files: Sequence[str], found: Mapping[str, Held], kin: Kin, before: dict[str, Held]
+    ) -> Tally:
+        """Bring what is known of some files to what was found of them, so many at a time that nobody waits long for the
+        index or the event loop. What was fetched, read or removed meanwhile is newer than the look."""
+        tally = Tally()
+        for start in range(0, len(files), AT_ONCE):
+            piece = files[start : start + AT_ONCE]
+            newer = self._newer(piece, before)
+            self._hint(newer)
+            diff = self._compared([file for file in piece if file not in newer], found, kin)
+            await self._shelves.change(diff)
+            tally = tally.adding(diff)
+        return tally
+
+    def _newer(self, files: Iterable[str], before: dict[str, Held]) -> set[str]:
+        """Files of which something else is known now than `before`."""
+        return {file for file in files if self._shelves.held.get(file) is not before.get(file)}
+
+    def _compared(self, files: Sequence[str], found: Mapping[str, Held], kin: Kin) -> Diff:
+        held, now = self._shelves.held, self._board.clock.monotonic()
+        there = [found[file] for file in files if file in found]
+        indexed = {file: held[file] for file in files if file in held}
+        departed = (*kin.moved, *self._departed.lately(now))
+        diff = compare(there, indexed, linked=kin.linked, departed=departed)
+        self._departed.remember(diff.vanished, now)
+        return diff
+
+    async def _tell_scanned(self, root: Root, scan: Scan, tally: Tally) -> None:
+        """The fleet hears of a scan that found a change, and of the first; the index of each."""
+        at = self._board.clock.now()
+        seen = Look(path=root.path, state="here", at=at, seconds=scan.seconds, files=scan.files, bytes=scan.bytes)
+        await self._roots.saw(seen)
+        if self._board.scanned and not tally.any:
+            return
+        finished = ScanFinished(
+            files=scan.files,
+            bytes=scan.bytes,
+            appeared=tally.appeared,
+            changed=tally.changed,
+            vanished=tally.vanished,
+            seconds=round(scan.seconds, 3),
         )
+        await self._shelves.tell(finished)
 
-    def _still_moving(self, held: Held) -> bool:
-        """A file that is new to us and was written within the settle time, or in the future, has to settle first."""
-        known = self._shelves.held.get(held.file)
-        if known is not None and known.fingerprint == held.fingerprint:
-            return False
-        age = time.time_ns() - held.fingerprint.mtime_ns
-        return age < self._board.settings.settle_seconds * 1e9
+    def _memory_of(self, root: Root) -> Memory:
+        """Of the last look at a root; those of roots that are no more are forgotten."""
+        self._memories = {each.path: self._memories.get(each.path, {}) for each in self._roots.all}
+        return self._memories.setdefault(root.path, {})
+
+    def _written_after(self) -> int:
+        """Unix nanoseconds: files with a later time, be it in the future, have not rested yet."""
+        return time.time_ns() - int(self._board.settings.settle_seconds * 1e9)
 
     async def _reconcile_for_ever(self) -> None:
         while True:
@@ -127,34 +194,49 @@ class Noticing:
             if watcher.mode != self._board.watch_mode:
                 self._board.watch_mode = watcher.mode
                 logger.bind(mode=watcher.mode, why=watcher.why).info("watching the model directories")
-            self._hints |= paths
+            self._hint(paths)
 
-    async def _settle(self) -> None:
+    def _hint(self, paths: AbstractSet[str]) -> None:
+        if paths:
+            self._hints |= paths
+            self._stirred.ring()
+
+    async def settle(self) -> None:
+        """Look at once where something stirs, and again exactly when it has rested."""
         while True:
-            await asyncio.sleep(min(0.25, self._board.settings.settle_seconds / 4))
-            paths = {*self._hints, *self._restless, *self._board.suspects}
+            await self._stirred.wait(self._pause())
+            now, rest = self._board.clock.monotonic(), self._board.settings.settle_seconds
+            paths = {*self._hints, *due(self._restless, now, rest), *self._board.suspects}
             if paths:
                 self._hints = set()
                 self._board.suspects.clear()
                 await self._take_up(paths)
+
+    def _pause(self) -> float:
+        """Seconds until something is due."""
+        first = next_due(self._restless, self._board.settings.settle_seconds)
+        return SUSPECTS if first is None else min(max(first - self._board.clock.monotonic(), 0.001), SUSPECTS)
 
     async def _take_up(self, paths: set[str]) -> None:
         """Look at what the hints name; what rests is compared with the index, the rest is looked at again."""
         before = dict(self._shelves.held)
         hints = [(root, path) for path in sorted(paths) if (root := self._root_of(path)) and self._is_here(root)]
         sight = await asyncio.to_thread(places, hints, before, self._restless.keys())
-        rest = self._board.settings.settle_seconds
-        settled = settle(self._restless, sight.there, self._board.clock.monotonic(), rest)
-        self._restless = dict(settled.restless)
-        if settled.calm and await self._all_present(settled.calm):
-            newer = {file for file in settled.calm if self._shelves.held.get(file) is not before.get(file)}
-            self._hints |= newer
-            calm = set(settled.calm) - newer
-            indexed = {file: self._shelves.held[file] for file in calm & self._shelves.held.keys()}
-            await self._shelves.change(
-                compare([sight.found[file] for file in sorted(calm & sight.found.keys())], indexed)
-            )
+        calm = self._settled(paths, sight)
+        if calm and await self._all_present(calm):
+            await self._change(sorted(calm), sight.found, sight.kin, before)
         self._say_settling()
+
+    def _settled(self, paths: set[str], sight: Sight) -> tuple[str, ...]:
+        """What was seen to be calm. A file that was moved rested long ago; whoever makes a link may be us, and not done."""
+        now, rest = self._board.clock.monotonic(), self._board.settings.settle_seconds
+        kin = kindred((), (*sight.kin.moved, *self._departed.lately(now)))
+        at_rest = {file for file, held in sight.found.items() if held.fingerprint in kin}
+        settled = settle(self._restless, sight.there, now, rest, at_rest)
+        looked = paths | sight.there.keys()
+        kept = {path: seen for path, seen in self._restless.items() if path not in looked}
+        self._restless = kept | dict(settled.restless)
+        return settled.calm
 
     def _is_here(self, root: Root) -> bool:
         return root.path not in self._board.lost_roots
@@ -203,6 +285,7 @@ class Noticing:
         logger.bind(root=root.path, reason=why).error(
             "models directory is away; nothing is deleted or announced as gone"
         )
+        await self._roots.saw(Look(path=root.path, state="away", at=self._board.clock.now(), why=why))
         await self._shelves.tell(RootLost(root=root.path, why=why))
         self._ring()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from model_manager.facts.disk import Fingerprint
@@ -24,13 +24,20 @@ class Settled:
     restless: Mapping[str, Seen]
 
 
-def settle(before: Mapping[str, Seen], now_there: Mapping[str, Fingerprint | None], now: float, rest: float) -> Settled:
-    """A path is calm when it looked the same for `rest` seconds, or is gone: nothing is indexed while it still grows."""
+def settle(
+    before: Mapping[str, Seen],
+    now_there: Mapping[str, Fingerprint | None],
+    now: float,
+    rest: float,
+    at_rest: Collection[str] = (),
+) -> Settled:
+    """A path is calm when it looked the same for `rest` seconds, is gone, or is known to be `at_rest`: nothing is indexed
+    while it still grows."""
     calm: list[str] = []
     restless: dict[str, Seen] = {}
     for path, fingerprint in now_there.items():
         last = before.get(path)
-        if fingerprint is None:
+        if fingerprint is None or path in at_rest:
             calm.append(path)
         elif last is None or last.fingerprint != fingerprint:
             restless[path] = Seen(fingerprint=fingerprint, since=now)
@@ -39,3 +46,13 @@ def settle(before: Mapping[str, Seen], now_there: Mapping[str, Fingerprint | Non
         else:
             restless[path] = last
     return Settled(calm=tuple(calm), restless=restless)
+
+
+def due(restless: Mapping[str, Seen], now: float, rest: float) -> list[str]:
+    """Paths that have to be looked at again by now."""
+    return [path for path, seen in restless.items() if now - seen.since >= rest]
+
+
+def next_due(restless: Mapping[str, Seen], rest: float) -> float | None:
+    """The monotonic second at which the first path is due, None when all is calm."""
+    return min(seen.since for seen in restless.values()) + rest if restless else None

@@ -16,6 +16,7 @@ from watchfiles.main import FileChange
 
 from model_manager.errors import printable
 from model_manager.library.markers import PARTIAL, QUARANTINE
+from model_manager.library.mounts import MOUNTS, remote_part
 
 Mode = Literal["starting", "inotify", "polling"]
 
@@ -25,24 +26,23 @@ TICK: Final = 500
 POLL: Final = 2000
 """Milliseconds between two polls of a tree that cannot be watched."""
 
-NETWORK: Final = (
-    "nfs",
-    "cifs",
-    "smb",
-    "fuse",
-    "9p",
-    "virtiofs",
-    "ceph",
-    "lustre",
-    "glusterfs",
-    "afs",
-    "beegfs",
-    "gpfs",
-)
-"""Beginnings of file system types whose changes by other machines inotify does not see."""
+PATIENCE: Final = 20
+"""A tree that is polled is left alone for that many times as long as a poll takes."""
 
 DEAF: Final = 5
 """Polls to wait after one that failed (a directory that we may not read fails all of them)."""
+
+STEP: Final = 20
+"""Milliseconds without news after which news are told; DEBOUNCE is how long they are gathered at most while more come."""
+
+DEBOUNCE: Final = 100
+
+BURST: Final = 1000
+"""Paths at once beyond which the whole roots are looked at: the kernel's queue (max_queued_events, mostly 16,384) may have
+overflowed, which the watcher does not tell, and one look at everything is cheaper than so many at one."""
+
+GAP: Final = 5.0
+"""Seconds between two steps beyond which we were stopped, and the queue may have overflowed meanwhile."""
 
 _OURS: Final = (f"/{PARTIAL}/", f"/{QUARANTINE}/", "/.git/")
 
@@ -52,22 +52,28 @@ Identities = dict[str, tuple[int, int] | None]
 class Watcher:
     """Watches roots recursively. `mode` is how, and `why` the reason for polling, if it polls."""
 
-    def __init__(self, roots: Sequence[str], *, poll: int = POLL, mounts: str = "/proc/self/mountinfo") -> None:
-        """`poll`: milliseconds between polls. `mounts`: the kernel's list of mounts (proc_pid_mountinfo(5))."""
+    def __init__(self, roots: Sequence[str], *, poll: int = POLL, mounts: str = MOUNTS) -> None:
+        """`poll`: milliseconds between polls, at least. `mounts`: the kernel's list of mounts (proc_pid_mountinfo(5))."""
         self.mode: Mode = "starting"
         self.why = ""
         self._roots = tuple(roots)
         self._poll = poll
         self._mounts = mounts
+        self._unwatchable = False
+
+    def follow(self, roots: Sequence[str]) -> None:
+        """Watch these from now on; the watch begins anew when they are others."""
+        self._roots = tuple(roots)
 
     async def changes(self, stop: asyncio.Event | None = None) -> AsyncGenerator[frozenset[str], None]:
         """Paths at which something changed, until `stop`. The roots themselves are among them whenever the watch begins
         anew (the first time too): then look at everything once, for changes in between were not seen.
 
-        It begins anew when a root was deleted, recreated or mounted over, when a linked directory appeared, and after
-        every fault of the watcher; it polls where it cannot watch. It never ends by itself and raises nothing.
+        They are among them, too, after a burst so large, or a stop of this process so long, that the kernel may have
+        dropped changes. It begins anew when a root was deleted, recreated or mounted over, when a linked directory
+        appeared, and after every fault of the watcher; it polls where it cannot watch. It never ends by itself and
+        raises nothing.
         """
-        self._choose()
         stop = stop or asyncio.Event()
         thread = ThreadPoolExecutor(1, "watching")
         try:
@@ -81,12 +87,13 @@ class Watcher:
     async def _armed(self, thread: ThreadPoolExecutor, stop: asyncio.Event) -> AsyncGenerator[frozenset[str], None]:
         """One watch, from arming to its end."""
         loop, ended = asyncio.get_running_loop(), _Ended(stop)
+        await loop.run_in_executor(thread, self._choose)
         watching = _Watch(self._roots, self.mode == "polling", self._poll, ended)
         armed = False
         try:
             while True:
                 step = await loop.run_in_executor(thread, watching.step)
-                if step is None:
+                if step is None or watching.roots != self._roots:
                     return
                 if not armed:
                     armed = True
@@ -96,7 +103,7 @@ class Watcher:
         except _Fault as fault:
             polled = self.mode == "polling"
             if fault.unwatchable:
-                self.mode, self.why = "polling", fault.why
+                self.mode, self.why, self._unwatchable = "polling", fault.why, True
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), DEAF * self._poll / 1000 if polled else TICK / 1000)
             if polled and not armed:
@@ -106,9 +113,10 @@ class Watcher:
             thread.submit(watching.close)
 
     def _choose(self) -> None:
-        remote = next((root for root in self._roots if file_system(root, self._mounts).startswith(NETWORK)), None)
-        self.mode = "inotify" if remote is None else "polling"
-        self.why = "" if remote is None else f"{printable(remote)} is on a network file system"
+        """Whether to watch or to poll: a linked directory may have brought a network file system into a tree."""
+        if not self._unwatchable:
+            self.why = remote_part(self._roots, self._mounts)
+            self.mode = "polling" if self.why else "inotify"
 
 
 class _Fault(Exception):
@@ -134,31 +142,39 @@ class _Ended:
 class _Watch:
     """The blocking side, in one thread."""
 
-    def __init__(self, roots: Sequence[str], polling: bool, poll: int, ended: _Ended) -> None:
-        self._roots = roots
+    def __init__(self, roots: tuple[str, ...], polling: bool, poll: int, ended: _Ended) -> None:
+        self.roots = roots
         self._polling = polling
         self._poll = poll
         self._ended = ended
         self._before = _identities(roots)
         self._changes: Generator[set[FileChange], None, None] | None = None
+        self._stepped = time.monotonic()
 
     def step(self) -> frozenset[str] | None:
         """Changed paths of about one tick, perhaps none; None when the watch has to begin anew or to end."""
-        if self._ended.is_set() or _identities(self._roots) != self._before:
+        if self._ended.is_set() or _identities(self.roots) != self._before:
             return None
         if not any(self._before.values()):
             time.sleep(TICK / 1000)
             return frozenset()
         changes = self._next()
+        missed = self._stood_still() or (changes is not None and len(changes) > BURST)
         if changes is None or any(self._begins_anew(change, path) for change, path in changes):
             return None
         if not self._polling:
             self._insist_heard([path for change, path in changes if change is Change.added and os.path.isdir(path)])
-        return frozenset(path for _, path in changes)
+        return frozenset(self.roots) if missed else frozenset(path for _, path in changes)
+
+    def _stood_still(self) -> bool:
+        before, self._stepped = self._stepped, time.monotonic()
+        return not self._polling and self._stepped - before > GAP
 
     def _begins_anew(self, change: Change, path: str) -> bool:
-        """A linked directory came, or a root left: one that is made again may get the same inode number."""
-        return (change is Change.deleted and path in self._roots) or (os.path.islink(path) and os.path.isdir(path))
+        """A linked directory came, into which a poll looks by itself, or a root left: one that is made again may get the
+        same inode number."""
+        linked = not self._polling and os.path.islink(path) and os.path.isdir(path)
+        return linked or (change is Change.deleted and path in self.roots)
 
     def _next(self) -> set[FileChange] | None:
         # Not only OSError: the library's own exception derives from Exception alone, and a path that is no UTF-8 raises it.
@@ -172,25 +188,34 @@ class _Watch:
 
     def _arm(self) -> set[FileChange] | None:
         there = [root for root, identity in self._before.items() if identity]
-        begun = self._begin(there)
+        started = time.monotonic()
+        begun = self._begin(there, self._poll)
         first = next(begun, None)
+        pause = round(
+            ((time.monotonic() - started) * 1000 - TICK) * PATIENCE
+        )  # arming polls once, then waits for a tick
+        if self._polling and pause > 2 * self._poll:
+            begun.close()
+            begun = self._begin(there, pause)
+            first = next(begun, None)
         self._changes = begun
         if not self._polling:
             self._insist_heard(there)
+        self._stepped = time.monotonic()
         return first
 
-    def _begin(self, there: list[str]) -> Generator[set[FileChange], None, None]:
+    def _begin(self, there: list[str], poll: int) -> Generator[set[FileChange], None, None]:
         return watch(
             *there,
             watch_filter=lambda _, path: not any(part in path for part in _OURS),
-            debounce=200,
-            step=50,
+            debounce=DEBOUNCE,
+            step=STEP,
             rust_timeout=TICK,
             yield_on_timeout=True,
             stop_event=self._ended,
             raise_interrupt=False,
             force_polling=self._polling,
-            poll_delay_ms=self._poll,
+            poll_delay_ms=poll,
             ignore_permission_denied=True,
         )
 
@@ -220,18 +245,3 @@ def _identities(roots: Sequence[str]) -> Identities:
             state = os.stat(root)
             found[root] = (state.st_dev, state.st_ino)
     return found
-
-
-def file_system(path: str, mounts: str) -> str:
-    """The type of the file system that a path is on ("ext4", "nfs4", "fuse.sshfs"); empty when the kernel does not say."""
-    real, best, kind = os.path.realpath(path) + "/", "", ""
-    try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
-            for line in lines:
-                before, _, after = line.partition(" - ")
-                point = before.split(" ")[4].replace("\\040", " ").rstrip("/") + "/"
-                if real.startswith(point) and len(point) >= len(best):
-                    best, kind = point, after.split(" ")[0]
-    except OSError:
-        return ""
-    return kind

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from model_manager.agent.looking import places, whole
+from model_manager.agent import looking
+from model_manager.agent.looking import kin_of, places, whole
 from model_manager.errors import RootAway
 from model_manager.facts.disk import Held, Root
+from model_manager.library.scanning import Scan
+from tests.decisions.making import digests
+
+FAR = 1 << 62
+"""A time after which nothing was written."""
 
 
 @pytest.fixture
@@ -19,11 +26,11 @@ def root(tmp_path: Path) -> Root:
 
 
 def known(root: Root) -> dict[str, Held]:
-    return {held.file: held for held in whole(root)[1]}
+    return {held.file: held for held in whole(root, {}, FAR).found}
 
 
 def test_a_whole_look_finds_every_model(root: Root) -> None:
-    assert sorted(str(held.shelf) for held in whole(root)[1]) == [
+    assert sorted(str(held.shelf) for held in whole(root, {}, FAR).found) == [
         "loras/a.safetensors", "loras/set/b.safetensors", "loras/set0/c.safetensors", "vae/d.safetensors",
     ]  # fmt: skip
 
@@ -60,4 +67,62 @@ def test_a_root_that_is_away_is_not_empty(root: Root, tmp_path: Path) -> None:
     Path(root.path).rename(tmp_path / "elsewhere")
     assert places([(root, root.path)], before, ()).there == {}
     with pytest.raises(RootAway):
-        whole(root)
+        whole(root, {}, FAR)
+
+
+def read(root: Root) -> dict[str, Held]:
+    """What is known when every file was read."""
+    return {file: replace(held, digests=digests()) for file, held in known(root).items()}
+
+
+def test_a_hint_below_another_is_not_looked_at_twice(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    real = looking.examine
+
+    def examine(root: Root, path: str, known: dict[str, Held]) -> Scan:
+        looked.append(path)
+        return real(root, path, known)
+
+    monkeypatch.setattr(looking, "examine", examine)
+    paths = [f"{root.path}/{part}" for part in ("loras", "loras/set", "loras/set/b.safetensors", "vae/d.safetensors")]
+    assert len(places([(root, path) for path in paths], {}, ()).found) == 4
+    assert looked == [paths[0], paths[3]]
+
+
+def test_a_restless_file_that_left_is_gone_and_one_behind_a_lost_volume_is_not(root: Root, tmp_path: Path) -> None:
+    before = known(root)
+    file = Path(root.path, "vae/d.safetensors")
+    file.unlink()
+    assert places([(root, str(file))], before, {str(file)}).there == {str(file): None}
+    file.parent.rmdir()
+    file.parent.symlink_to(tmp_path / "unmounted")
+    assert places([(root, str(file))], before, {str(file)}).there == {}
+
+
+def test_h4_a_moved_file_is_kin_of_where_it_was_and_a_link_of_where_it_is(root: Root) -> None:
+    before = read(root)
+    moved, linked = Path(root.path, "loras/a.safetensors"), Path(root.path, "vae/d.safetensors")
+    moved.rename(moved.with_name("moved.safetensors"))
+    linked.with_name("linked.safetensors").hardlink_to(linked)
+    look = whole(root, before, FAR)
+    assert {held.shelf.name for held in look.found} == {"moved.safetensors", "linked.safetensors"}
+    assert (look.kin.moved, look.kin.linked) == ([before[str(moved)]], [before[str(linked)]])
+    assert places([(root, root.path)], before, ()).kin == look.kin
+
+
+def test_what_nobody_read_is_kin_of_nothing(root: Root) -> None:
+    before = known(root)
+    file = Path(root.path, "vae/d.safetensors")
+    file.with_name("linked.safetensors").hardlink_to(file)
+    look = whole(root, before, FAR)
+    assert len(look.found) == 1
+    assert (look.kin.moved, look.kin.linked) == ([], [])
+    assert kin_of((), read(root)).linked == []
+
+
+def test_what_was_written_just_now_is_young_unless_only_its_shelf_is_news(root: Root) -> None:
+    look = whole(root, {}, 0)
+    assert look.young == {held.file for held in look.found}
+    moved = {file: replace(held, root="/elsewhere") for file, held in known(root).items()}
+    again = whole(root, moved, 0)
+    assert (len(again.found), again.young) == (4, frozenset())

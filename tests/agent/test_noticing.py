@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from model_manager.agent import looking
 from model_manager.agent import noticing as module
 from model_manager.agent.noticing import Noticing
 from model_manager.agent.roots import Roots
-from model_manager.facts.disk import Held, Root
+from model_manager.facts.disk import Diff, Held, Root
 from model_manager.facts.event import ModelAppeared, ModelChanged, ModelVanished, RootBack, RootLost, ScanFinished
 from model_manager.library.markers import MARKER
 from model_manager.library.watching import Watcher
@@ -176,6 +178,148 @@ async def test_h4_a_tree_that_is_moved_leaves_once_and_comes_once(scene: Stage) 
     assert sum(len(event.models) for event in told if isinstance(event, ModelAppeared)) == 3
 
 
+async def written(scene: Stage, place: str, **more: Any) -> Held:
+    """A file in the index, with a time as it gets it by being written here."""
+    held = await scene.holds(place, **more)
+    os.utime(held.file, ns=(1_700_000_000_123_456_789, 1_700_000_000_123_456_789))
+    held = replace(scene.held(place, **more), against="sha256:aa")
+    await scene.shelves.enter(held)
+    return held
+
+
+@pytest.mark.parametrize("how", ["reconcile", "hints"])
+async def test_h4_a_moved_file_is_not_read_again_and_never_missing(scene: Stage, how: str) -> None:
+    held = await written(scene, "loras/old/a.safetensors")
+    before = len(await scene.told())
+    old, new = scene.store / "loras/old", scene.store / "loras/new"
+    old.rename(new)
+    eyes = noticing(scene)
+    await (eyes.reconcile() if how == "reconcile" else eyes._take_up({str(old), str(new)}))
+    (now,) = scene.shelves.held.values()
+    assert (str(now.shelf), now.digests) == ("loras/new/a.safetensors", held.digests)
+    assert (now.evidence, now.against, now.verified_at) == ("content", "", held.verified_at)
+    told = [event for event in (await scene.told())[before:] if not isinstance(event, ScanFinished)]
+    assert [type(event) for event in told] == [ModelVanished, ModelAppeared]
+    assert told[1].models[0].hash == held.digests.sha256
+
+
+async def test_h4_a_file_that_is_seen_to_leave_before_it_comes_is_not_read_again(scene: Stage) -> None:
+    held = await written(scene, A)
+    eyes, aside = noticing(scene), scene.store.parent / "aside"
+    Path(held.file).rename(aside)
+    await eyes._take_up({held.file})
+    assert scene.shelves.held == {}
+    scene.clock.seconds += 30
+    new = scene.store / B
+    new.parent.mkdir()
+    aside.rename(new)
+    await eyes._take_up({str(new)})
+    assert scene.shelves.held[str(new)].digests == held.digests
+    assert scene.shelves.held[str(new)].verified
+
+
+async def test_what_comes_long_after_it_left_is_read_again(scene: Stage) -> None:
+    held = await written(scene, A)
+    eyes, aside = noticing(scene), scene.store.parent / "aside"
+    Path(held.file).rename(aside)
+    await eyes._take_up({held.file})
+    scene.clock.seconds += 61
+    aside.rename(held.file)
+    await settled(scene, eyes, Path(held.file))
+    assert scene.shelves.held[held.file].digests is None
+
+
+async def test_h3_a_hard_link_is_the_file_that_it_is_and_a_copy_is_another(scene: Stage) -> None:
+    held = await written(scene, A)
+    link, copy = scene.store / "vae/link.safetensors", scene.store / "vae/copy.safetensors"
+    link.hardlink_to(held.file)
+    shutil.copy2(held.file, copy)
+    await settled(scene, noticing(scene), link, copy)
+    assert scene.shelves.held[str(link)].digests == held.digests
+    assert scene.shelves.held[str(copy)].digests is None
+
+
+async def test_a_moved_file_that_nobody_verified_stays_unverified(scene: Stage) -> None:
+    held = await written(scene, A, evidence=None)
+    new = scene.store / "vae/new.safetensors"
+    Path(held.file).rename(new)
+    await noticing(scene).reconcile()
+    assert scene.shelves.held[str(new)].digests == held.digests
+    assert not scene.shelves.held[str(new)].verified
+
+
+async def test_h3_a_restless_file_is_waited_for_while_others_are_looked_at(scene: Stage) -> None:
+    eyes, first = noticing(scene), scene.put(A)
+    await eyes._take_up({str(first)})
+    scene.clock.seconds += 0.05
+    await eyes._take_up({str(calm(scene, B))})
+    assert set(eyes._restless) == {str(scene.store / A), str(scene.store / B)}
+    scene.clock.seconds += 0.06
+    await eyes._take_up({str(first)})
+    assert files(scene) == {A}
+    assert scene.board.settling == {str(scene.store / B)}
+
+
+async def test_h1_thousands_of_files_at_once_are_all_known_after_one_reconcile(scene: Stage) -> None:
+    (scene.store / "loras").mkdir()
+    for number in range(3000):
+        os.close(os.open(scene.store / f"loras/{number}.safetensors", os.O_CREAT))
+        os.utime(scene.store / f"loras/{number}.safetensors", (1_700_000_000, 1_700_000_000))
+    await noticing(scene).reconcile()
+    assert len(scene.shelves.held) == 3000
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+async def test_h4_a_large_change_is_entered_in_pieces_and_nothing_is_missing_in_between(
+    scene: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", at_once)
+    for number in range(5):
+        await written(scene, f"loras/old/{number}.safetensors")
+    (scene.store / "loras/old").rename(scene.store / "loras/new")
+    seen: list[int] = []
+    change = scene.shelves.change
+
+    async def watched(diff: Diff, *events: Any) -> None:
+        await change(diff, *events)
+        seen.append(len({held.shelf.name.rpartition("/")[2] for held in scene.shelves.held.values()}))
+
+    monkeypatch.setattr(scene.shelves, "change", watched)
+    await noticing(scene).reconcile()
+    assert set(seen) == {5}
+    assert files(scene) == {f"loras/new/{number}.safetensors" for number in range(5)}
+    assert all(held.verified for held in scene.shelves.held.values())
+    (scan,) = await scene.told(ScanFinished)
+    assert (scan.appeared, scan.changed, scan.vanished) == (5, 0, 5)
+
+
+async def test_directories_that_are_tracked_later_are_scanned_and_watched(scene: Stage) -> None:
+    other = scene.store.parent / "other"
+    (other / "vae").mkdir(parents=True)
+    roots = Roots([scene.root], scene.index)
+    eyes = Noticing(scene.board, scene.shelves, roots, Watcher([scene.root.path]))
+    async with running(eyes.run):
+        await until(lambda: scene.board.watch_mode == "inotify")
+        (tracked,) = [await roots.track(str(other), None, "2026-01-02T03:04:05.000Z")]
+        await eyes.reconcile()
+        file = other / "vae/new.safetensors"
+        file.write_bytes(b"weights")
+        await until(lambda: passing(scene) and str(file) in scene.shelves.held)
+        assert tracked.state == "never scanned"
+        assert "here" in {each.state for each in await roots.directories() if each.path == str(other)}
+
+
+async def test_what_is_written_just_now_or_in_the_future_has_to_settle_first(scene: Stage) -> None:
+    calm(scene, A)
+    future = scene.put(B)
+    os.utime(future, (4_000_000_000, 4_000_000_000))
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    assert files(scene) == {A}
+    await settled(scene, eyes)
+    assert files(scene) == {A, B}
+
+
 async def test_what_the_gate_suspects_is_looked_at(scene: Stage) -> None:
     held = await scene.holds(A)
     async with running(noticing(scene).run):
@@ -224,8 +368,8 @@ async def interrupted(scene: Stage, monkeypatch: pytest.MonkeyPatch, name: str, 
     """When the disk was looked at but the answer is not there yet, `then` happens."""
     real, loop = getattr(looking, name), asyncio.get_running_loop()
 
-    def look(*args: Any) -> Any:
-        answer = real(*args)
+    def look(*args: Any, **named: Any) -> Any:
+        answer = real(*args, **named)
         asyncio.run_coroutine_threadsafe(then(), loop).result(20)
         return answer
 

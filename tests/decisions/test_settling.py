@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_manager.decisions.settling import Seen, settle
+from model_manager.decisions.settling import Seen, due, next_due, settle
 from model_manager.facts.disk import Fingerprint
 
 
@@ -49,3 +49,16 @@ def test_only_what_looked_the_same_for_the_whole_rest_is_calm(sizes):
         settled = settle(restless, {"f": print_of(size) if size else None}, float(second), 3.0)
         assert bool(settled.calm) == (size is None or unchanged >= 3)
         restless = dict(settled.restless)
+
+
+def test_what_is_known_to_rest_is_calm_at_once():
+    assert settle({}, {"f": print_of(1), "g": print_of(1)}, 0.0, 9.0, {"f"}).calm == ("f",)
+
+
+def test_each_path_is_due_when_it_rested():
+    restless = {path: Seen(fingerprint=print_of(1), since=since) for path, since in {"a": 1.0, "b": 2.0}.items()}
+    assert next_due(restless, 1.5) == 2.5
+    assert next_due({}, 1.5) is None
+    assert due(restless, 2.4, 1.5) == []
+    assert due(restless, 2.5, 1.5) == ["a"]
+    assert settle(restless, {"a": print_of(1)}, 2.5, 1.5).calm == ("a",)

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from model_manager.errors import RootAway
-from model_manager.facts.disk import Root
+from model_manager.facts.disk import Held, Root
 from model_manager.facts.shelf import ShelfPath
 from model_manager.library import scanning
 from model_manager.library.disk import fingerprint
 from model_manager.library.markers import mark
 from model_manager.library.partial import Partial
-from model_manager.library.scanning import Scan, examine, fingerprint_of, look, scan, shelf_of
+from model_manager.library.scanning import Found, Memory, Scan, examine, fingerprint_of, scan, shelf_of
 from tests.library.shelves import FLUX, URL, as_nobody, offer, own_root, put, staging
 
 
@@ -28,6 +32,21 @@ def shelves(result: Scan) -> set[str]:
 
 def within(root: Root, *parts: str) -> Path:
     return Path(root.path, *parts)
+
+
+def known(root: Root) -> dict[str, Held]:
+    """What a scan of now would make known."""
+    return {item.file: as_known(root, item) for item in scan(root).found}
+
+
+def as_known(root: Root, item: Found) -> Held:
+    return Held(file=item.file, root=root.path, shelf=item.shelf, fingerprint=item.fingerprint)
+
+
+def differences(root: Root, before: dict[str, Held]) -> tuple[set[str], set[str]]:
+    """Names of what a scan finds to differ, and of what is gone."""
+    result = scan(root, known=before)
+    return {item.shelf.name for item in result.found}, {before[file].shelf.name for file in result.gone}
 
 
 def test_models_are_found_by_folder_and_name(root: Root) -> None:
@@ -140,8 +159,6 @@ def test_h6_a_directory_without_x_is_unknown_and_not_empty(root: Root, mode: int
         assert not result.covers(str(file))
         assert not examine(root, str(file)).covers(str(file))
         assert not examine(root, str(file.parent)).covers(str(file))
-        with pytest.raises(RootAway):
-            look(root, str(file))
 
     as_nobody(look_at_it)
 
@@ -209,3 +226,176 @@ def test_h6_three_thousand_files_are_found_one_by_one(root: Root) -> None:
         for number in range(300):
             os.close(os.open(place / f"{number}.safetensors", os.O_CREAT))
     assert len(scan(root).found) == 3000
+
+
+def test_what_is_as_known_is_counted_and_nothing_more(root: Root) -> None:
+    for name in ("a.pt", "deep/b.pt", "deep/deeper/c.pt"):
+        put(within(root, "vae", name), b"12345")
+    before = known(root)
+    result = scan(root, known=before)
+    assert (result.files, result.bytes, result.found, result.gone) == (3, 15, (), ())
+    assert len(before) == 3
+
+
+def test_only_what_differs_is_found(root: Root) -> None:
+    for name in ("same.pt", "grown.pt", "touched.pt", "replaced.pt", "left.pt"):
+        put(within(root, "vae", name), b"12345")
+    before = known(root)
+    put(within(root, "vae", "grown.pt"), b"123456")
+    os.utime(within(root, "vae", "touched.pt"), ns=(1, 1))
+    times = within(root, "vae", "replaced.pt").stat()
+    put(within(root, "vae", ".draft"), b"54321").rename(within(root, "vae", "replaced.pt"))
+    os.utime(within(root, "vae", "replaced.pt"), ns=(times.st_atime_ns, times.st_mtime_ns))
+    within(root, "vae", "left.pt").unlink()
+    put(within(root, "vae", "new.pt"))
+    assert differences(root, before) == ({"grown.pt", "touched.pt", "replaced.pt", "new.pt"}, {"left.pt"})
+    assert scan(root, known=before).files == 5
+
+
+def test_h6_what_a_known_file_has_become_is_looked_at_again(root: Root, tmp_path: Path) -> None:
+    for name in ("fifo.pt", "directory.pt", "nowhere.pt", "elsewhere.pt"):
+        put(within(root, "vae", name))
+    before = known(root)
+    for name in ("fifo.pt", "directory.pt", "nowhere.pt", "elsewhere.pt"):
+        within(root, "vae", name).unlink()
+    os.mkfifo(within(root, "vae", "fifo.pt"))
+    within(root, "vae", "directory.pt").mkdir()
+    within(root, "vae", "nowhere.pt").symlink_to(tmp_path / "missing")
+    within(root, "vae", "elsewhere.pt").symlink_to(put(tmp_path / "x.pt"))
+    assert differences(root, before) == ({"elsewhere.pt"}, {"fifo.pt", "directory.pt", "nowhere.pt"})
+
+
+def test_a_known_file_that_was_moved_to_the_store_and_linked_back_is_gone(root: Root, tmp_path: Path) -> None:
+    comfy = Root(path=str(tmp_path / "comfy"), showing=root.path)
+    file = put(tmp_path / "comfy" / "vae" / "a.pt")
+    before = known(comfy)
+    within(root, "vae").mkdir()
+    file.rename(within(root, "vae", "a.pt"))
+    file.symlink_to(within(root, "vae", "a.pt"))
+    assert differences(comfy, before) == (set(), {"a.pt"})
+    assert examine(comfy, str(file), before).gone == (str(file),)
+
+
+def test_c10_what_is_known_behind_an_unmounted_link_is_not_gone(root: Root, tmp_path: Path) -> None:
+    put(tmp_path / "volume" / "x.pt")
+    within(root, "vae").symlink_to(tmp_path / "volume")
+    before = known(root)
+    (tmp_path / "volume").rename(tmp_path / "unmounted")
+    assert differences(root, before) == (set(), set())
+    assert examine(root, str(within(root, "vae")), before).gone == ()
+
+
+def test_what_is_known_of_other_roots_or_beside_the_look_is_not_gone(root: Root, tmp_path: Path) -> None:
+    put(within(root, "vae", "a.pt"))
+    put(within(root, "vae2", "b.pt"))
+    other = own_root(tmp_path / "models-2")
+    put(Path(other.path, "vae", "c.pt"))
+    before = known(root) | known(other)
+    for each in (within(root, "vae", "a.pt"), within(root, "vae2", "b.pt"), Path(other.path, "vae", "c.pt")):
+        each.unlink()
+    assert scan(root, str(within(root, "vae")), before).gone == (str(within(root, "vae", "a.pt")),)
+
+
+def test_a_root_that_became_a_category_finds_its_files_on_new_shelves(root: Root) -> None:
+    put(within(root, "loras", "a.pt"))
+    put(within(root, "loras", "b.pt"))
+    before = known(root)
+    found = scan(Root(path=root.path, folder="embeddings"), known=before).found
+    assert {str(item.shelf) for item in found} == {"embeddings/loras/a.pt", "embeddings/loras/b.pt"}
+    inside = Root(path=str(within(root, "loras")))
+    assert {item.shelf.name for item in scan(Root(path=inside.path, folder="loras"), known=before).found} == {
+        "a.pt",
+        "b.pt",
+    }
+
+
+def test_a_directory_that_became_a_file_takes_along_what_was_in_it(root: Root) -> None:
+    inside = put(within(root, "vae", "x.pt", "a.pt"))
+    before = known(root)
+    inside.unlink()
+    inside.parent.rmdir()
+    put(inside.parent)
+    result = examine(root, str(inside.parent), before)
+    assert ([item.file for item in result.found], result.gone) == ([str(inside.parent)], (str(inside),))
+
+
+STEPS = ("put", "grow", "remove", "move", "remove directory", "link")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 3), st.integers(0, 3)), max_size=6), max_size=6)
+)
+def test_the_differences_lead_from_what_was_known_to_what_is_there(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[tuple[str, int, int]]]
+) -> None:
+    """With and without a memory of the last look."""
+    root = own_root(tmp_path_factory.mktemp("root") / "models")
+    memory: Memory = {}
+    before: dict[str, Held] = {}
+    for steps in [*rounds, [], [], []]:
+        for step in steps:
+            change(root, *step)
+        result = scan(root, known=before, memory=memory)
+        plain = scan(root, known=before)
+        assert {item.file: item for item in result.found} == {item.file: item for item in plain.found}
+        assert (set(result.gone), result.files, result.bytes) == (set(plain.gone), plain.files, plain.bytes)
+        assert not {item.file for item in result.found if (was := before.get(item.file)) and same(was, item)}
+        before = {file: held for file, held in before.items() if file not in result.gone}
+        before |= {item.file: as_known(root, item) for item in result.found}
+        assert before == known(root)
+    assert (result.found, result.gone, result.files) == ((), (), len(before))
+
+
+def same(was: Held, item: Found) -> bool:
+    return was.fingerprint == item.fingerprint
+
+
+def change(root: Root, step: str, folder: int, number: int) -> None:
+    file = within(root, "vae", str(folder), f"{number}.pt")
+    other = within(root, "vae", str((folder + 1) % 4), f"{number}.pt")
+    if step == "put":
+        put(file)
+    elif step == "grow" and file.exists():
+        with file.open("ab") as stream:
+            stream.write(b"more")
+    elif step == "remove":
+        file.unlink(missing_ok=True)
+    elif step == "move" and file.exists():
+        other.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(other)
+    elif step == "remove directory":
+        shutil.rmtree(file.parent, ignore_errors=True)
+    elif step == "link" and file.exists() and not other.exists():
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.symlink_to(file)
+
+
+def test_what_became_known_by_itself_is_not_missed_by_a_memory(root: Root, tmp_path: Path) -> None:
+    """Beside the looks: a file was fetched, another was removed and is not known any more, a third was read."""
+    for name in ("a.pt", "b.pt", "c.pt", "note.txt"):
+        put(within(root, "vae", name))
+    memory: Memory = {}
+    before = known(root)
+    for _ in range(2):
+        assert scan(root, known=before, memory=memory).files == 3
+    put(within(root, "vae", "fetched.pt"))
+    within(root, "vae", "b.pt").unlink()
+    now = known(root)
+    now[str(within(root, "vae", "a.pt"))] = replace(now[str(within(root, "vae", "a.pt"))], against="sha256:aa")
+    for _ in range(3):
+        result = scan(root, known=now, memory=memory)
+        assert (result.found, result.gone, result.files) == ((), (), 3)
+    assert len(memory) == 1
+    shutil.rmtree(within(root, "vae"))
+    assert len(scan(root, known=now, memory=memory).gone) == 3
+    assert memory == {}
+
+
+def test_what_a_memory_holds_is_not_known_by_that(root: Root) -> None:
+    put(within(root, "vae", "a.pt"))
+    memory: Memory = {}
+    before = known(root)
+    for _ in range(2):
+        scan(root, known=before, memory=memory)
+    assert shelves(scan(root, known={}, memory=memory)) == {"vae/a.pt"}

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from model_manager.library import watching as module
 from model_manager.library.markers import PARTIAL
-from model_manager.library.watching import Watcher, file_system
+from model_manager.library.watching import Watcher
 from tests.library.shelves import as_nobody, put
 
 NOT_FOR_EVER = 30
@@ -109,6 +110,21 @@ async def test_a_root_that_is_not_there_yet_is_watched_when_it_comes(root: Path,
         late.mkdir()
         await heard.armed(2)
         await heard.hear(put(late / "x.safetensors"))
+
+
+async def test_other_roots_can_be_watched_from_now_on(root: Path, tmp_path: Path) -> None:
+    other = put(tmp_path / "other" / "x.safetensors").parent
+    async with watching(root) as heard:
+        await heard.armed()
+        heard.watcher.follow([str(root), str(other)])
+        await heard.armed(2)
+        assert str(other) in heard.paths
+        await heard.hear(put(other / "y.safetensors"))
+        heard.watcher.follow([str(other)])
+        await heard.until(lambda paths: paths.count(str(other)) == 2)
+        missed = put(root / "loras" / "z.safetensors")
+        await heard.hear(put(other / "z.safetensors"))
+        assert str(missed) not in heard.paths
 
 
 async def test_h4_what_lies_behind_a_new_link_is_watched(root: Path, tmp_path: Path) -> None:
@@ -208,6 +224,55 @@ async def test_h2_a_name_that_breaks_the_watcher_does_not_end_it(root: Path, tmp
         assert heard.watcher.mode == mode
 
 
+async def test_h1_a_burst_is_one_look_at_everything(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BURST", 20)
+    async with watching(root) as heard:
+        await heard.armed()
+        for number in range(400):
+            put(root / "loras" / f"{number}.safetensors")
+        await heard.armed(2)
+        assert heard.watcher.mode == "inotify"
+        alone = [put(root / "loras" / "first.safetensors")]
+        async with asyncio.timeout(NOT_FOR_EVER):
+            while not {*map(str, alone)} & {*heard.paths}:
+                await asyncio.sleep(0.3)
+                alone.append(put(root / "loras" / f"after-{len(alone)}.safetensors"))
+
+
+async def test_h1_after_we_were_stopped_everything_is_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watching(root) as heard:
+        await heard.armed()
+        monkeypatch.setattr(module, "GAP", 0.0)
+        await heard.armed(2)
+        monkeypatch.setattr(module, "GAP", 1000.0)
+        await heard.hear(put(root / "loras" / "x.safetensors"))
+
+
+async def test_h2_a_network_file_system_that_is_linked_in_later_makes_it_poll(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "nas").mkdir()
+    disk = "22 1 259:0 / / rw - ext4 /dev/root rw"
+    mounts = put(tmp_path / "mounts", f"{disk}\n36 22 0:1 / {tmp_path}/nas rw - nfs4 nas:/ rw\n".encode())
+    async with watching(root, Watcher([str(root)], poll=50, mounts=str(mounts))) as heard:
+        await heard.armed()
+        assert heard.watcher.mode == "inotify"
+        (root / "linked").symlink_to(tmp_path / "nas")
+        await heard.armed(2)
+        assert heard.watcher.mode == "polling"
+        assert "linked is on a network file system" in heard.watcher.why
+        put(tmp_path / "nas" / "x.safetensors")
+        await heard.hear(root / "linked" / "x.safetensors")
+
+
+async def test_h4_a_directory_that_is_renamed_is_heard_under_both_names_and_watched_on(root: Path) -> None:
+    put(root / "loras" / "old" / "x.safetensors")
+    async with watching(root) as heard:
+        await heard.armed()
+        (root / "loras" / "old").rename(root / "loras" / "new")
+        await heard.hear(root / "loras" / "old")
+        await heard.hear(root / "loras" / "new")
+        await heard.hear(put(root / "loras" / "new" / "y.safetensors"))
+
+
 async def test_d8_a_stopped_watch_ends_and_a_cancelled_one_too(root: Path) -> None:
     async with asyncio.timeout(NOT_FOR_EVER):
         async with watching(root) as heard:
@@ -219,26 +284,3 @@ async def test_d8_a_stopped_watch_ends_and_a_cancelled_one_too(root: Path) -> No
             await heard.armed()
             listener.cancel()
     assert listener.cancelled()
-
-
-MOUNTS = b"""22 1 259:0 / / rw,relatime shared:1 - ext4 /dev/root rw
-30 22 0:30 / /mnt/my\\040disk rw - fuse.sshfs host: rw
-31 22 0:31 / /mnt/models rw - nfs4 host:/m rw
-32 31 0:32 / /mnt/models/local rw master:7 - xfs /dev/sdb rw
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/mnt/models", "nfs4"), ("/mnt/models/local/x", "xfs"), ("/mnt/models-evil", "ext4"),
-        ("/mnt/my disk/x", "fuse.sshfs"),
-    ],
-)  # fmt: skip
-def test_the_file_system_of_a_path(tmp_path: Path, path: str, kind: str) -> None:
-    assert file_system(path, str(put(tmp_path / "mounts", MOUNTS))) == kind
-
-
-def test_without_the_kernels_list_no_file_system_is_known(tmp_path: Path) -> None:
-    assert file_system("/", str(tmp_path / "missing")) == ""
-    assert file_system("/", "/proc/self/mountinfo") != ""

@@ -31,6 +31,16 @@ class Buffers:
         """Blocks that could be taken now."""
         return self.count - self._taken
 
+    @property
+    def share(self) -> int:
+        """Blocks that each file may have on their way to the disk or the hash, beside those that came early."""
+        return min(self.count // 3, self.count // (2 * max(1, self._users)))
+
+    @property
+    def scarce(self) -> bool:
+        """Whether what is free is needed by those who bring what the hash waits for."""
+        return self.count - self._taken <= self.count // 6
+
     def join(self) -> None:
         """A file begins to use blocks."""
         with self._lock:
@@ -57,9 +67,9 @@ class Buffers:
         self.ring()
 
     def hold(self) -> bool:
-        """Whether a taken block may be kept until the bytes before it have come: half of all blocks always move on."""
+        """Whether a taken block may be kept until the bytes before it have come: a third of all blocks always move on."""
         with self._lock:
-            if self._held >= self.count // 2:
+            if self._held >= self.count * 2 // 3:
                 return False
             self._held += 1
             return True

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import mmap
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from model_manager.errors import Broken, Corrupt
 from model_manager.facts.identity import Pin
+from model_manager.library.block import Block, Promised
 from model_manager.library.buffers import BLOCK, Buffers
 from model_manager.library.hashing import Hasher
 from model_manager.library.reading import HEAD
-from model_manager.library.spool import Block, Promised, Spool
+from model_manager.library.spool import Spool
 
 LEAST: Final = 1024
 """Bytes that a judge of beginnings needs, unless the whole file is shorter."""
+
+PATIENCE: Final = 0.1
+"""Seconds that a lane may be kept waiting for those behind it: what the kernel's buffers hold meanwhile is not lost."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,6 +78,8 @@ class Lane:
         self._memory: mmap.mmap | None = None
         self._promised: Promised | None = None
         self._closed = False
+        self._waited = 0.0
+        self._since: float | None = None
 
     def promise(self, pin: Pin) -> None:
         """A digest of exactly this lane's bytes, known before the first. Where it turns out wrong, the owner's `settle` raises
@@ -95,14 +102,11 @@ class Lane:
         end = self.stop
         if self._closed or self._spool.over or (end is not None and self.at >= end):
             return memoryview(b"")
-        if self._memory is None:
-            self._memory = self._spool.take()
-            if self._memory is None:
-                return None
-            self._begun = self.at
+        if (memory := self._memory or self._new_memory()) is None:
+            return None
         inside = self.at % BLOCK
         limit = BLOCK if end is None else min(BLOCK, inside + end - self.at)
-        return memoryview(self._memory)[inside:limit]
+        return memoryview(memory)[inside:limit]
 
     def took(self, size: int) -> None:
         """So many bytes are at the beginning of the last room."""
@@ -150,7 +154,23 @@ class Lane:
         return self._memory is not None and self._begun == 0 and not self._gate.judged
 
     def _worth_asking(self) -> bool:
-        return self._memory is not None or self._closed or self._full or self._spool.ready()
+        return (
+            self._memory is not None or self._closed or self._full or self._spool.ready(self.at, patient=self._patient)
+        )
+
+    def _new_memory(self) -> mmap.mmap | None:
+        self._memory, self._begun = self._spool.take(self.at, patient=self._patient), self.at
+        if self._memory is None:
+            self._since = self._since or time.monotonic()
+        elif self._since is not None:
+            self._waited, self._since = self._waited + time.monotonic() - self._since, None
+        return self._memory
+
+    @property
+    def _patient(self) -> bool:
+        """Whether it leaves memory to those behind it: as long as the hash has work, and else only for so long."""
+        now = self._waited + (time.monotonic() - self._since if self._since is not None else 0.0)
+        return now < PATIENCE or not self._spool.starving
 
     def _judge(self, enough: int) -> None:
         whole = self.stop if self._gate.total is None else self._gate.total

@@ -1,19 +1,22 @@
-"""The threads of one file: one writes blocks, one hashes them, one syncs beside both."""
+"""The threads of one file: one writes blocks, one hashes them (or one each kind of digest), one syncs beside both."""
 
 from __future__ import annotations
 
 import mmap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final
 
 from model_manager.errors import Corrupt, Stopped
+from model_manager.library.block import Block
 from model_manager.library.buffers import BLOCK
 from model_manager.library.disk import reason
 from model_manager.library.extents import Span
 from model_manager.library.hashing import Hasher, never
 from model_manager.library.outfile import Charge, OutFile
-from model_manager.library.spool import Block, Safe, Spool
+from model_manager.library.spool import Safe, Spool
 
 LOOK: Final = 0.1
 """Seconds between two looks at whether a caller who waits was cancelled."""
@@ -21,6 +24,9 @@ LOOK: Final = 0.1
 
 READ: Final = 4 * BLOCK
 """Bytes that are read back at once: past the page cache nothing is read ahead."""
+
+
+Update = Callable[[memoryview], None]
 
 
 class Mill:
@@ -91,7 +97,7 @@ class Mill:
         while at < size:
             if cancelled():
                 raise Stopped(what=f"Reading {self._path}")
-            at += self._read(buffer, (at, size), hasher)
+            at += self._read(buffer, (at, size), hasher.update)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -121,32 +127,33 @@ class Mill:
 
     def _hash(self) -> None:
         buffer: mmap.mmap | None = None
-        while (item := self._spool.next_to_hash()) is not None:
-            try:
-                if isinstance(item, Block):
-                    with item.view() as view:
-                        self._hasher.update(view)
-                    self._note(item.stop)
-                else:
-                    buffer = buffer or mmap.mmap(-1, READ)
-                    self._read_back(buffer, item)
-            finally:
-                self._spool.did_hash(item)
+        with _beside(self._hasher) as update:
+            while (item := self._spool.next_to_hash()) is not None:
+                try:
+                    if isinstance(item, Block):
+                        with item.view() as view:
+                            update(view)
+                        self._note(item.stop)
+                    else:
+                        buffer = buffer or mmap.mmap(-1, READ)
+                        self._read_back(buffer, item, update)
+                finally:
+                    self._spool.did_hash(item)
 
-    def _read_back(self, buffer: mmap.mmap, span: Span) -> None:
+    def _read_back(self, buffer: mmap.mmap, span: Span, update: Update) -> None:
         at, stop = span
         while at < stop and not self._spool.over and self._spool.failure is None:
-            at += self._read(buffer, (at, stop), self._hasher)
+            at += self._read(buffer, (at, stop), update)
             self._note(at)
 
-    def _read(self, buffer: mmap.mmap, span: Span, hasher: Hasher) -> int:
+    def _read(self, buffer: mmap.mmap, span: Span, update: Update) -> int:
         got = self._out.read(buffer, span[0], min(READ - span[0] % READ, span[1] - span[0]))
         if not got:
             self.spoilt = True
             raise spoilt(self._path)
         with memoryview(buffer) as whole:
             for at in range(0, got, BLOCK):
-                hasher.update(whole[at : min(got, at + BLOCK)])
+                update(whole[at : min(got, at + BLOCK)])
         return got
 
     def _note(self, offset: int) -> None:
@@ -167,6 +174,24 @@ class Mill:
             self._spool.synced(safe)
         self._out.drop(max(0, self._dropped - BLOCK), safe.hashed)
         self._dropped = safe.hashed
+
+
+@contextmanager
+def _beside(hasher: Hasher) -> Iterator[Update]:
+    """What hashes bytes on as many threads as the hasher has shares; it returns when each has seen them."""
+    first, *others = hasher.shares()
+    if not others:
+        yield first
+        return
+    with ThreadPoolExecutor(len(others), "model-hash") as pool:
+
+        def update(data: memoryview) -> None:
+            waiting = [pool.submit(share, data) for share in others]
+            first(data)
+            for one in waiting:
+                one.result()
+
+        yield update
 
 
 def spoilt(path: str) -> Corrupt:

@@ -1,7 +1,8 @@
 """Which bytes of one file are where: given by lanes, being written, waiting for the hash, safe. No input or output here.
 
 A block that continues what is hashed is hashed from memory once it is written, and so is one that came early, if memory may
-hold it until the bytes before it have come. Other blocks are freed when they are written, and read back when their turn comes.
+hold it until the bytes before it have come. Other blocks are freed when they are written, and read back when their turn comes:
+the farthest first, and few, as lanes that are far ahead wait a little for those that are behind.
 """
 
 from __future__ import annotations
@@ -10,47 +11,23 @@ import mmap
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from model_manager.errors import PieceCorrupt
-from model_manager.facts.identity import Pin
+from model_manager.library.block import Block as Block
+from model_manager.library.block import Early, Promised
 from model_manager.library.buffers import BLOCK, Buffers
 from model_manager.library.extents import Extents, Span
-from model_manager.library.hashing import Hasher
 
 GATHER: Final = 4
 """Blocks that are written in one call."""
 
+BEHIND: Final = 256 * BLOCK
+"""Bytes to be read back that blocks in memory wait for; behind more of them they would hold up the network for too long."""
 
-@dataclass(slots=True, kw_only=True)
-class Promised:
-    """A digest of one lane's bytes, up to `stop`. Until it is proven right, the `pieces` that came do not count.
-
-    `void`: not all of these bytes come by this lane any more, so that the digest says nothing.
-    """
-
-    pin: Pin
-    name: str
-    host: str
-    stop: int
-    hasher: Hasher
-    pieces: list[Span] = field(default_factory=list)
-    void: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Block:
-    """Bytes `start` to `stop` of the file, in memory where the first is at `start % BLOCK`."""
-
-    memory: mmap.mmap
-    start: int
-    stop: int
-    promised: Promised | None = None
-
-    def view(self) -> memoryview:
-        at = self.start % BLOCK
-        return memoryview(self.memory)[at : at + self.stop - self.start]
+LOOK: Final = 0.05
+"""Seconds after which a hash without work lets the lanes look at their clocks: those before it may have waited long enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +72,16 @@ class Spool:
         self._seconds = seconds
         self._progress: tuple[int, bytes | None] = (hashed, state)
         self._feed = hashed
+        self._front = here.end_from(hashed)
+        self._spread = False
+        self._to_read = 0
+        self._loose: list[mmap.mmap] = []
         self._limit = max(1, min(8, buffers.count // 3))
         self._lock = threading.Lock()
         self._writer, self._hasher, self._syncer, self._owner = (threading.Condition(self._lock) for _ in range(4))
         self._to_write: deque[Block] = deque()
         self._to_hash: deque[Block | Span] = deque()
-        self._early: dict[int, Block] = {}
+        self._early = Early(buffers)
         self._writing = False
         self._hashing: Block | Span | None = None
         self._busy = 0
@@ -114,14 +95,22 @@ class Spool:
 
     # Lanes
 
-    def take(self) -> mmap.mmap | None:
-        """Memory for a block, or None while the disk or the hash is behind. Raises what failed."""
-        self.insist()
-        return None if self._busy >= self._limit or self.over else self._buffers.take()
+    def take(self, at: int, *, patient: bool = True) -> mmap.mmap | None:
+        """Memory for the block at `at`, or None while the disk or the hash is behind. Raises what failed.
 
-    def ready(self) -> bool:
+        `patient`: the last blocks of memory are left to those who bring what the hash waits for.
+        """
+        self.insist()
+        return self._buffers.take() if not self.over and self._has_room(at, patient) else None
+
+    def ready(self, at: int, *, patient: bool = True) -> bool:
         """Whether `take` would give memory, or raise, or never give any again."""
-        return self.failure is not None or self.over or (self._busy < self._limit and self._buffers.free > 0)
+        return self.failure is not None or self.over or (self._has_room(at, patient) and self._buffers.free > 0)
+
+    @property
+    def starving(self) -> bool:
+        """Whether the hash has nothing to do, or so much to read back that nobody should wait for it."""
+        return self._behind > BEHIND or (self._hashing is None and not self._to_hash)
 
     def give(self, block: Block) -> bool:
         """A filled block. Bytes that were brought before are not brought again: the first copy counts. False: nothing to do."""
@@ -129,6 +118,8 @@ class Spool:
             fits = self.failure is None and not self.over and self._trim(block)
             if fits:
                 self.brought.add(block.start, block.stop)
+                self._spread = self._spread or block.start > self._front
+                self._front = self.brought.end_from(self._front)
                 self._busy += 1
                 self._to_write.append(block)
                 self._wake()
@@ -145,6 +136,7 @@ class Spool:
             promised.pieces.clear()
             self._advance()
             self._wake()
+        self._let_loose()
 
     def insist(self) -> None:
         """Raise what failed."""
@@ -178,19 +170,20 @@ class Spool:
         """They are in the file (or something failed)."""
         with self._lock:
             self._writing = False
-            done = [block for block in batch if not self._wrote(block)]
-            self._busy -= len(done)
+            self._busy -= len(batch)
+            for block in batch:
+                self._wrote(block)
             self._wake()
-        for block in done:
-            self._buffers.give(block.memory)
-        self._buffers.ring()
+        self._let_loose()
 
     def next_to_hash(self) -> Block | Span | None:
         """A block in memory, or a span to read back. Waits; None at the end."""
-        with self._lock:
-            self._hasher.wait_for(lambda: self._ended or self._to_hash)
-            self._hashing = None if self._ended else self._to_hash.popleft()
-            return self._hashing
+        while True:
+            with self._lock:
+                if self._hasher.wait_for(lambda: self._ended or self._to_hash, LOOK):
+                    self._hashing = None if self._ended else self._to_hash.popleft()
+                    return self._hashing
+            self._buffers.ring()
 
     def hashed_to(self, offset: int, state: bytes | None) -> None:
         self._progress = offset, state
@@ -198,7 +191,10 @@ class Spool:
     def did_hash(self, item: Block | Span) -> None:
         with self._lock:
             self._hashing = None
-            self._busy -= isinstance(item, Block)
+            if isinstance(item, Block):
+                self._busy -= not item.early
+            else:
+                self._to_read -= item[1] - item[0]
             self._wake()
         if isinstance(item, Block):
             self._buffers.give(item.memory)
@@ -220,6 +216,7 @@ class Spool:
         with self._lock:
             self._advance()
             self._wake()
+        self._let_loose()
 
     def safe(self) -> Safe:
         """What the next sync makes safe."""
@@ -256,19 +253,29 @@ class Spool:
     def drop(self) -> None:
         """Give back all memory but what a thread has in hand."""
         with self._lock:
-            early = list(self._early.values())
             on_their_way = [*self._to_write, *(item for item in self._to_hash if isinstance(item, Block))]
-            self._busy -= len(on_their_way)
+            self._busy -= sum(not block.early for block in on_their_way)
             self._to_write.clear()
             self._to_hash.clear()
-            self._early.clear()
             self._feed = self.hashed
+            self._to_read = self._hashing[1] - self._hashing[0] if isinstance(self._hashing, tuple) else 0
             self._wake()
-        for _ in early:
-            self._buffers.let_go()
-        for block in (*early, *on_their_way):
-            self._buffers.give(block.memory)
+            self._loose += [block.memory for block in (*self._early.empty(), *on_their_way)]
+        self._let_loose()
+
+    def _let_loose(self) -> None:
+        """Memory that nobody needs any more goes back, and those who wait hear of it."""
+        if self._loose:
+            with self._lock:
+                loose, self._loose = self._loose, []
+            for memory in loose:
+                self._buffers.give(memory)
         self._buffers.ring()
+
+    def _has_room(self, at: int, patient: bool) -> bool:
+        """Several connections bring bursts: they get more room than one, whose blocks should stay in the processor's cache."""
+        limit = max(self._limit, self._buffers.share) if self._spread else self._limit
+        return self._busy < limit and not (patient and at > self._front and self._buffers.scarce)
 
     # Under the lock
 
@@ -318,34 +325,42 @@ class Spool:
         whole = batch[-1].promised is None and block.promised is None
         return whole and batch[-1].stop == block.start and len(batch) < GATHER
 
-    def _wrote(self, block: Block) -> bool:
-        """Whether its memory stays for the hash."""
+    def _wrote(self, block: Block) -> None:
         if self.failure is not None:
-            return False
+            self._loose.append(block.memory)
+            return
         self._unsynced += block.stop - block.start
-        kept = self._keep(block) if block.promised is None else self._redeem(block, block.promised)
+        if block.promised is not None:
+            self._redeem(block, block.promised)
+            self._loose.append(block.memory)
+        else:
+            self.written.add(block.start, block.stop)
+            self._keep(block)
         self._advance()
-        return kept
 
-    def _keep(self, block: Block) -> bool:
-        """Count it as written; whether its memory stays for the hash."""
-        self.written.add(block.start, block.stop)
-        if self._rereads:
-            return False
-        if block.start == self._feed:
-            reading = isinstance(self._hashing, tuple) or any(isinstance(item, tuple) for item in self._to_hash)
-            if reading and len(self._to_hash) > self._limit // 2:
-                return False
-            self._to_hash.append(block)
-            self._feed = block.stop
-            return True
-        if self._buffers.hold():
-            self._early[block.start] = block
-            self._busy -= 1
-            return True
-        return False
+    def _keep(self, block: Block) -> None:
+        """For the hash: what comes next in any case, what came early as long as there is memory."""
+        free: Block | None = block
+        if block.start == self._feed and not self._rereads and self._behind <= BEHIND:
+            free = None
+            self._busy += 1
+            self._feed_with(block)
+        elif block.start != self._feed and not self._rereads:
+            free = self._early.keep(block)
+        if free is not None:
+            self._loose.append(free.memory)
 
-    def _redeem(self, block: Block, promised: Promised) -> bool:
+    def _feed_with(self, block: Block) -> None:
+        self._to_hash.append(block)
+        self._feed = block.stop
+
+    @property
+    def _behind(self) -> int:
+        """Bytes that are to be read back before anything else is hashed; right without the lock, too."""
+        hashing = self._hashing
+        return self._to_read - (max(0, self.hashed - hashing[0]) if isinstance(hashing, tuple) else 0)
+
+    def _redeem(self, block: Block, promised: Promised) -> None:
         """The pieces of a promise count when it is kept, or can never be proven; else they are forgotten."""
         promised.pieces.append((block.start, block.stop))
         ended = block.stop >= promised.stop and not promised.void
@@ -358,24 +373,23 @@ class Spool:
             for span in promised.pieces:
                 (self.brought.remove if wrong else self.written.add)(*span)
             promised.pieces.clear()
-        return False
 
     def _advance(self) -> None:
         """Hand to the hash what follows without a hole."""
         while True:
-            if (block := self._early.pop(self._feed, None)) is not None:
-                self._buffers.let_go()
-                self._busy += 1
-                self._to_hash.append(block)
-                self._feed = block.stop
-                continue
-            stop = min([self.written.end_from(self._feed), *(at for at in self._early if at > self._feed)])
+            if (block := self._early.pop(self._feed)) is not None:
+                if self._behind <= BEHIND:
+                    self._feed_with(block)
+                    continue
+                self._loose.append(block.memory)
+            stop = self.written.end_from(self._feed)
             if stop <= self._feed:
                 return
-            self._read_back(stop)
+            self._read_back(min(stop, self._early.after(self._feed) or stop))
 
     def _read_back(self, stop: int) -> None:
         start = self._feed
+        self._to_read += stop - start
         if self._to_hash and isinstance(tail := self._to_hash[-1], tuple):
             start = tail[0]
             self._to_hash.pop()

@@ -29,11 +29,24 @@ def test_who_waits_is_called_once_when_there_is_room_and_at_once_when_there_is()
     assert rung == ["later", "now"]
 
 
-def test_half_of_the_blocks_may_wait_for_what_is_before_them() -> None:
-    buffers = Buffers(4)
-    assert [buffers.hold() for _ in range(3)] == [True, True, False]
+def test_two_thirds_of_the_blocks_may_wait_for_what_is_before_them() -> None:
+    buffers = Buffers(6)
+    assert [buffers.hold() for _ in range(5)] == [True, True, True, True, False]
     buffers.let_go()
     assert buffers.hold()
+
+
+def test_the_last_sixth_is_scarce() -> None:
+    buffers = Buffers(12)
+    assert [(buffers.take() is not None, buffers.scarce)[1] for _ in range(12)] == [False] * 9 + [True] * 3
+
+
+def test_files_share_what_may_be_on_its_way() -> None:
+    buffers, shares = Buffers(48), list[int]()
+    for _ in range(4):
+        buffers.join()
+        shares.append(buffers.share)
+    assert shares == [16, 12, 8, 6]
 
 
 def test_d7_the_memory_goes_when_the_last_file_leaves() -> None:

@@ -255,3 +255,33 @@ def test_c2_bytes_are_charged_before_they_are_written_and_no_space_keeps_what_is
     with Partial.open(directory, FLUX) as partial:
         partial.begin(URL, offer(size=len(CONTENT), start=2 * BLOCK))
         ends_well(partial)
+
+
+def test_a2_who_brings_what_the_hash_waits_for_may_be_silent_and_the_others_still_go_on(directory: str) -> None:
+    """A lane far ahead waits for it, and then no longer: the file is read back where memory did not suffice."""
+    content = os.urandom(24 * BLOCK)
+    with Partial.open(directory, FLUX, buffers=Buffers(6)) as partial:
+        partial.begin(URL, offer(size=len(content)))
+        silent = partial.lane(0, BLOCK)
+        for start in range(BLOCK, len(content), 4 * BLOCK):
+            bring(partial, start, min(start + 4 * BLOCK, len(content)), content)
+        assert partial.hashed == 0
+        assert fill(silent, content[:BLOCK]) == BLOCK
+        silent.close()
+        assert partial.finish().digests.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_the_lane_that_the_hash_waits_for_never_waits_for_those_ahead(directory: str) -> None:
+    content = os.urandom(12 * BLOCK)
+    buffers = Buffers(6)
+    with Partial.open(directory, FLUX, buffers=buffers) as partial:
+        partial.begin(URL, offer(size=len(content)))
+        ahead = [partial.lane(number * BLOCK, (number + 1) * BLOCK) for number in range(2, 12)]
+        filled = [room for lane in ahead if (room := lane.room()) is not None]
+        assert 0 < len(filled) < 6
+        bring(partial, 0, 2 * BLOCK, content)
+        for lane in ahead:
+            lane.close()
+        for start, stop in partial.missing():
+            bring(partial, start, stop, content)
+        assert partial.finish().digests.sha256 == hashlib.sha256(content).hexdigest()

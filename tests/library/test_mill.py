@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,9 @@ from model_manager.library import partial as partial_module
 from model_manager.library.buffers import BLOCK, Buffers
 from model_manager.library.disk import Disk
 from model_manager.library.extents import Extents
+from model_manager.library.hashing import BOTH, Hasher
 from model_manager.library.lane import Lane, fill
+from model_manager.library.mill import _beside
 from model_manager.library.partial import Partial
 from model_manager.library.staging import part_name
 from model_manager.library.volume import Volume
@@ -263,3 +265,29 @@ def test_an_offer_of_the_same_object_from_the_first_byte_keeps_what_is_here(dire
 def test_no_thread_outlives_its_file(directory: str) -> None:
     half(directory)
     assert [thread for thread in threading.enumerate() if thread.name.startswith("model-")] == []
+
+
+def test_digests_that_are_both_asked_for_are_made_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher, both = Hasher(BOTH, threads=2), threading.Barrier(2)
+    shares = hasher.shares()
+    monkeypatch.setattr(hasher, "shares", lambda: [_meeting(share, both) for share in shares])
+    with _beside(hasher) as update:
+        for start in range(0, len(CONTENT), BLOCK):
+            update(memoryview(CONTENT)[start : start + BLOCK])
+    found = hasher.digests()
+    assert (found.sha256, found.blake3) == (hashlib.sha256(CONTENT).hexdigest(), blake3(CONTENT).hexdigest())
+
+
+def test_one_digest_alone_needs_no_further_thread() -> None:
+    before = threading.active_count()
+    with _beside(Hasher(frozenset({"sha256"}), threads=4)) as update:
+        update(memoryview(CONTENT))
+        assert threading.active_count() == before
+
+
+def _meeting(share: Callable[[memoryview], None], both: threading.Barrier) -> Callable[[memoryview], None]:
+    def update(data: memoryview) -> None:
+        both.wait(60)
+        share(data)
+
+    return update

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from model_manager.library.block import Block
 from model_manager.library.buffers import BLOCK, Buffers
 from model_manager.library.extents import Extents
-from model_manager.library.spool import GATHER, Block, Spool
+from model_manager.library.spool import BEHIND, GATHER, Spool
 
 
 def spool_of(buffers: Buffers, *, here: int = 0, hashed: int = 0, every: int = 1 << 40, rereads: bool = False) -> Spool:
@@ -16,7 +17,7 @@ def spool_of(buffers: Buffers, *, here: int = 0, hashed: int = 0, every: int = 1
 
 def give(spool: Spool, number: int, *, start: int = 0, stop: int = BLOCK) -> bool:
     """The block of that number, or a part of it."""
-    memory = spool.take()
+    memory = spool.take(number * BLOCK, patient=False)
     assert memory is not None
     return spool.give(Block(memory=memory, start=number * BLOCK + start, stop=number * BLOCK + stop))
 
@@ -74,8 +75,89 @@ def test_what_memory_cannot_hold_is_read_back() -> None:
     for number in (5, 3, 4, 1, 2, 0):
         give(spool, number)
         write(spool)
-    assert to_hash(spool, 3) == [0, (1, 5), 5]
+    assert to_hash(spool, 3) == [0, 1, (2, 6)]
     assert buffers.free == 2
+
+
+def test_what_is_needed_soonest_stays_in_memory() -> None:
+    spool = spool_of(Buffers(6))
+    for number in (9, 7, 8, 3, 6, 5, 4):
+        give(spool, number)
+        write(spool)
+    for number in (0, 1, 2):
+        give(spool, number)
+        write(spool)
+        to_hash(spool, 1)
+    assert to_hash(spool, 5) == [3, 4, 5, 6, (7, 10)]
+
+
+def test_a_lane_far_ahead_leaves_the_last_blocks_to_the_one_that_the_hash_waits_for() -> None:
+    spool, rung = spool_of(Buffers(6)), list[int]()
+    kept = [spool.take(number * BLOCK) for number in (2, 3, 4, 5)]
+    assert all(kept)
+    last = spool.take(6 * BLOCK)
+    assert last is not None
+    assert (spool.take(7 * BLOCK), spool.ready(7 * BLOCK)) == (None, False)
+    assert spool.ready(0)
+    assert spool.ready(7 * BLOCK, patient=False)
+    spool._buffers.when_free(lambda: rung.append(1), lambda: spool.ready(7 * BLOCK))
+    assert rung == []
+    spool._buffers.give(last)
+    assert rung == [1]
+
+
+def test_several_connections_may_bring_more_at_once_than_one() -> None:
+    def taken(*numbers: int) -> int:
+        spool = spool_of(Buffers(48))
+        for count, number in enumerate(numbers):
+            if not spool.ready(number * BLOCK):
+                return count
+            give(spool, number)
+        return len(numbers)
+
+    assert taken(*range(40)) == 8
+    assert taken(*[n + 4 * lane for n in range(4) for lane in range(10)]) == 16
+
+
+def test_a_hash_that_starves_is_known_and_so_is_one_with_too_much_to_read_back() -> None:
+    spool = spool_of(Buffers(8))
+    assert spool.starving
+    give(spool, 0)
+    write(spool)
+    assert not spool.starving
+    to_hash(spool, 1)
+    assert spool.starving
+    few, many = spool_of(Buffers(8), here=BEHIND), spool_of(Buffers(8), here=BEHIND + BLOCK)
+    few.start()
+    many.start()
+    assert (few.starving, many.starving) == (False, True)
+
+
+def test_nothing_is_kept_in_memory_behind_too_much_that_has_to_be_read_back() -> None:
+    buffers, end = Buffers(8), BEHIND // BLOCK + 1
+    spool = spool_of(buffers, here=BEHIND + BLOCK)
+    spool.start()
+    for number in (end + 1, end, end + 2):
+        give(spool, number)
+        write(spool)
+    assert buffers.free == 8
+    assert to_hash(spool, 1) == [(0, end + 3)]
+
+
+def test_those_who_wait_are_asked_again_while_the_hash_has_nothing_to_do() -> None:
+    spool, asked = spool_of(Buffers(8)), list[int]()
+
+    def ready() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    rung = threading.Event()
+    spool._buffers.when_free(rung.set, ready)
+    hasher = waits(spool.next_to_hash)
+    assert rung.wait(60)
+    spool.end()
+    hasher.join(60)
+    assert not hasher.is_alive()
 
 
 def test_where_memory_is_no_proof_everything_is_read_back() -> None:
@@ -98,15 +180,15 @@ def test_the_disk_or_the_hash_being_behind_leaves_no_room() -> None:
     spool = spool_of(Buffers(6))
     rung: list[int] = []
     for number in (0, 1):
-        assert spool.ready()
+        assert spool.ready(number * BLOCK)
         give(spool, number)
-    assert (spool.take(), spool.ready()) == (None, False)
-    spool._buffers.when_free(lambda: rung.append(1), spool.ready)
+    assert (spool.take(2 * BLOCK), spool.ready(2 * BLOCK)) == (None, False)
+    spool._buffers.when_free(lambda: rung.append(1), lambda: spool.ready(2 * BLOCK))
     write(spool)
-    assert (spool.take(), rung) == (None, [])
+    assert (spool.take(2 * BLOCK), rung) == (None, [])
     to_hash(spool, 1)
     assert rung == [1]
-    assert spool.take() is not None
+    assert spool.take(2 * BLOCK) is not None
 
 
 def test_promise_4_writing_waits_while_too_much_is_not_synced() -> None:
@@ -149,7 +231,7 @@ def test_a_failure_frees_everything_and_is_told_to_everybody() -> None:
     spool.fail(ValueError("second"))
     waiting.join(60)
     assert buffers.free == 8
-    for call in (spool.take, spool.insist):
+    for call in (lambda: spool.take(0), spool.insist):
         with pytest.raises(ValueError, match="first"):
             call()
     assert (spool.next_to_write(), spool.next_to_hash(), spool.due()) == ([], None, False)
@@ -158,11 +240,11 @@ def test_a_failure_frees_everything_and_is_told_to_everybody() -> None:
 
 def test_at_the_end_nobody_waits_and_nothing_more_is_taken() -> None:
     spool = spool_of(Buffers(8))
-    memory = spool.take()
+    memory = spool.take(0)
     assert memory is not None
     hasher, writer = waits(spool.next_to_hash), waits(spool.next_to_write)
     spool.end()
     hasher.join(60)
     writer.join(60)
     assert not spool.give(Block(memory=memory, start=0, stop=BLOCK))
-    assert (spool.take(), spool.ready()) == (None, True)
+    assert (spool.take(0), spool.ready(0)) == (None, True)

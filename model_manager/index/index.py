@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from model_manager.errors import IndexTooNew, IndexUnavailable
-from model_manager.facts.disk import Diff, Held
+from model_manager.facts.description import Lore
+from model_manager.facts.directory import Directory, Scan
+from model_manager.facts.disk import Diff, Fingerprint, Held, Root
 from model_manager.facts.event import Envelope, Event
 from model_manager.facts.identity import MachineId, Pin
+from model_manager.facts.known import Answer, Question
 from model_manager.facts.shelf import ShelfPath
 from model_manager.index.store import Epoch, Snapshot, Store, Totals
 
@@ -57,6 +60,11 @@ class Index:
     def installation(self) -> str:
         """Random id of this database; a rebuilt one has another."""
         return self._store.installation
+
+    @property
+    def machine_id(self) -> str:
+        """Under which id its history was written before it was opened; empty when it has none."""
+        return self._store.machine_id
 
     @property
     def rebuilt(self) -> str:
@@ -104,6 +112,51 @@ class Index:
 
     async def set_note(self, key: str, value: str | None) -> None:
         await self._ask(self._store.set_note, key, value)
+
+    async def track(self, path: str, folder: str | None = None, *, at: str) -> Directory:
+        return await self._ask(self._store.track, path, folder, at=at)
+
+    async def untrack(self, path: str) -> bool:
+        return await self._ask(self._store.untrack, path)
+
+    async def configured(self, roots: Sequence[Root], *, at: str) -> None:
+        await self._ask(self._store.configured, roots, at=at)
+
+    async def directories(self) -> tuple[Directory, ...]:
+        return await self._ask(self._store.directories)
+
+    async def scanned(self, scan: Scan) -> None:
+        await self._ask(self._store.scanned, scan)
+
+    async def learn(self, lore: Sequence[tuple[str, Lore]], *, at: str) -> tuple[str, ...]:
+        return await self._ask(self._store.learn, lore, at=at)
+
+    async def undescribed(self, limit: int, *, without: Sequence[str] = ()) -> tuple[Held, ...]:
+        return await self._ask(self._store.undescribed, limit, without=without)
+
+    async def described(self, files: Sequence[Held]) -> None:
+        await self._ask(self._store.described, files)
+
+    async def unsampled(self, limit: int) -> tuple[Held, ...]:
+        return await self._ask(self._store.unsampled, limit)
+
+    async def sampled(self, found: Sequence[tuple[str, Fingerprint, str]]) -> None:
+        await self._ask(self._store.sampled, found)
+
+    async def unasked(self, service: str, *, now: float, limit: int) -> tuple[Question, ...]:
+        return await self._ask(self._store.unasked, service, now=now, limit=limit)
+
+    async def answered(self, service: str, answers: Sequence[Answer]) -> None:
+        await self._ask(self._store.answered, service, answers)
+
+    async def bundle(self, pairs: Sequence[tuple[str, str]]) -> None:
+        await self._ask(self._store.bundle, pairs)
+
+    async def bundled(self) -> dict[str, str]:
+        return await self._ask(self._store.bundled)
+
+    async def twins(self, files: Sequence[str]) -> tuple[Held, ...]:
+        return await self._ask(self._store.twins, files)
 
     async def _ask(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         while True:

@@ -19,13 +19,13 @@ def version(connection: sqlite3.Connection) -> int:
 def migrate(connection: sqlite3.Connection, path: str, steps: Sequence[Migration]) -> None:
     """Bring a database to the last of `steps`. Raises IndexTooNew when it is beyond it.
 
-    The copy `<path>.schema-<n>` is complete before the first step begins.
+    The copy `<path>.schema-<n>` is complete before the first step begins; copies of older schemas go then.
     """
     found, known = version(connection), steps[-1].number
     if found > known:
         raise IndexTooNew(path=path, found=found, known=known)
     if found < known:
-        _back_up(connection, f"{path}.schema-{found}")
+        _back_up(connection, path, f"{path}.schema-{found}")
     for step in steps:
         if step.number > found:
             run(connection, f"{step.sql}\nPRAGMA user_version = {step.number};")
@@ -40,7 +40,7 @@ def run(connection: sqlite3.Connection, script: str) -> None:
         raise
 
 
-def _back_up(connection: sqlite3.Connection, target: str) -> None:
+def _back_up(connection: sqlite3.Connection, path: str, target: str) -> None:
     unfinished = Path(f"{target}.part")
     unfinished.unlink(missing_ok=True)
     with closing(sqlite3.connect(unfinished)) as copy:
@@ -51,3 +51,6 @@ def _back_up(connection: sqlite3.Connection, target: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+    for older in Path(path).parent.glob(f"{Path(path).name}.schema-*"):
+        if str(older) != target:
+            older.unlink()

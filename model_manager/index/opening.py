@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,9 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA journal_size_limit = 16777216",
+    "PRAGMA cache_size = -65536",  # KiB: with SQLite's own 2 MB, a hundred thousand new files take three times as long
 )
+_NAMES: Final = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"
 
 
 class Damaged(Exception):
@@ -78,11 +81,13 @@ def _is_blank(connection: sqlite3.Connection) -> bool:
 
 def _look(connection: sqlite3.Connection) -> None:
     """A file can be whole and still lack what every query relies on."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(statements.schema())
+        lost = set(fresh.execute(_NAMES)) - set(connection.execute(_NAMES))
+    if lost:
+        raise Damaged(f"the index had lost {', '.join(sorted(name for (name,) in lost))}")
     if not connection.execute(statements.queries()["identity"]).fetchall():
         raise Damaged("the index had lost its identity")
-    connection.execute(statements.queries()["held_unhashed"], {"limit": 0})
-    connection.execute(statements.queries()["outbox"], {"limit": 0})
-    connection.execute(statements.queries()["note"], {"key": ""})
 
 
 def _set_aside(path: Path) -> Path:

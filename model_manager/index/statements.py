@@ -11,6 +11,7 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType
 
 _QUERY = re.compile(r"^-- name: (?P<name>\w+)\n(?:-- .+\n)+(?P<sql>[^;]+);", re.MULTILINE)
+_QUERIES = re.compile(r"(?!schema)[a-z]+\.sql")
 _NUMBERED = re.compile(r"(?P<number>\d{3})_\w+\.sql")
 
 
@@ -24,9 +25,9 @@ class Migration:
 
 @cache
 def queries() -> Mapping[str, str]:
-    """The named queries of `sql/queries.sql`."""
-    text = (_folder() / "queries.sql").read_text("utf-8")
-    return MappingProxyType({query["name"]: query["sql"] for query in _QUERY.finditer(text)})
+    """The named queries of all files in `sql/` that are neither the schema nor a migration."""
+    texts = [file.read_text("utf-8") for file in sorted(_folder().iterdir(), key=str) if _QUERIES.fullmatch(file.name)]
+    return MappingProxyType({query["name"]: query["sql"] for text in texts for query in _QUERY.finditer(text)})
 
 
 @cache

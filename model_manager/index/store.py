@@ -8,22 +8,28 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from pathlib import Path
+from typing import Final
 
 from model_manager.errors import AlreadyRunning, Broken
 from model_manager.facts import wire
-from model_manager.facts.disk import Diff, Held, InventoryDigest
+from model_manager.facts.description import Lore
+from model_manager.facts.directory import Directory, Scan
+from model_manager.facts.disk import Diff, Fingerprint, Held, InventoryDigest, Root
 from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
 from model_manager.facts.identity import MachineId, Pin
+from model_manager.facts.known import Answer, Question
 from model_manager.facts.shelf import ShelfPath
-from model_manager.index.history import Change, Place, advanced, change_of
+from model_manager.index import contents, directories, learning
+from model_manager.index.database import Database
+from model_manager.index.history import Place, advanced, change_of
 from model_manager.index.opening import open_or_rebuild
 from model_manager.index.patience import patient
-from model_manager.index.rows import Row, held_of, insist_on_utf8, row_of
-from model_manager.index.statements import queries
+from model_manager.index.rows import held_of, insist_on_utf8
+
+ALGORITHMS: Final = ("sha256", "blake3", "md5", "crc32", "autov2", "autov3", "tensor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +66,9 @@ class Store:
         self.patience = patience
         self.hurried = threading.Event()
         self.installation = ""
+        self.machine_id = ""
         self.rebuilt = ""
-        self._connection: sqlite3.Connection | None = None
+        self._database: Database | None = None
         self._epoch: Epoch | None = None
 
     @patient
@@ -70,14 +77,18 @@ class Store:
 
         Raises IndexTooNew when a newer program wrote it.
         """
-        self._connection, self.rebuilt = open_or_rebuild(self.path)
-        self.installation = str(self._one("identity")[0])
+        connection, self.rebuilt = open_or_rebuild(self.path)
+        self._database = Database(connection)
+        lost = directories.recall(self._asked, self._beside)
+        self.rebuilt = "; ".join(filter(None, (self.rebuilt, lost)))
+        self.installation, place = self._identity()
+        self.machine_id = place.machine_id
 
     @patient
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection:
-            connection.close()
+        database, self._database = self._database, None
+        if database:
+            database.connection.close()
 
     @patient
     def begin_epoch(self, now_ms: int, machine_id: MachineId) -> Epoch:
@@ -87,13 +98,13 @@ class Store:
         already; under another machine id it is dropped, for it happened to nobody of that name. The sums are taken anew
         from the rows, so that an error in them ends here.
         """
-        with self._writing():
+        with self._asked.writing():
             before = self._place()
             epoch = Epoch(epoch=max(before.epoch + 1, now_ms), instance=secrets.token_hex(16))
-            held = tuple(map(held_of, self._all("held")))
+            held = tuple(map(held_of, self._asked.all("held")))
             place = Place(machine_id=str(machine_id), instance=epoch.instance, epoch=epoch.epoch).adding(held)
             if place.machine_id != before.machine_id:
-                self._all("empty_outbox")
+                self._asked.all("empty_outbox")
             self._move(place)
         self._epoch = epoch
         return epoch
@@ -107,10 +118,11 @@ class Store:
         began an epoch here, BadPath for a name that is not UTF-8.
         """
         files = [held.file for held in (*diff.vanished, *diff.changed, *diff.appeared)]
-        with self._writing():
+        with self._asked.writing():
             place = self._owned()
-            change = change_of(diff, self._at(files))
-            self._put(change)
+            located = self._located(files)
+            change = change_of(diff, {file: held for file, (held, _) in located.items()})
+            contents.put(self._asked, change, located, at)
             steps = tuple(advanced(place, change, events))
             envelopes = tuple(after.envelope(event, at) for after, event in steps)
             self._post(envelopes)
@@ -121,11 +133,11 @@ class Store:
     @patient
     def compact(self, *, at: str) -> Snapshot:
         """Empty the outbox in favour of one InventorySnapshot, and return it with the inventory as of its seq."""
-        with self._writing():
+        with self._asked.writing():
             place = replace(self._owned(), seq=self._owned().seq + 1)
-            entries = tuple(wire.entry(held_of(row)) for row in self._all("held"))
+            entries = tuple(wire.entry(held_of(row)) for row in self._asked.all("held"))
             envelope = place.envelope(InventorySnapshot(models=place.models, bytes=place.bytes), at)
-            self._all("empty_outbox")
+            self._asked.all("empty_outbox")
             self._post((envelope,))
             self._move(place)
         return Snapshot(envelope=envelope, entries=entries)
@@ -133,29 +145,29 @@ class Store:
     @patient
     def held(self) -> tuple[Held, ...]:
         """Everything, by path."""
-        return tuple(map(held_of, self._all("held")))
+        return tuple(map(held_of, self._asked.all("held")))
 
     @patient
     def at(self, files: Sequence[str]) -> dict[str, Held]:
         """What is held at these absolute paths; those that are not held are left out."""
-        return self._at(files)
+        return {file: held for file, (held, _) in self._located(files).items()}
 
     @patient
     def with_digest(self, pin: Pin) -> tuple[Held, ...]:
         """Files whose known digests satisfy a pin, by path."""
-        asked = dict.fromkeys(("sha256", "blake3", "md5", "autov2", "autov3")) | dict.fromkeys(pin.algorithms, pin.hex)
-        return tuple(map(held_of, self._all("held_with_digest", asked)))
+        asked = dict.fromkeys(ALGORITHMS) | dict.fromkeys(pin.algorithms, pin.hex)
+        return tuple(map(held_of, self._asked.all("held_with_digest", asked)))
 
     @patient
     def in_slot(self, shelf: ShelfPath) -> tuple[Held, ...]:
         """Files that a model at this place would collide with, in any root and under any spelling, by path."""
         category, slot = shelf.slot
-        return tuple(map(held_of, self._all("held_in_slot", {"category": category, "slot": slot})))
+        return tuple(map(held_of, self._asked.all("held_in_slot", {"category": category, "slot": slot})))
 
     @patient
     def unhashed(self, limit: int) -> tuple[Held, ...]:
         """Files whose SHA-256 nobody knows yet, small before large."""
-        return tuple(map(held_of, self._all("held_unhashed", {"limit": limit})))
+        return tuple(map(held_of, self._asked.all("held_unhashed", {"limit": limit})))
 
     @patient
     def totals(self) -> Totals:
@@ -176,64 +188,141 @@ class Store:
                 digest=digest,
                 event=wire.unpack(kind, data),
             )
-            for epoch, seq, instance, at, digest, kind, data in self._all("outbox", {"limit": limit})
+            for epoch, seq, instance, at, digest, kind, data in self._asked.all("outbox", {"limit": limit})
         )
 
     @patient
     def outbox_size(self) -> tuple[int, int]:
         """Rows, and bytes of event data, that wait."""
-        rows, size = self._one("outbox_size")
+        rows, size = self._asked.first("outbox_size") or (0, 0)
         return rows, size
 
     @patient
     def delivered(self, epoch: int, upto_seq: int) -> None:
         """Forget events up to this seq of this epoch, and those of all earlier epochs."""
-        self._all("drop_outbox_upto", {"epoch": epoch, "seq": upto_seq})
+        self._asked.all("drop_outbox_upto", {"epoch": epoch, "seq": upto_seq})
 
     @patient
     def note(self, key: str) -> str | None:
-        found = self._all("note", {"key": key})
+        found = self._asked.all("note", {"key": key})
         return str(found[0][0]) if found else None
 
     @patient
     def set_note(self, key: str, value: str | None) -> None:
         """Note a value; None forgets the key."""
         if value is None:
-            self._all("drop_note", {"key": key})
+            self._asked.all("drop_note", {"key": key})
         else:
-            self._all("put_note", {"key": key, "value": value})
+            self._asked.all("put_note", {"key": key, "value": value})
+
+    @patient
+    def track(self, path: str, folder: str | None = None, *, at: str) -> Directory:
+        """A person wants a directory looked at (absolute path; `folder`: what the whole directory is). Saying so twice
+        changes nothing. It survives the loss of the database. Raises DiskUnavailable when it cannot be written down."""
+        with self._asked.writing():
+            directories.track(self._asked, self._beside, path, folder, at)
+        return next(one for one in self.directories() if one.path == path)
+
+    @patient
+    def untrack(self, path: str) -> bool:
+        """A person does not want a directory any more; False if none did. Its files leave by `apply`, not here."""
+        with self._asked.writing():
+            return directories.untrack(self._asked, self._beside, path)
+
+    @patient
+    def configured(self, roots: Sequence[Root], *, at: str) -> None:
+        """The directories of the settings are exactly these; those of persons stay beside them."""
+        with self._asked.writing():
+            directories.configure(self._asked, roots, at)
+
+    @patient
+    def directories(self) -> tuple[Directory, ...]:
+        """All that are tracked, by path."""
+        return directories.tracked(self._asked)
+
+    @patient
+    def scanned(self, scan: Scan) -> None:
+        """A look at a directory has ended."""
+        directories.scanned(self._asked, scan)
+
+    @patient
+    def learn(self, lore: Sequence[tuple[str, Lore]], *, at: str) -> tuple[str, ...]:
+        """Attach to the contents of files what others know of them; the files that took nothing, for they are not held or
+        have another size. Every teller's word is kept, his later one counts; nothing is overwritten by less."""
+        with self._asked.writing():
+            return learning.learn(self._asked, lore, at)
+
+    @patient
+    def undescribed(self, limit: int, *, without: Sequence[str] = ()) -> tuple[Held, ...]:
+        """Files whose sidecars and headers nobody has looked at since they changed, in the order they came; none of the
+        directories `without`."""
+        return learning.undescribed(self._asked, limit, without)
+
+    @patient
+    def described(self, files: Sequence[Held]) -> None:
+        """They were looked at; one whose fingerprint is another by now stays undescribed."""
+        with self._asked.writing():
+            learning.described(self._asked, files)
+
+    @patient
+    def unsampled(self, limit: int) -> tuple[Held, ...]:
+        """A file of each content whose quick hash is not known, in the order they came."""
+        return learning.unsampled(self._asked, limit)
+
+    @patient
+    def sampled(self, found: Sequence[tuple[str, Fingerprint, str]]) -> None:
+        """Quick hashes (16 hex digits) of files as they were then; one that changed meanwhile is passed over."""
+        with self._asked.writing():
+            learning.sampled(self._asked, found)
+
+    @patient
+    def unasked(self, service: str, *, now: float, limit: int) -> tuple[Question, ...]:
+        """SHA-256 of files that are here, whose answer by a service is not known or due again (`now`: Unix seconds)."""
+        return learning.unasked(self._asked, service, now, limit)
+
+    @patient
+    def answered(self, service: str, answers: Sequence[Answer]) -> None:
+        """What a service said, found or absent. What others told of a model stays as it is."""
+        with self._asked.writing():
+            learning.answered(self._asked, service, answers)
+
+    @patient
+    def bundle(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """File → key of the model of several files that it belongs to; "" for a model of its own."""
+        with self._asked.writing():
+            self._asked.each("put_bundle", ({"file": file, "bundle": key} for file, key in pairs))
+
+    @patient
+    def bundled(self) -> dict[str, str]:
+        """File → key, of all files that belong to a model of several."""
+        return dict(self._asked.all("bundled"))
+
+    @patient
+    def twins(self, files: Sequence[str]) -> tuple[Held, ...]:
+        """Other files of the same contents as these that do not know all of its digests themselves (hard links, copies
+        of which the other digest is known), with them: to be applied, nobody has to read them."""
+        return tuple(map(held_of, self._asked.rows("held_twins", {"files": wire.dumps(files).decode()})))
 
     @property
     def _db(self) -> sqlite3.Connection:
-        if self._connection is None:
+        return self._asked.connection
+
+    @property
+    def _asked(self) -> Database:
+        if self._database is None:
             raise Broken(what=f"The index {self.path} was used while closed.")
-        return self._connection
+        return self._database
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.rollback()
-            raise
+    @property
+    def _beside(self) -> Path:
+        return Path(self.path).with_name(directories.NAME)
 
-    def _all(self, query: str, values: dict[str, Any] | tuple[()] = ()) -> list[Row]:
-        return self._db.execute(queries()[query], values).fetchall()
-
-    def _one(self, query: str) -> Row:
-        return cast(Row, self._db.execute(queries()[query]).fetchone())
-
-    def _at(self, files: Sequence[str]) -> dict[str, Held]:
-        for file in files:
-            insist_on_utf8(file)
-        rows = self._all("held_at", {"files": wire.dumps(files).decode()})
-        return {held.file: held for held in map(held_of, rows)}
-
-    def _place(self) -> Place:
-        _, machine_id, instance, epoch, seq, digest, models, size = self._one("identity")
-        return Place(
+    def _identity(self) -> tuple[str, Place]:
+        row = self._asked.first("identity")
+        if row is None:
+            raise Broken(what=f"The index {self.path} has lost its identity.")
+        installation, machine_id, instance, epoch, seq, digest, models, size = row
+        place = Place(
             machine_id=machine_id,
             instance=instance,
             epoch=epoch,
@@ -242,6 +331,10 @@ class Store:
             models=models,
             bytes=size,
         )
+        return installation, place
+
+    def _place(self) -> Place:
+        return self._identity()[1]
 
     def _owned(self) -> Place:
         place = self._place()
@@ -250,6 +343,12 @@ class Store:
         if place.instance != self._epoch.instance:
             raise AlreadyRunning(what=f"Another model_manager took over the index {self.path}.", fix="state directory")
         return place
+
+    def _located(self, files: Sequence[str]) -> dict[str, tuple[Held, int]]:
+        for file in files:
+            insist_on_utf8(file)
+        rows = self._asked.rows("held_at", {"files": wire.dumps(files).decode()})
+        return {row[1]: (held_of(row[1:]), row[0]) for row in rows}
 
     def _move(self, place: Place) -> None:
         values = {
@@ -261,12 +360,8 @@ class Store:
             "models": place.models,
             "bytes": place.bytes,
         }
-        self._all("move_identity", values)
-
-    def _put(self, change: Change) -> None:
-        self._db.executemany(queries()["drop_held"], [(held.file,) for held in change.vanished])
-        self._db.executemany(queries()["put_held"], map(row_of, change.written))
+        self._asked.change("move_identity", values)
 
     def _post(self, envelopes: Sequence[Envelope]) -> None:
         rows = ((e.epoch, e.seq, e.instance, e.at, e.digest, e.event.kind, wire.pack(e.event)) for e in envelopes)
-        self._db.executemany(queries()["put_outbox"], rows)
+        self._asked.each("put_outbox", rows)

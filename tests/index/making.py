@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def held(
     size: int = 1000,
     inode: int = 7,
     content: str | None = None,
+    mtime_ns: int = 1_700_000_000_000_000_000,
     evidence: Evidence | None = None,
     against: str = "",
 ) -> Held:
@@ -34,7 +36,7 @@ def held(
         file=f"{root}/{folder}/{name}",
         root=root,
         shelf=ShelfPath(folder=folder, name=name),
-        fingerprint=Fingerprint(device=2049, inode=inode, size=size, mtime_ns=1_700_000_000_000_000_000),
+        fingerprint=Fingerprint(device=2049, inode=inode, size=size, mtime_ns=mtime_ns),
         digests=None if content is None else digests(content),
         evidence=evidence,
         against=against,
@@ -48,6 +50,7 @@ def digests(content: str) -> Digests:
         sha256=hashlib.sha256(raw).hexdigest(),
         blake3=hashlib.blake2s(raw).hexdigest(),
         md5=hashlib.md5(raw).hexdigest(),
+        crc32=f"{zlib.crc32(raw):08x}",
         tensor=hashlib.sha256(b"tail" + raw).hexdigest(),
     )
 
@@ -93,9 +96,23 @@ def insist_that_it_is_whole(store: Store) -> None:
     rows, totals, waiting = store.held(), store.totals(), store.outbox(100_000)
     assert totals.digest == str(InventoryDigest().adding(rows))
     assert (totals.models, totals.bytes) == (len(rows), sum(row.fingerprint.size for row in rows))
+    insist_that_contents_are_whole(store)
     assert told(waiting) == {row.file: wire.entry(row) for row in rows}
     if waiting:
         assert waiting[-1].digest == totals.digest
+
+
+def insist_that_contents_are_whole(store: Store) -> None:
+    """Every location has its content and directory, no content that nobody read lies nowhere, and no two are the same."""
+    for query in (
+        "SELECT id FROM location WHERE content_id NOT IN (SELECT id FROM content)",
+        "SELECT id FROM location WHERE directory_id NOT IN (SELECT id FROM directory)",
+        "SELECT id FROM content WHERE sha256 IS NULL AND blake3 IS NULL AND id NOT IN (SELECT content_id FROM location)",
+        "SELECT sha256 FROM content WHERE sha256 IS NOT NULL GROUP BY sha256 HAVING count(*) > 1",
+        "SELECT l.id FROM location AS l JOIN content AS c ON c.id = l.content_id WHERE l.knows & 1 AND c.sha256 IS NULL",
+        "SELECT l.id FROM location AS l JOIN content AS c ON c.id = l.content_id WHERE l.knows & 2 AND c.blake3 IS NULL",
+    ):
+        assert store._db.execute(query).fetchall() == [], query
 
 
 def history(steps: int) -> Iterable[Diff]:

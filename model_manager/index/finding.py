@@ -1,0 +1,65 @@
+"""What a person means who types a name, a path, the beginning of a hash or an address: where it is looked up, in order."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from model_manager.facts.shelf import CATEGORY_OF
+
+LAST: Final = "\U0010ffff"
+_HEX = re.compile(r"[0-9a-f]{6,64}")
+
+
+SURE: Final = 8
+"""Hex digits from which on nobody means a name by them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A query and its values. `enough`: when it finds something, nobody looks for what only resembles it."""
+
+    query: str
+    values: dict[str, Any]
+    enough: bool = False
+
+
+def lookups(text: str, folder: str | None, limit: int) -> Iterator[Lookup]:
+    """What is meant exactly first, then what begins so, then what contains it."""
+    plain = text.strip()
+    spelt = spelling(plain).removeprefix("models/").lstrip("/")
+    values = {"text": spelt, "limit": limit, **within(folder)}
+    if plain.startswith("/"):
+        yield Lookup(query="find_file", values={"text": plain, "limit": limit}, enough=True)
+    if "://" in plain:
+        yield Lookup(query="find_url", values=values | {"text": plain}, enough=True)
+        return
+    if not spelt:
+        return
+    yield Lookup(query="find_name", values=values | {"base": spelt.rpartition("/")[2]}, enough=True)
+    if _HEX.fullmatch(plain.lower()):
+        yield Lookup(query="find_hash", values=values | {"hex": plain.lower()}, enough=len(plain) >= SURE)
+    like = "%" + re.sub(r"([\\%_])", r"\\\1", spelt) + "%"
+    if "/" in spelt or folder:
+        yield Lookup(query="find_part_of_path", values=values | {"like": like})
+    else:
+        yield Lookup(query="find_prefix", values=values)
+        yield Lookup(query="find_part", values={"like": like, "limit": limit})
+
+
+def within(folder: str | None) -> dict[str, str]:
+    """The limits of a folder (`loras`, `loras/style`; legacy names too) within the order of category and slot."""
+    first, _, rest = spelling(folder or "").removeprefix("models/").strip("/").partition("/")
+    return {
+        "category": CATEGORY_OF.get(first, first),
+        "above": f"{rest}/" if rest else "",
+        "below": f"{rest}0" if rest else LAST,
+    }
+
+
+def spelling(text: str) -> str:
+    """As slots are spelt: in composed form, without regard to case, with forward slashes."""
+    return unicodedata.normalize("NFC", text.replace("\\", "/")).casefold()

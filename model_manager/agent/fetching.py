@@ -180,8 +180,8 @@ class Fetching:
         )
         nudged = self._nudged
         try:
-            async with self._slots.of(path, small=isinstance(step, Link) or small(step)):
-                await self._once(step, trouble.failures + 1)
+            async with self._slots.of(path, small=isinstance(step, Link) or small(step)) as moved:
+                await self._once(step, trouble.failures + 1, moved)
             self._troubles.pop(path, None)
         except ModelManagerError as error:
             await self._wait(nudged, await self._failed(step, error, trouble))
@@ -201,13 +201,13 @@ class Fetching:
         farther, trouble.reached = reached > trouble.reached, max(reached, trouble.reached)
         return farther
 
-    async def _once(self, step: Fetch | Link, number: int) -> None:
+    async def _once(self, step: Fetch | Link, number: int, moved: Callable[[], None]) -> None:
         if not await self._present(self._root):
             raise RootAway(root=self._root.path, why=self._board.lost_roots.get(self._root.path, "it was a moment ago"))
         if isinstance(step, Link):
             await self._link(step)
         else:
-            await self._fetch(step, number)
+            await self._fetch(step, number, moved)
         self._board.transfers.pop(step.wanted.model.path, None)
 
     async def _link(self, step: Link) -> None:
@@ -216,14 +216,16 @@ class Fetching:
         held = await self._linking.bring(step)
         self._done(path, held.fingerprint.size)
 
-    async def _fetch(self, step: Fetch, number: int) -> None:
+    async def _fetch(self, step: Fetch, number: int, moved: Callable[[], None]) -> None:
         model = step.wanted.model
         counters = self._board.counters
         counters.started += number == 1
         counters.retried += number > 1
         source = ranked(model.sources, self._blamed)[0]
         try:
-            arrived = await self._downloading.attempt(step, source, number, self._report, self._shelves.tell)
+            arrived = await self._downloading.attempt(
+                step, source, number, self._report, self._shelves.tell, moved=moved
+            )
         except ModelManagerError:
             self._blamed[source.url] = self._blamed.get(source.url, 0) + 1
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from model_manager.facts.shelf import ShelfPath
@@ -28,13 +28,15 @@ class Slots:
         self._waiting: list[_Waiter] = []
 
     @asynccontextmanager
-    async def of(self, path: ShelfPath, *, small: bool) -> AsyncIterator[None]:
-        """Hold a slot. A `small` one that would wait takes the extra slot, so that it never waits behind large ones."""
+    async def of(self, path: ShelfPath, *, small: bool) -> AsyncIterator[Callable[[], None]]:
+        """Hold a slot. A `small` one that would wait takes the extra slot, so that it never waits behind large ones.
+
+        What it gives lets go of the slot before the end; it may be called again.
+        """
         express = await self._taken(path, small)
-        try:
-            yield
-        finally:
-            self._give_back(express)
+        with ExitStack() as held:
+            held.callback(self._give_back, express)
+            yield held.close
 
     async def _taken(self, path: ShelfPath, small: bool) -> bool:
         """Wait for a slot; whether it is the extra one."""

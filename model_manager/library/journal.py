@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from model_manager.errors import BadRecord
+from model_manager.errors import BadRecord, Corrupt
 from model_manager.facts.identity import Pin
 from model_manager.facts.transfer import Offer
 from model_manager.facts.wire import dumps, loads
@@ -98,6 +98,14 @@ class Journal:
             if before is not None and now is not None and before != now:
                 return f"its {what} was {before} and is {now} now"
         return None
+
+    def insist_goes_on(self, url: str, offer: Offer, reached: int) -> None:
+        """Raise Corrupt when an offer does not go on behind the first `reached` bytes, or is of another object."""
+        why = self.contradiction(url, offer)
+        if offer.start not in (0, reached):
+            why = f"it begins at byte {offer.start} instead of {reached}"
+        if why:
+            raise Corrupt(name=self.slot, host=offer.host, why=why)
 
     def under(self, url: str, offer: Offer, pin: Pin | None) -> Journal:
         """What is known when the bytes that follow come by this offer. From byte 0 on, nothing older counts, but of the very

@@ -69,7 +69,8 @@ def entered(directory: str, shelf: ShelfPath, disk: Disk) -> tuple[Ledger, int]:
             fd = own_file(folder, path)
             try:
                 journal = _trusted(folder, fd, shelf)
-                os.ftruncate(fd, Extents(journal.extents).last)
+                if os.fstat(fd).st_size != (last := Extents(journal.extents).last):
+                    os.ftruncate(fd, last)
             except BaseException:
                 os.close(fd)
                 raise

@@ -22,8 +22,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-from model_manager.errors import AlreadyRunning, Broken, Corrupt, OriginUnavailable, Unavailable
-from model_manager.facts.identity import Algorithm, Digests, Pin
+from model_manager.errors import AlreadyRunning, Broken, Unavailable
+from model_manager.facts.identity import Algorithm, Pin
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Offer, Received
 from model_manager.library.buffers import Buffers
@@ -33,15 +33,22 @@ from model_manager.library.hashing import Hasher, never
 from model_manager.library.journal import Journal
 from model_manager.library.lane import Gate, Lane, fill
 from model_manager.library.ledger import Ledger, entered
-from model_manager.library.mill import Mill, spoilt
-from model_manager.library.outfile import OutFile
-from model_manager.library.spool import Safe, Spool
+from model_manager.library.mill import Mill
+from model_manager.library.outfile import Charge, OutFile
+from model_manager.library.sealing import as_received, length, proven, taken_up, written
+from model_manager.library.spool import Block, Safe
 from model_manager.library.staging import HIDDEN, READABLE
 from model_manager.library.volume import volume_of
+from model_manager.library.whole import Whole
 
 SYNC_EVERY: Final = 16 * 1024 * 1024
 """Bytes between two syncs. Writing waits where twice as many are unsynced; with what is in buffers, a kill or a power cut
 costs less than 64 MiB."""
+
+AT_ONCE: Final = SYNC_EVERY
+"""Bytes of an object that may be in memory whole before any of it is written: a kill costs no more than of larger ones."""
+
+Judge = Callable[[bytes], str | None]
 
 
 class Partial:
@@ -155,8 +162,8 @@ class Partial:
         offer: Offer,
         pin: Pin | None = None,
         *,
-        judge: Callable[[bytes], str | None] = lambda head: None,
-        writing: Callable[[int], None] = lambda size: None,
+        judge: Judge = lambda head: None,
+        writing: Charge = lambda size: None,
         most: int | None = None,
     ) -> None:
         """Start, or go on, under what an origin offers; from here on lanes may bring what is missing.
@@ -171,11 +178,8 @@ class Partial:
         self._insist_open()
         if offer.start == 0 and not (self.here and self._ledger.journal.same_as(url, offer)):
             self.restart()
-        elif offer.start not in (0, self.reached):
-            raise self._corrupt(offer.host, f"it begins at byte {offer.start} instead of {self.reached}")
         else:
-            if why := self._ledger.journal.contradiction(url, offer):
-                raise self._corrupt(offer.host, why)
+            self._ledger.journal.insist_goes_on(url, offer, self.reached)
             self._spool.insist()
         self._ledger.note(lambda known: known.under(url, offer, pin), lasting=False)
         total = self._ledger.journal.total
@@ -196,6 +200,41 @@ class Partial:
         if self._gate is None:
             raise Broken(what=f"A lane into {self.path} was opened before it was known what comes.")
         return Lane(self._spool, self._buffers, self._gate, self._tally, start, stop)
+
+    def whole(self, offer: Offer, *, judge: Judge, short: Callable[[], None]) -> Whole | None:
+        """Memory for a short object of which nothing is here; None where bytes must be written as they come."""
+        if self.here or offer.start or not 0 < (offer.size or 0) <= AT_ONCE or not self._out.volume.holes:
+            return None
+        return Whole.of(offer, self._ledger.journal.slot, self._buffers, judge, short)
+
+    def adopt(self, blocks: list[Block]) -> int:
+        """Bytes from the beginning that came before it was known that they would be written as they come; where they end."""
+        for block in blocks:
+            self._tally(block.stop - block.start)
+            self._spool.give(block)
+        return blocks[-1].stop if blocks else 0
+
+    def seal(
+        self, whole: Whole, url: str, offer: Offer, pin: Pin | None = None, *, writing: Charge = lambda size: None
+    ) -> Received:
+        """Write, hash and sync all of an object, as `begin`, lanes and `finish` would; its memory is given back."""
+        self._insist_open()
+        with self._minding(), translating(self.path, "write"):
+            written(self._out, whole.views(), self._hasher, writing)
+            whole.drop()
+            self._tally(whole.size)
+            os.fchmod(self._out.fd, READABLE)
+            self._durable(self._ledger.disk.sync)
+            digests = proven(
+                self.path, self._mill, self._out, whole.size, (self._hasher, Hasher(self._algorithms)), never
+            )
+        for extents in (self._spool.brought, self._spool.written):
+            extents.add(0, whole.size)
+        self._ledger.note(
+            lambda known: replace(known.under(url, offer, pin), extents=((0, whole.size),), complete=True),
+            lasting=False,
+        )
+        return as_received(self._ledger.journal, whole.size, digests, self.fetched)
 
     def settle(self) -> None:
         """Wait until everything handed in is written, hashed as far as it goes without a hole, and synced where due.
@@ -237,26 +276,20 @@ class Partial:
         with self._minding():
             self._take_short()
             self._mill.settle(cancelled, progress)
-            size = self._insist_whole()
+            size = length(self.path, self._ledger.journal, self._spool.written)
             self._ledger.insist_ours()
             with translating(self.path, "change the mode of"):
                 os.fchmod(self._out.fd, READABLE)
             self._durable(self._ledger.disk.sync)
-            digests = self._proven(size, cancelled)
+            digests = proven(
+                self.path, self._mill, self._out, size, (self._hasher, Hasher(self._algorithms)), cancelled
+            )
         safe = self._spool.safe()
         self._ledger.note(
             lambda known: replace(known.with_safe(safe.extents, safe.hashed, safe.state), complete=True),
             lasting=size > self._every,
         )
-        known = self._ledger.journal
-        return Received(
-            size=size,
-            digests=digests,
-            promise=known.promise,
-            host=known.host,
-            validator=known.validator,
-            fetched=self.fetched,
-        )
+        return as_received(self._ledger.journal, size, digests, self.fetched)
 
     def discard(self) -> None:
         """Remove bytes and journal, durably enough, and close. After placing, only the journal is left to remove.
@@ -296,18 +329,9 @@ class Partial:
 
     def _set_up(self) -> None:
         """What works on the bytes that the journal names."""
-        known, volume = self._ledger.journal, self._out.volume
-        saved = known.hashed if known.hashed and known.hashed.offset <= known.reached else None
-        self._hasher = Hasher(self._algorithms, savable=True, state=bytes.fromhex(saved.state) if saved else None)
-        state = self._hasher.save()
-        self._spool = Spool(
-            self._buffers,
-            Extents(known.extents),
-            saved.offset if saved and state else 0,
-            state,
-            every=self._every,
-            seconds=self._seconds,
-            rereads=not volume.holes,
+        known, holes = self._ledger.journal, self._out.volume.holes
+        self._hasher, self._spool = taken_up(
+            known, self._algorithms, self._buffers, every=self._every, seconds=self._seconds, rereads=not holes
         )
         self._mill = Mill(self.path, self._out, self._spool, self._hasher, self._make_safe)
 
@@ -362,34 +386,9 @@ class Partial:
                 self.discard()
             raise
 
-    def _proven(self, size: int, cancelled: Callable[[], bool]) -> Digests:
-        """The digests, when the file has as many bytes as were written, and those."""
-        digests = self._hasher.digests()
-        with translating(self.path, "read"):
-            self._mill.spoilt = os.fstat(self._out.fd).st_size != size
-            if not self._mill.spoilt and not self._out.whole(size):
-                again = Hasher(self._algorithms)
-                self._mill.digest_again(size, cancelled, again)
-                self._mill.spoilt = again.digests() != digests
-        if self._mill.spoilt:
-            raise spoilt(self.path)
-        return digests
-
     def _insist_open(self) -> None:
         if self.closed:
             raise Broken(what=f"The unfinished file {self.path} was used after it was closed.")
-
-    def _insist_whole(self) -> int:
-        """The length of the file. Raises OriginUnavailable when bytes of it are missing."""
-        total, written = self.total, self._spool.written
-        size = written.last if total is None else total
-        if (reached := written.end_from(0)) < size:
-            why = f"it ended after {reached} of {size} bytes"
-            raise OriginUnavailable(host=self._ledger.journal.host, name=self.path, why=why)
-        return size
-
-    def _corrupt(self, host: str, why: str) -> Corrupt:
-        return Corrupt(name=self._ledger.journal.slot, host=host, why=why)
 
     def _shut(self) -> None:
         if not self.closed:

@@ -121,26 +121,31 @@ def _insist_within(top: int, staging: int, root: Root) -> None:
 @contextmanager
 def _folder_of(top: int, shelf: ShelfPath, disk: Disk) -> Iterator[int]:
     """The directory of a shelf path, each step made and opened below the one before."""
-    current = os.dup(top)
+    current = top
     try:
         for part in str(shelf).split("/")[:-1]:
             below = _step(current, part, str(shelf), disk)
-            os.close(current)
+            if current != top:
+                os.close(current)
             current = below
         yield current
     finally:
-        os.close(current)
+        if current != top:
+            os.close(current)
 
 
 def _step(folder: int, part: str, whole: str, disk: Disk) -> int:
     if part in ("", ".", ".."):
         raise BadPath(path=whole, why=f"'{part}' is not a name")
     made = False
-    with suppress(FileExistsError):
-        os.mkdir(part, _FOLDER_MODE, dir_fd=folder)
-        made = True
     try:
-        below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            below = _opened_below(folder, part)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                os.mkdir(part, _FOLDER_MODE, dir_fd=folder)
+                made = True
+            below = _opened_below(folder, part)
     except OSError as error:
         if error.errno not in (errno.ENOTDIR, errno.ELOOP):
             raise
@@ -151,6 +156,10 @@ def _step(folder: int, part: str, whole: str, disk: Disk) -> int:
         os.fchmod(below, inherited | _FOLDER_MODE)
         disk.sync(folder)
     return below
+
+
+def _opened_below(folder: int, part: str) -> int:
+    return os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
 
 
 def _last(shelf: ShelfPath) -> str:

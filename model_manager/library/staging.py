@@ -32,11 +32,14 @@ def open_folder(directory: str) -> int:
 
     Raises BadPath, DiskUnavailable or NoSpace.
     """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with translating(directory, "open"):
-        with suppress(FileExistsError):
-            os.mkdir(directory, 0o700)
         try:
-            return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with suppress(FileNotFoundError):
+                return os.open(directory, flags)
+            with suppress(FileExistsError):
+                os.mkdir(directory, 0o700)
+            return os.open(directory, flags)
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise

@@ -302,9 +302,9 @@ async def until_stalled(scene: Stage, work: Work) -> None:
     await until(lambda: work.is_here(B))
     attempt = work.fetching._downloading.attempt
 
-    async def slow(*args: object) -> object:
+    async def slow(*args: object, **more: object) -> object:
         scene.clock.seconds += 30 * 60
-        return await attempt(*args)  # type: ignore[arg-type]
+        return await attempt(*args, **more)  # type: ignore[arg-type]
 
     work.fetching._downloading.attempt = slow  # type: ignore[method-assign,assignment]
     work.want(A, B)
@@ -361,7 +361,7 @@ class Lending:
         self.work = Work(scene)
         borrowing = Borrowing(scene.board, scene.shelves, str(cache or scene.store.parent / "none"))
         self.work.fetching._borrow = borrowing.look
-        self.hashing = Hashing(scene.board, scene.shelves)
+        self.hashing = Hashing(scene.board, scene.shelves, scene.index, scene.readers)
 
     async def bring(self, model: Model) -> None:
         """Until the model is here, and the plan says so."""

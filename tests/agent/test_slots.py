@@ -102,3 +102,26 @@ async def test_who_is_cancelled_while_waiting_takes_no_slot_along(served: bool) 
         await doors.enter(C)
         assert doors.inside == [C]
         await doors.all_leave()
+
+
+async def test_whoever_lets_go_early_gives_the_slot_back_once() -> None:
+    slots = Slots(1, lambda path: 0)
+    inside: list[ShelfPath] = []
+
+    async def second() -> None:
+        async with slots.of(B, small=False):
+            inside.append(B)
+            await turns()
+
+    async with asyncio.TaskGroup() as group:
+        async with slots.of(A, small=False) as moved:
+            group.create_task(second())
+            await turns(3)
+            assert inside == []
+            moved()
+            moved()
+            await turns(3)
+            assert inside == [B]
+        await turns(3)
+    async with slots.of(A, small=False):
+        assert slots._free == 0

@@ -10,16 +10,12 @@ import pytest
 from model_manager.library.disk import opened
 from model_manager.library.volume import facts_of, first_hole, kind_of, volume_of
 
-MOUNTS = (
-    "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
-    "27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw\n"
-    "127 27 0:50 /a /mnt/a\\040b rw - nfs4 server:/a rw,vers=4.2\n"
-)
+NFS, ZFS = 0x6969, 0x2FC12FC1
 
 
-@pytest.mark.parametrize(("mount", "kind"), [("27", "ext4"), ("127", "nfs4"), ("7", ""), ("", "")])
-def test_a_mount_is_found_by_its_id(mount: str, kind: str) -> None:
-    assert kind_of(mount, MOUNTS) == kind
+@pytest.mark.parametrize(("magic", "kind"), [(0xEF53, "ext4"), (-0x6EDC97C2, "btrfs"), (NFS, ""), (ZFS, ""), (0, "")])
+def test_a_kind_is_known_by_the_number_of_its_superblock(magic: int, kind: str) -> None:
+    assert kind_of(magic) == kind
 
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "ceph", "", "zfs", "unheard-of"])

@@ -19,7 +19,7 @@ import pytest
 from tests.stories import mirror
 from tests.stories.injecting import injecting
 from tests.stories.machine import PROGRAM, Machine, Sampler, catalog, record, safetensors, sha256, workflow
-from tests.stories.origin import FaultyOrigin, held_at
+from tests.stories.origin import Behaviour, FaultyOrigin, Reply, Request, Thing, held_at
 
 BASE, OTHER = safetensors(5_000_000, 1), safetensors(400_000, 2)
 HELD = 4_900_000
@@ -90,6 +90,16 @@ def insist_told_once(machine: Machine) -> None:
     assert b"model.vanished" not in {entry["kind"] for entry in entries}
 
 
+def silent_until(release: asyncio.Event) -> Behaviour:
+    """No answer before `release`, and then all of it at once."""
+
+    async def behave(request: Request, thing: Thing, reply: Reply) -> None:
+        await release.wait()
+        await reply.honest(request, thing)
+
+    return behave
+
+
 @asynccontextmanager
 async def scene_in(
     home: Path, origin: FaultyOrigin, machine_of: Callable[..., Machine], **environ: str
@@ -113,6 +123,19 @@ async def test_d2_killed_at_the_rename_the_next_start_places_without_the_network
 ) -> None:
     async with scene_in(home, origin, machine_of) as scene:
         await scene.almost()
+        await scene.killed_at("renameat2")
+        assert not scene.final.exists()
+        await scene.ends_well()
+
+
+@pytest.mark.needs("strace")
+async def test_d2_killed_at_the_rename_of_a_file_that_came_whole_at_once_it_is_not_fetched_again(
+    home: Path, origin: FaultyOrigin, machine_of: Callable[..., Machine]
+) -> None:
+    async with scene_in(home, origin, machine_of) as scene:
+        origin.behaviours["/base.safetensors"] = silent_until(scene.release)
+        scene.machine.start()
+        await scene.machine.until(lambda: bool(origin.asked["/base.safetensors"]), "it was asked for")
         await scene.killed_at("renameat2")
         assert not scene.final.exists()
         await scene.ends_well()

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from model_manager.agent.clock import Clock
 from model_manager.agent.downloading import Arrived, Downloading
+from model_manager.agent.slots import Slots
 from model_manager.facts.disk import Root
 from model_manager.facts.event import DownloadStarted
 from model_manager.facts.identity import Pin
@@ -86,13 +87,13 @@ def model(file: dict[str, Any]) -> Model:
 
 
 async def fetch(order: Order) -> dict[str, Any]:
-    at_once, late = asyncio.Semaphore(order.concurrency), [0.0]
+    slots, late = Slots(order.concurrency, lambda path: 0), [0.0]
     async with engine(order) as downloading:
 
         async def bring(wanted: Model) -> Arrived:
             step = Fetch(wanted=Wanted(model=wanted, required=True, needed_by=("machine",)), bytes=0)
-            async with at_once:
-                return await downloading.attempt(step, wanted.sources[0], 1, _seen, _told)
+            async with slots.of(wanted.path, small=False) as moved:
+                return await downloading.attempt(step, wanted.sources[0], 1, _seen, _told, moved=moved)
 
         models = [model(file) for file in order.files]
         begun, used = time.monotonic(), time.process_time()

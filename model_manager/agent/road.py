@@ -1,0 +1,71 @@
+"""One attempt to bring one model: what is brought, from where, and who is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from model_manager.decisions.judging import early
+from model_manager.facts.disk import Fingerprint
+from model_manager.facts.event import DownloadStarted
+from model_manager.facts.model import Model, Source
+from model_manager.facts.plan import Fetch
+from model_manager.facts.transfer import Offer, Phase, Transfer
+from model_manager.sources.https import without_query
+
+Report = Callable[[Transfer], None]
+Tell = Callable[[DownloadStarted], Awaitable[None]]
+Moved = Callable[[], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Road:
+    """One attempt: what is brought, from where, and who is told of it (`told`: when last, in monotonic seconds)."""
+
+    step: Fetch
+    source: Source
+    number: int
+    report: Report
+    tell: Tell
+    moved: Moved
+    told: float = 0.0
+
+    @property
+    def model(self) -> Model:
+        return self.step.wanted.model
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.source.url).hostname or ""
+
+    @property
+    def replaces(self) -> Fingerprint | None:
+        """What the file may take the place of."""
+        return self.step.replaces.fingerprint if self.step.replaces else None
+
+    def early(self, head: bytes) -> str | None:
+        return early(self.model.path.name, head)
+
+    def seen(self, phase: Phase, have: int, total: int | None, speed: float = 0.0, connections: int = 0) -> Transfer:
+        return Transfer(
+            shelf=self.model.path,
+            phase=phase,
+            bytes=have,
+            total=total,
+            speed=speed,
+            eta=(total - have) / speed if total is not None and speed > 0 else None,
+            attempt=self.number,
+            connections=connections,
+            host=self.host,
+        )
+
+    def started(self, offer: Offer) -> DownloadStarted:
+        return DownloadStarted(
+            folder=self.model.path.folder,
+            name=self.model.path.name,
+            url=without_query(self.source.url),
+            total=offer.size or 0,
+            resumed_at=offer.start,
+            attempt=self.number,
+        )

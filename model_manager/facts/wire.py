@@ -9,14 +9,16 @@ import json
 import zlib
 from dataclasses import fields as fields_of
 from functools import cache
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
-from pydantic import Field, TypeAdapter, ValidationError
 
 from model_manager.errors import BadRecord
 from model_manager.facts.disk import Held
 from model_manager.facts.event import Entry, Envelope, Event, Gone, Known, Unknown
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 COMPRESS_ABOVE: Final = 4096
 """Bytes of JSON. A diff of 1,000 models is 197 kB plain and 39 kB compressed."""
@@ -30,6 +32,8 @@ MAX_VALUES: Final = 500_000
 
 @cache
 def _known() -> TypeAdapter[Known]:
+    from pydantic import Field, TypeAdapter  # only who reads events pays for it
+
     return TypeAdapter(Annotated[Known, Field(discriminator="kind")])
 
 
@@ -99,6 +103,8 @@ def unpack(kind: str, data: bytes) -> Event:
     if not isinstance(body, dict):
         raise BadRecord(name=kind, why="its data is not an object")
     if kind in _kinds():
+        from pydantic import ValidationError
+
         try:
             return _known().validate_python({**body, "kind": kind})
         except ValidationError:

@@ -7,6 +7,7 @@
     │   ├── BadPath            a path that would leave the shelves
     │   ├── BadRecord          a catalog record that cannot be used (BadAssignment: an assignment)
     │   ├── BadUrl             an address that is never fetched
+    │   ├── BadRequest         a request to the agent that cannot be meant so
     │   ├── BadContent         bytes that are not the kind of file promised
     │   ├── BadForeign         a file of another program that cannot be read as what it should be
     │   ├── Occupied           somebody else's file is where ours should go
@@ -203,7 +204,7 @@ class NoIndex(IndexUnavailable):
 
 
 class NothingIndexed(NoIndex):
-    """There is no index in {state} yet. Name a directory with models: 'model-manager model dir add DIRECTORY'."""
+    """There is no index in {state} yet. 'model-manager model dir add DIRECTORY' begins one; 'model-manager model index sync' makes a lost one anew."""
 
 
 class IndexTooNew(IndexUnavailable):

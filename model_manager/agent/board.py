@@ -25,6 +25,7 @@ class Bells:
     wanting: Bell = field(default_factory=Bell)
     noticing: Bell = field(default_factory=Bell)
     hashing: Bell = field(default_factory=Bell)
+    describing: Bell = field(default_factory=Bell)
     fetching: Bell = field(default_factory=Bell)
     gate: Bell = field(default_factory=Bell)
     publishing: Bell = field(default_factory=Bell)
@@ -46,6 +47,8 @@ class Counters:
     retried: int = 0
     fetched_bytes: int = 0
     published: int = 0
+    hashed: int = 0
+    hash_errors: int = 0
 
 
 def _closed() -> Readiness:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from model_manager.errors import BadSetting, DiskUnavailable, NoSpace
+from model_manager.facts.directory import Directory
+from model_manager.facts.directory import Scan as Look
 from model_manager.facts.disk import Root
 from model_manager.index.index import Index
 from model_manager.library.disk import FULL
@@ -20,9 +22,67 @@ class Roots:
     """Own ones carry a marker whose id the index remembers: a volume that is not mounted is Away, never empty."""
 
     def __init__(self, roots: Iterable[Root], index: Index) -> None:
-        self.all = distinct(roots)
+        """`roots`: those of the settings. `load` adds those that a person tracks."""
+        self._named = tuple(roots)
+        self.all = distinct(self._named)
         self._index = index
         self._ids: dict[str, str | None] = {}
+
+    async def load(self, at: str, *, keeping: bool = False) -> None:
+        """Tell the index which directories the settings name, and learn from it which ones a person tracks.
+
+        `keeping`: directories that other settings named (an agent's, of which a shell knows nothing) stay beside them.
+        """
+        if keeping:
+            self._named = distinct((*self._named, *self._of_other_settings(await self._index.directories())))
+            self.all = self._named
+        await self._index.configured(self.all, at=at)
+        tracked = [each for each in await self._index.directories() if each.tracked_by == "person"]
+        self.all = distinct((*self.all, *(Root(path=each.path, folder=each.folder) for each in tracked)))
+
+    def _of_other_settings(self, known: Iterable[Directory]) -> Iterator[Root]:
+        settings = [each for each in known if each.tracked_by == "settings"]
+        own = {root.path for root in self._named if root.own}
+        store = next(iter(own or {each.path for each in settings if each.own}), None)
+        links = str(Path(store).resolve()) if store else None
+        for each in settings:
+            is_store = each.path == store
+            yield Root(path=each.path, folder=each.folder, own=is_store, showing=None if is_store else links)
+
+    async def track(self, path: str, folder: str | None, at: str) -> Directory:
+        """One more, for a person. What overlaps with another is for the caller to refuse."""
+        tracked = await self._index.track(path, folder, at=at)
+        self.all = distinct((*self.all, Root(path=path, folder=folder)))
+        return tracked
+
+    async def untrack(self, path: str, at: str) -> bool:
+        """One less, unless the settings name it as well; False when no person tracks it."""
+        gone = await self._index.untrack(path)
+        if gone:
+            await self._index.configured(self._named, at=at)
+            self.all = tuple(root for root in self.all if root.path != path or root in self._named)
+        return gone
+
+    async def directories(self) -> tuple[Directory, ...]:
+        """All of them as the index knows them."""
+        return await self._index.directories()
+
+    def overlap(self, path: str) -> str:
+        """How a directory lies to those that are looked at; empty when it is apart from them all. Looks at the disk."""
+        real = Path(path).resolve()
+        for root in self.all:
+            other = Path(root.path).resolve()
+            if real == other:
+                return "is tracked already"
+            if other in real.parents:
+                return f"lies in {root.path}, which is tracked"
+            if real in other.parents:
+                return f"holds {root.path}, which is tracked"
+        return ""
+
+    async def saw(self, look: Look) -> None:
+        """Remember how the last full look at one of them ended."""
+        await self._index.scanned(look)
 
     @property
     def own(self) -> Root:

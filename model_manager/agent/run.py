@@ -20,20 +20,28 @@ from model_manager import __version__
 from model_manager.agent.board import Board
 from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.clock import Clock
+from model_manager.agent.describing import Describing
 from model_manager.agent.downloading import Downloading
+from model_manager.agent.entitlements import hosts, tokens
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
 from model_manager.agent.following import Following
 from model_manager.agent.gate import READY, Gate, boot_id
+from model_manager.agent.grouping import Grouping
 from model_manager.agent.hashing import Hashing
+from model_manager.agent.importing import Importing
+from model_manager.agent.inquiring import Inquiring
 from model_manager.agent.leaving import Leaving
+from model_manager.agent.library import library_actions
 from model_manager.agent.noticing import Noticing
 from model_manager.agent.publishing import Beating, Publishing
 from model_manager.agent.reloading import Reloading
 from model_manager.agent.roots import Roots, insist_on_store, roots_of
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.socket import Action, Control, serving
+from model_manager.agent.socket import Action, Asked, Control, serving
+from model_manager.agent.staffing import staffed
 from model_manager.agent.sweeping import Sweeping
+from model_manager.agent.tracking import Tracking
 from model_manager.agent.verifying import Verifying
 from model_manager.agent.wanting import Wanting
 from model_manager.bus.assignments import Pushed, pushed
@@ -46,12 +54,14 @@ from model_manager.facts.identity import MachineId, TokenName
 from model_manager.index.index import Index
 from model_manager.library.buffers import Buffers
 from model_manager.library.lock import hold
+from model_manager.library.readers import Readers
 from model_manager.library.space import Space
 from model_manager.library.watching import Watcher
 from model_manager.settings import Settings
 from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
 from model_manager.sources.civitai import CivitaiOrigin
+from model_manager.sources.civitai_records import CivitaiRecords, civitai_records_at
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
@@ -183,6 +193,8 @@ class Edges:
     roots: Roots
     space: Space
     buffers: Buffers
+    readers: Readers
+    records: CivitaiRecords
     limits: Limits
     origins: tuple[Origin, ...]
     tokens: dict[TokenName, SecretStr]
@@ -198,7 +210,8 @@ async def _build(settings: Settings, surroundings: Surroundings, state: Path, st
     index = await stack.enter_async_context(Index.open(state / "index.sqlite", waiting=_waiting_for_index(board)))
     if index.rebuilt:
         logger.bind(reason=index.rebuilt).warning("the index was unreadable and is rebuilt from the disk")
-    edges = await _edges(settings, surroundings, state, index, clock, stack)
+    edges = await _edges(board, surroundings, state, index, stack)
+    await edges.roots.load(clock.now())
     shelves = await _begin(board, MachineId.parse(settings.machine_id), edges, clock)
     logger.bind(machine=board.machine_id, epoch=board.epoch, store=edges.roots.own.path, state=str(state)).info(
         "model_manager starts"
@@ -206,40 +219,42 @@ async def _build(settings: Settings, surroundings: Surroundings, state: Path, st
     return _agent(board, shelves, edges, surroundings, state)
 
 
-async def _edges(
-    settings: Settings, surroundings: Surroundings, state: Path, index: Index, clock: Clock, stack: AsyncExitStack
-) -> Edges:
-    tokens = _tokens(settings)
-    hosts: dict[TokenName, frozenset[str]] = {
-        "HF_TOKEN": frozenset(settings.hf_hosts),
-        "CIVITAI_TOKEN": frozenset(settings.civitai_hosts),
-    }
+async def _edges(board: Board, surroundings: Surroundings, state: Path, index: Index, stack: AsyncExitStack) -> Edges:
+    settings, clock = board.settings, board.clock
+    known = tokens(settings)
     ca_file = str(settings.ca_file) if settings.ca_file else None
     limits = Limits(settings.quotas)
-    credentials = Credentials(tokens=tokens, hosts=hosts)
+    credentials = Credentials(tokens=known, hosts=hosts(settings))
     net = await stack.enter_async_context(
         web(credentials, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy, limits=limits)
     )
     catalog = await stack.enter_async_context(
         catalog_at(surroundings.catalog_url, settings.catalog_key, ca_file=ca_file)
     )
+    records = await stack.enter_async_context(
+        civitai_records_at(settings.civitai_api, settings.civitai_token, web=net, ca_file=ca_file, proxy=settings.proxy)
+    )
     embedded = None if settings.redis_url else EmbeddedServer(state / "redis")
     redis = connect(await stack.enter_async_context(embedded) if embedded else _plain(settings.redis_url))
     stack.push_async_callback(redis.aclose)
     machine, lease = MachineId.parse(settings.machine_id), settings.heartbeat_seconds * LEASE_BEATS
+    readers = Readers(staffed(lambda: board.settings))
+    stack.push_async_callback(asyncio.to_thread, readers.close)
     bus = Bus(redis, machine, index.installation, settings.redis_prefix, settings.stream_length, lease)
     return Edges(
         index=index,
         roots=Roots(roots_of(settings), index),
         space=Space(settings.disk_floor),
         buffers=Buffers(),
+        readers=readers,
+        records=records,
         limits=limits,
         origins=(
             HuggingFaceOrigin(net, settings.hf_hosts),
             CivitaiOrigin(net, settings.civitai_hosts),
             HttpsOrigin(net),
         ),
-        tokens=tokens,
+        tokens=known,
         catalog=CachedCatalog(catalog, state / "catalog-cache", clock.now),
         bus=bus,
         pushes=lambda: pushed(redis, bus.keys, machine),
@@ -260,11 +275,14 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     gate = Gate(board, shelves, state)
     publishing = Publishing(board, shelves, edges.index, edges.bus)
     exposing = Exposing(board, Path(roots.own.path), state)
-    hashing, verifying = Hashing(board, shelves), Verifying(board, shelves)
+    hashing = Hashing(board, shelves, edges.index, edges.readers)
+    verifying = Verifying(board, shelves, edges.readers)
+    inquiring = Inquiring(board, shelves, edges.index, edges.records)
+    describing = Describing(board, shelves, edges.index, Grouping(board, shelves, edges.index), inquiring)
 
     def adopted(new: Settings) -> None:
         edges.tokens.clear()
-        edges.tokens.update(_tokens(new))
+        edges.tokens.update(tokens(new))
         edges.space.floor = new.disk_floor
         edges.limits.quotas = new.quotas
         fetching.nudge()
@@ -274,6 +292,7 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
         "wanting": wanting.run,
         "noticing": noticing.run,
         "hashing": hashing.run,
+        "describing": describing.run,
         "verifying": verifying.run,
         "fetching": fetching.run,
         "sweeping": Sweeping(board, roots.own).run,
@@ -286,47 +305,34 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     }
     if embedded := edges.embedded:
         loops["embedded"] = lambda: embedded.keep(lambda why: logger.bind(reason=why).warning("starting Valkey again"))
-    actions = _actions(board, reloading, fetching, hashing, verifying, exposing)
+    library = library_actions(
+        hashing, verifying, Tracking(board, roots), Importing(board, shelves, edges.index), board.bells.noticing.ring
+    )
     return Agent(
         board=board,
         shelves=shelves,
         gate=gate,
         publishing=publishing,
         loops=loops,
-        control=Control(board, shelves, actions),
+        control=Control(board, shelves, _actions(board, reloading, fetching, exposing) | library),
         socket=state / "control.sock",
         onlooker=surroundings.onlooker,
     )
 
 
-def _actions(
-    board: Board,
-    reloading: Reloading,
-    fetching: Fetching,
-    hashing: Hashing,
-    verifying: Verifying,
-    exposing: Exposing,
-) -> dict[str, Action]:
-    """What a POST on the socket does."""
+def _actions(board: Board, reloading: Reloading, fetching: Fetching, exposing: Exposing) -> dict[str, Action]:
+    """What a POST on the socket does to the agent; `library_actions` are the others."""
 
-    async def reload() -> dict[str, Any]:
+    async def reload(_: Asked) -> dict[str, Any]:
         accepted = reloading.reload()
         fetching.nudge()
         return {"accepted": accepted, "reason": board.settings_error or board.assignment_error}
 
-    async def scan() -> dict[str, Any]:
-        board.bells.noticing.ring()
-        hashing.nudge()
-        return {"accepted": True}
-
-    async def verify() -> dict[str, Any]:
-        return {"accepted": True, "files": verifying.ask()}
-
-    async def expose() -> dict[str, Any]:
+    async def expose(_: Asked) -> dict[str, Any]:
         await exposing.expose()
         return {"accepted": True, "extra_model_paths": str(exposing.yaml)}
 
-    return {"reload": reload, "scan": scan, "verify": verify, "expose": expose}
+    return {"reload": reload, "expose": expose}
 
 
 def _waiting_for_index(board: Board) -> Callable[[str], None]:
@@ -355,11 +361,6 @@ async def _begin(board: Board, machine: MachineId, edges: Edges, clock: Clock) -
         )
     )
     return shelves
-
-
-def _tokens(settings: Settings) -> dict[TokenName, SecretStr]:
-    found: dict[TokenName, SecretStr | None] = {"HF_TOKEN": settings.hf_token, "CIVITAI_TOKEN": settings.civitai_token}
-    return {name: token for name, token in found.items() if token}
 
 
 def _plain(secret: SecretStr | None) -> str:

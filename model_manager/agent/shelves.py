@@ -27,13 +27,14 @@ class Shelves:
         self._index = index
         self._board = board
         self._held: dict[str, Held] = {}
-        self._unread: dict[str, None] = {}
+        self._unread: dict[int, dict[str, None]] = {}
         self._places: dict[tuple[str, str], dict[str, Held]] = {}
         self._digests: dict[str, dict[str, Held]] = {}
         self._sizes: dict[int, dict[str, Held]] = {}
         self._lent: dict[str, Held] = {}
-        self._incomplete: dict[str, None] = {}
+        self._incomplete: dict[int, dict[str, None]] = {}
         self._passed_over: set[str] = set()
+        self._comings = 0
         self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
         self._turn = asyncio.Lock()
 
@@ -41,14 +42,24 @@ class Shelves:
         self._mirror(Diff(appeared=await self._index.held()))
 
     @property
-    def unread(self) -> dict[str, None]:
-        """Paths of what nobody has read whole, in the order they came. Read only."""
+    def unread(self) -> dict[int, dict[str, None]]:
+        """By device (st_dev): paths of what nobody has read whole, in the order they came. Read only."""
         return self._unread
 
     @property
-    def incomplete(self) -> dict[str, None]:
-        """Paths of what is known by another digest than the fleet asks for, in the order they came. Read only."""
+    def incomplete(self) -> dict[int, dict[str, None]]:
+        """By device: paths of what is known by another digest than the fleet asks for, in the order they came. Read only."""
         return self._incomplete
+
+    @property
+    def comings(self) -> int:
+        """Grows with every change in which files came, left or moved to another shelf; what is learnt of them does not count."""
+        return self._comings
+
+    @property
+    def unhashed(self) -> int:
+        """Files that nobody has read whole."""
+        return sum(map(len, self._unread.values()))
 
     @property
     def lent(self) -> dict[str, Held]:
@@ -74,6 +85,7 @@ class Shelves:
             bells.fetching.ring()
             bells.gate.ring()
             bells.hashing.ring()
+            bells.describing.ring()
 
     def relevant(self, requirements: Requirements) -> list[Held]:
         """What a plan for these requirements can depend on: files in the wanted places, and files that are or may be the
@@ -130,6 +142,8 @@ class Shelves:
         self._board.bells.fetching.ring()
 
     def _mirror(self, diff: Diff) -> None:
+        moved = any((known := self._held.get(held.file)) and known.shelf != held.shelf for held in diff.changed)
+        self._comings += bool(diff.appeared or diff.vanished or moved)
         for held in (*diff.vanished, *diff.appeared, *diff.changed):
             if known := self._held.pop(held.file, None):
                 self._forget(known)
@@ -138,8 +152,12 @@ class Shelves:
 
     def _forget(self, held: Held) -> None:
         self._passed_over.discard(held.file)
-        self._unread.pop(held.file, None)
-        self._incomplete.pop(held.file, None)
+        device = held.fingerprint.device
+        for waiting in (self._unread, self._incomplete):
+            files = waiting.get(device, {})
+            files.pop(held.file, None)
+            if not files:
+                waiting.pop(device, None)
         for index, key in self._keys(held):
             index[key].pop(held.file, None)
             if not index[key]:
@@ -147,10 +165,11 @@ class Shelves:
 
     def _remember(self, held: Held) -> None:
         self._held[held.file] = held
+        device = held.fingerprint.device
         if held.digests is None:
-            self._unread[held.file] = None
+            self._unread.setdefault(device, {})[held.file] = None
         elif not held.digests.complete:
-            self._incomplete[held.file] = None
+            self._incomplete.setdefault(device, {})[held.file] = None
         self._index_it(held)
 
     def _index_it(self, held: Held) -> None:

@@ -18,7 +18,7 @@ from model_manager.agent.board import Board
 from model_manager.agent.metrics import CONTENT_TYPE, metrics
 from model_manager.agent.shelves import Shelves
 from model_manager.agent.status import plan_answer, progress_answer, ready_answer, shown, status_answer
-from model_manager.errors import BadSetting
+from model_manager.errors import BadRecord, BadRequest, BadSetting, Refused, Unavailable
 from model_manager.facts import wire
 from model_manager.facts.event import Envelope
 
@@ -31,7 +31,12 @@ KEEP_ALIVE: Final = 15.0
 PROGRESS: Final = 0.5
 """Least seconds between two events of progress, unless a listener asks for fewer."""
 
-Action = Callable[[], Awaitable[dict[str, Any]]]
+Asked = dict[str, Any]
+"""The JSON object that a POST carries; empty when it carries nothing."""
+
+Action = Callable[[Asked], Awaitable[dict[str, Any]]]
+"""What a POST does, and what it answers."""
+
 Listening = asyncio.Queue[tuple[Envelope, ...]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -114,11 +119,26 @@ class Control:
         return response
 
     def _action(self, do: Action) -> Handler:
-        async def handle(_: web.Request) -> web.Response:
-            answer = await do()
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                answer = await do(await _asked(request))
+            except Refused as error:
+                return _answer({"error": str(error)}, 400)
+            except Unavailable as error:
+                return _answer({"error": str(error)}, 503)
             return _answer(answer, 200 if answer.get("accepted", True) else 409)
 
         return handle
+
+
+async def _asked(request: web.Request) -> Asked:
+    try:
+        asked = wire.loads_unique(await request.read() or b"{}", "the body")
+    except BadRecord as error:
+        raise BadRequest(why=f"its body cannot be read: {error.facts['why']}", fix="Send a JSON object.") from None
+    if not isinstance(asked, dict):
+        raise BadRequest(why="its body is no JSON object", fix="Send one, or nothing.")
+    return asked
 
 
 class Moving:

@@ -52,7 +52,7 @@ def status_answer(board: Board, shelves: Shelves) -> dict[str, Any]:
             "models": len(held),
             "bytes": sum(item.fingerprint.size for item in held),
             "verified": sum(item.verified for item in held),
-            "unhashed": len(shelves.unread),
+            "unhashed": shelves.unhashed,
             "hashing": board.hashing,
         },
         "scan": scan_status(board, shelves),
@@ -68,7 +68,7 @@ def status_answer(board: Board, shelves: Shelves) -> dict[str, Any]:
 def scan_status(board: Board, shelves: Shelves) -> ScanStatus:
     """How far the look through the model directories is."""
     running = bool(board.scan_started) and not board.scan_finished
-    unhashed = len(shelves.unread)
+    unhashed = shelves.unhashed
     return ScanStatus(
         phase="scanning" if running else "hashing" if unhashed else "idle",
         files=len(shelves.held),

@@ -1,51 +1,97 @@
-"""The loop behind `POST /verify`: read everything that was judged right once more, and act on what is not."""
+"""The loop that reads files again whose bytes are known: all of them when somebody asks, else each after so many days."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from dataclasses import replace
+from typing import Final
 
 from loguru import logger
 
 from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.threads import interruptible
-from model_manager.errors import ModelManagerError
+from model_manager.agent.threads import finishing
+from model_manager.decisions.digesting import EVERYTHING
+from model_manager.decisions.scrubbing import due, rounds
+from model_manager.errors import ModelManagerError, Stopped
 from model_manager.facts.disk import Held
-from model_manager.library.hashing import digest_file
+from model_manager.library.devices import device_of
+from model_manager.library.hashing import never
+from model_manager.library.readers import Haste, Readers
+
+LOOK: Final = 600.0
+"""Seconds between two looks for files whose time has come."""
+
+DAY: Final = 86_400
 
 
 class Verifying:
-    """Bit rot keeps size and time: only reading finds it. A file that rotted is not verified any more, so it is fetched."""
+    """Bit rot keeps size and time: only reading finds it. A file that rotted is not verified any more: if it is wanted it is
+    fetched again, and set aside when the right one takes its place."""
 
-    def __init__(self, board: Board, shelves: Shelves) -> None:
+    def __init__(self, board: Board, shelves: Shelves, readers: Readers) -> None:
         self._board = board
         self._shelves = shelves
-        self._queue: dict[str, None] = {}
+        self._readers = readers
+        self._asked: dict[str, None] = {}
         self._bell = Bell()
 
-    def ask(self) -> int:
-        """Queue every verified file; how many wait now."""
-        self._queue |= dict.fromkeys(file for file, held in self._shelves.held.items() if held.digests)
+    def ask(self, files: Collection[str] | None = None) -> int:
+        """Queue these files, or every one whose digests are known; how many wait now."""
+        known = self._shelves.held
+        names = known if files is None else [file for file in files if file in known]
+        self._asked |= dict.fromkeys(file for file in names if known[file].digests)
         self._bell.ring()
-        return len(self._queue)
+        return len(self._asked)
 
     async def run(self) -> None:
         while True:
-            await self._bell.wait()
-            while self._queue:
-                file = next(iter(self._queue))
-                del self._queue[file]
-                if held := self._shelves.held.get(file):
-                    await self._verify(held)
-            logger.info("verification finished")
+            await self.verify()
+            await self.scrub()
+            if not self._asked:
+                await self._bell.wait(LOOK)
 
-    async def _verify(self, held: Held) -> None:
-        known = held.digests
-        if known is None:
+    async def verify(self) -> None:
+        """Read everything that was asked for."""
+        if not self._asked:
             return
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            for files in rounds(held for file in asked if (held := self._shelves.held.get(file))):
+                await self._beside_each_other(files, "background")
+        logger.info("verification finished")
+
+    async def scrub(self) -> None:
+        """Read what nobody read for so many days, until somebody asks for something else."""
+        settings = self._board.settings
+        if not settings.scrub_days:
+            return
+        self._readers.set_rate("scrub", settings.scrub_pace)
+        before = self._board.clock.later(-settings.scrub_days * DAY)
+        for files in rounds(due(self._shelves.held.values(), before)):
+            there = [held for held in files if held.root not in self._board.lost_roots]
+            await self._beside_each_other(there, "scrub")
+            if self._asked:
+                return
+
+    async def _beside_each_other(self, files: list[Held], haste: Haste) -> None:
+        async with asyncio.TaskGroup() as group:
+            for held in files:
+                group.create_task(self._verify(held, haste))
+
+    async def _verify(self, held: Held, haste: Haste) -> None:
+        known = held.digests
+        if known is None or self._shelves.held.get(held.file) != held:
+            return
+        ending = never if haste == "background" else lambda: bool(self._asked)
         try:
-            fingerprint, digests = await interruptible(lambda cancelled: digest_file(held.file, cancelled=cancelled))
+            device = await finishing(device_of, held.file)
+            reading = self._readers.submit(held.file, EVERYTHING, device=device, haste=haste, cancelled=ending)
+            fingerprint, digests = await asyncio.wrap_future(reading)
+        except Stopped:
+            return
         except ModelManagerError as error:
             logger.bind(file=held.file, reason=str(error)).warning("file could not be verified")
             return

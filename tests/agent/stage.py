@@ -14,6 +14,7 @@ from model_manager.agent.board import Board
 from model_manager.agent.clock import Clock
 from model_manager.agent.downloading import Downloading
 from model_manager.agent.shelves import Shelves
+from model_manager.decisions.digesting import EVERYTHING
 from model_manager.facts.disk import Evidence, Held, Root
 from model_manager.facts.event import Event
 from model_manager.facts.identity import MachineId, Pin
@@ -22,6 +23,7 @@ from model_manager.facts.shelf import ShelfPath
 from model_manager.index.index import Index
 from model_manager.library.buffers import Buffers
 from model_manager.library.hashing import digest_file
+from model_manager.library.readers import Readers
 from model_manager.library.scanning import fingerprint_of
 from model_manager.library.space import Space
 from model_manager.settings import Settings, load
@@ -75,6 +77,7 @@ class Stage:
     clock: HeldClock
     store: Path
     state: Path
+    readers: Readers
 
     @property
     def root(self) -> Root:
@@ -100,7 +103,7 @@ class Stage:
             root=str(self.store),
             shelf=ShelfPath(folder=folder, name=name),
             fingerprint=found,
-            digests=digest_file(file)[1] if hashed else None,
+            digests=digest_file(file, EVERYTHING)[1] if hashed else None,
             evidence=evidence,
             verified_at=AT if evidence else "",
         )
@@ -139,7 +142,11 @@ async def stage(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             instance=epoch.instance,
             installation=index.installation,
         )
-        yield Stage(board, Shelves(index, board), index, clock, store, state)
+        readers = Readers(lambda device: 1)
+        try:
+            yield Stage(board, Shelves(index, board), index, clock, store, state, readers)
+        finally:
+            await asyncio.to_thread(readers.close)
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ class Cache:
     async def read(self) -> None:
         """Let the candidates of the plan be read."""
         waiting = [held.file for step in self.scene.board.plan.steps for held in step.candidates]
-        async with running(Hashing(self.scene.board, self.scene.shelves).run):
+        async with running(Hashing(self.scene.board, self.scene.shelves, self.scene.index, self.scene.readers).run):
             await until(lambda: all(self.scene.shelves.lent[file].digests for file in waiting))
 
     def place(self, step: Link) -> Held:

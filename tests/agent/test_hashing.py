@@ -17,6 +17,7 @@ from model_manager.facts.event import ModelAppeared, ModelChanged
 from model_manager.facts.identity import Digests, Pin
 from model_manager.facts.model import Model
 from model_manager.facts.plan import Fetch, Link
+from model_manager.library import readers as reading_pool
 from tests.agent.stage import AT, Stage, model, needs, running, turns, until
 from tests.stories.machine import safetensors, sha256
 
@@ -27,20 +28,20 @@ UNREAD = {"hashed": False, "evidence": None}
 
 def hashing(scene: Stage, *models: Model) -> Hashing:
     scene.board.plan = plan(needs(*models), scene.shelves.held.values())
-    return Hashing(scene.board, scene.shelves)
+    return Hashing(scene.board, scene.shelves, scene.index, scene.readers)
 
 
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of files in the order in which they are read."""
     order: list[str] = []
-    real = module.digest_file
+    real = reading_pool.digest_file
 
     def noted(file: str, *args: object, **more: object):
         order.append(os.path.basename(file))
         return real(file, *args, **more)
 
-    monkeypatch.setattr(module, "digest_file", noted)
+    monkeypatch.setattr(reading_pool, "digest_file", noted)
     return order
 
 
@@ -109,7 +110,7 @@ async def test_of_what_is_waited_for_the_small_is_read_first(scene: Stage, readi
 async def test_what_lacks_a_digest_is_read_last_and_keeps_its_evidence(scene: Stage, reading: list[str]) -> None:
     held = await scene.holds(A, DATA)
     await scene.shelves.enter(replace(held, digests=Digests(blake3=held.digests.blake3), verified_at="2020"))
-    await scene.holds(B, DATA, **UNREAD)
+    await scene.holds(B, safetensors(5000, 7), **UNREAD)
     async with running(hashing(scene, model(A, DATA, pin=Pin.parse(f"blake3:{held.digests.blake3}"))).run):
         await until(lambda: known(scene, A).digests.complete)
     assert reading == ["b.safetensors", "a.safetensors"]
@@ -159,7 +160,7 @@ async def test_no_download_waits_for_a_file_that_cannot_be_read(scene: Stage, mo
     def failing(*_: object, **__: object):
         raise error
 
-    monkeypatch.setattr(module, "digest_file", failing)
+    monkeypatch.setattr(reading_pool, "digest_file", failing)
     await scene.holds(B, DATA, **UNREAD)
     loop = hashing(scene, model(A, DATA))
     assert candidates(scene)
@@ -172,12 +173,12 @@ async def test_no_download_waits_for_a_file_that_cannot_be_read(scene: Stage, mo
 async def test_no_download_waits_for_a_file_longer_than_the_download_would_take(
     scene: Stage, monkeypatch, logged
 ) -> None:
-    def endless(file: str, algorithms: object, *, cancelled):
+    def endless(file: str, algorithms: object, *, cancelled, **_: object):
         while not cancelled():
             scene.clock.seconds += 1
         raise Stopped(what=f"Reading {file}")
 
-    monkeypatch.setattr(module, "digest_file", endless)
+    monkeypatch.setattr(reading_pool, "digest_file", endless)
     await scene.holds(B, DATA, **UNREAD)
     before = scene.clock.seconds
     async with running(hashing(scene, model(A, DATA)).run):
@@ -188,22 +189,23 @@ async def test_no_download_waits_for_a_file_longer_than_the_download_would_take(
 
 async def test_what_nobody_waits_for_makes_way(scene: Stage, monkeypatch, reading: list[str]) -> None:
     """A long file is being read in the background when somebody wants another one."""
-    real, begun = module.digest_file, threading.Event()
+    real, begun = reading_pool.digest_file, threading.Event()
 
-    def long_at_first(file: str, algorithms: object, *, cancelled):
+    def long_at_first(file: str, algorithms: object, *, cancelled, pace, **more: object):
         if not begun.is_set():
             begun.set()
-            while not cancelled():
+            while not pace.held and not cancelled():
                 time.sleep(0.001)
-            raise Stopped(what=f"Reading {file}")
-        return real(file, algorithms, cancelled=cancelled)
+            pace.take(1, cancelled)
+        return real(file, algorithms, cancelled=cancelled, pace=pace, **more)
 
-    monkeypatch.setattr(module, "digest_file", long_at_first)
+    monkeypatch.setattr(reading_pool, "digest_file", long_at_first)
     await scene.holds(B, DATA, **UNREAD)
     async with running(hashing(scene).run):
         await until(begun.is_set)
         await scene.holds(A, DATA, **UNREAD)
         scene.board.plan = plan(needs(model(A, DATA)), scene.shelves.held.values())
+        scene.board.bells.hashing.ring()
         await until(lambda: known(scene, A).digests)
         await until(lambda: known(scene, B).digests)
     assert reading == ["a.safetensors", "b.safetensors"]
@@ -230,7 +232,7 @@ async def test_h3_a_file_that_changed_meanwhile_is_left_to_who_notices(scene: St
 
 async def test_a_file_that_cannot_be_read_is_tried_again_after_a_while(scene: Stage, monkeypatch, logged) -> None:
     tries: list[str] = []
-    real = module.digest_file
+    real = reading_pool.digest_file
 
     def failing(file: str, *args: object, **more: object):
         tries.append(file)
@@ -238,7 +240,7 @@ async def test_a_file_that_cannot_be_read_is_tried_again_after_a_while(scene: St
             raise DiskUnavailable(doing="read", path=file, why="Input/output error")
         return real(file, *args, **more)
 
-    monkeypatch.setattr(module, "digest_file", failing)
+    monkeypatch.setattr(reading_pool, "digest_file", failing)
     await scene.holds(A, DATA, **UNREAD)
     async with running(hashing(scene).run):
         await until(lambda: tries)

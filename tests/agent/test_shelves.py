@@ -138,7 +138,7 @@ async def test_a_file_is_found_by_the_digest_that_is_known_of_it(scene: Stage) -
     held = await scene.holds("loras/x.safetensors", b"wanted bytes")
     asked = needs(model("vae/a.safetensors", b"wanted bytes"))
     await scene.shelves.enter(replace(held, digests=Digests(blake3="e" * 64)))
-    assert held.file in scene.shelves.incomplete
+    assert held.file in scene.shelves.incomplete[held.fingerprint.device]
     by_blake3 = needs(model("vae/a.safetensors", pin=Pin.parse("e" * 64)))
     assert [item.file for item in scene.shelves.relevant(by_blake3)] == [held.file]
     await scene.shelves.enter(held)

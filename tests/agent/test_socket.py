@@ -42,12 +42,12 @@ class Door:
         self.accepts = True
 
     def control(self) -> Control:
-        async def reload() -> dict[str, Any]:
+        async def reload(_: dict[str, Any]) -> dict[str, Any]:
             self.done.append("reload")
             return {"accepted": self.accepts, "reason": "" if self.accepts else "a restart is needed"}
 
-        async def scan() -> dict[str, Any]:
-            self.done.append("scan")
+        async def scan(asked: dict[str, Any]) -> dict[str, Any]:
+            self.done.append(f"scan {asked}")
             return {"accepted": True}
 
         return Control(self.scene.board, self.scene.shelves, {"reload": reload, "scan": scan})

@@ -21,7 +21,7 @@ async def test_c12_a_file_that_rotted_is_not_verified_any_more(scene: Stage, log
     held = await scene.holds(A, DATA)
     file = scene.put(A, ROTTEN)
     os.utime(file, ns=(held.fingerprint.mtime_ns, held.fingerprint.mtime_ns))
-    verifying = Verifying(scene.board, scene.shelves)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
     async with running(verifying.run):
         assert verifying.ask() == 1
         await until(lambda: finished(logged))
@@ -38,7 +38,7 @@ async def test_c12_a_file_is_compared_by_what_is_known_of_it_and_the_rest_is_lea
     rotten = await scene.holds("vae/b.safetensors", DATA)
     await scene.shelves.enter(replace(held, digests=Digests(blake3=held.digests.blake3)))
     await scene.shelves.enter(replace(rotten, digests=Digests(blake3="e" * 64)))
-    verifying = Verifying(scene.board, scene.shelves)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
     async with running(verifying.run):
         verifying.ask()
         await until(lambda: finished(logged))
@@ -49,7 +49,7 @@ async def test_c12_a_file_is_compared_by_what_is_known_of_it_and_the_rest_is_lea
 async def test_a_file_that_is_as_it_was_says_when_it_was_last_seen_so(scene: Stage, logged: list[str]) -> None:
     held = await scene.holds(A, DATA)
     await scene.shelves.enter(replace(held, verified_at="2020-01-01T00:00:00.000Z"))
-    verifying = Verifying(scene.board, scene.shelves)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
     async with running(verifying.run):
         verifying.ask()
         await until(lambda: finished(logged))
@@ -59,7 +59,7 @@ async def test_a_file_that_is_as_it_was_says_when_it_was_last_seen_so(scene: Sta
 async def test_a_file_that_was_changed_openly_is_left_to_who_notices(scene: Stage, logged: list[str]) -> None:
     held = await scene.holds(A, DATA)
     scene.put(A, DATA + b"more")
-    verifying = Verifying(scene.board, scene.shelves)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
     async with running(verifying.run):
         verifying.ask()
         await until(lambda: finished(logged))
@@ -71,7 +71,7 @@ async def test_a_file_that_cannot_be_read_is_told_and_the_others_are_read(scene:
     os.unlink(gone.file)
     held = await scene.holds(A, DATA)
     await scene.shelves.enter(replace(held, verified_at="2020-01-01T00:00:00.000Z"))
-    verifying = Verifying(scene.board, scene.shelves)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
     async with running(verifying.run):
         assert verifying.ask() == 2
         await until(lambda: finished(logged))
@@ -82,6 +82,6 @@ async def test_a_file_that_cannot_be_read_is_told_and_the_others_are_read(scene:
 async def test_asking_twice_reads_once_and_unread_files_are_left_out(scene: Stage) -> None:
     await scene.holds(A, DATA)
     await scene.holds("loras/new.safetensors", DATA, hashed=False, evidence=None)
-    verifying = Verifying(scene.board, scene.shelves)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
     assert verifying.ask() == 1
     assert verifying.ask() == 1

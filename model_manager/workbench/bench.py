@@ -1,0 +1,118 @@
+"""The index of a person, without an agent: the agent's own looks and readings, one at a time and only when asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from model_manager.agent.board import Board, Counters
+from model_manager.agent.describing import Describing
+from model_manager.agent.grouping import Grouping
+from model_manager.agent.hashing import Hashing
+from model_manager.agent.importing import Importing
+from model_manager.agent.noticing import Noticing
+from model_manager.agent.shelves import Shelves
+from model_manager.agent.tracking import Tracking
+from model_manager.agent.verifying import Verifying
+from model_manager.facts.disk import Held
+from model_manager.facts.statistics import Statistics
+from model_manager.index.index import Index
+
+PATIENCE: Final = 5.0
+"""Times the settle time for which a look waits for files that still change."""
+
+TICK: Final = 0.1
+"""Seconds between two looks at how far reading is."""
+
+Watch = Callable[[Board, Shelves], None]
+"""Shown how far it is, ten times a second."""
+
+
+def nobody(_board: Board, _shelves: Shelves) -> None:
+    """The Watch of who does not look."""
+
+
+@dataclass
+class Workbench:
+    """Everything that an agent would have, as far as a person needs it. Built by `run.workbench`."""
+
+    board: Board
+    shelves: Shelves
+    index: Index
+    noticing: Noticing
+    describing: Describing
+    grouping: Grouping
+    hashing: Hashing
+    verifying: Verifying
+    importing: Importing
+    tracking: Tracking
+
+    async def sync(self, *, read: bool = True, watch: Watch = nobody) -> Statistics:
+        """Look through every directory, read what is said of the files, and with `read` the files that nobody has read."""
+        clock, before, counted = self.board.clock, dict(self.shelves.held), replace(self.board.counters)
+        begun = clock.monotonic()
+        await self.look()
+        described = 0 if self.board.settings.metadata == "none" else await self.describing.look()
+        await self.grouping.look()
+        if read:
+            await self._read(watch)
+        if self.board.settings.metadata == "civitai":
+            await self.describing.inquire()
+        return self._statistics(before, counted, described, clock.monotonic() - begun)
+
+    async def look(self) -> None:
+        """Look through every directory; a file that was written to just now is waited for until it rests, for a moment."""
+        clock = self.board.clock
+        await self.noticing.reconcile()
+        late = clock.monotonic() + PATIENCE * self.board.settings.settle_seconds
+        if self.board.settling:
+            await self._beside(
+                self.noticing.settle, lambda: not self.board.settling or clock.monotonic() > late, nobody
+            )
+
+    async def _read(self, watch: Watch) -> None:
+        """Whatever ends it, what was learnt is kept."""
+        try:
+            await self._beside(self.hashing.run, lambda: self.hashing.idle, watch)
+        finally:
+            await self.hashing.tell()
+
+    async def verify(self, files: Collection[str] | None = None, *, watch: Watch = nobody) -> tuple[Held, ...]:
+        """Read files again whose digests are known (None: all); those that are not what they were."""
+        before = dict(self.shelves.held)
+        self.verifying.ask(files)
+        await self._beside(self.verifying.verify, None, watch)
+        return tuple(held for held in self.shelves.held.values() if _rotted(before.get(held.file), held))
+
+    def _statistics(self, before: dict[str, Held], counted: Counters, described: int, seconds: float) -> Statistics:
+        now, counters = self.shelves.held, self.board.counters
+        kept = before.keys() & now.keys()
+        return Statistics(
+            total=len(now),
+            added=len(now.keys() - before.keys()),
+            updated=sum(before[file].fingerprint != now[file].fingerprint for file in kept),
+            removed=len(before.keys() - now.keys()),
+            described=described,
+            hashes_calculated=counters.hashed - counted.hashed,
+            hashes_skipped=self.shelves.unhashed,
+            errors=counters.hash_errors - counted.hash_errors + len(self.board.lost_roots),
+            seconds=round(seconds, 3),
+        )
+
+    async def _beside(
+        self, work: Callable[[], Coroutine[Any, Any, None]], until: Callable[[], bool] | None, watch: Watch
+    ) -> None:
+        """Run until it ends or `until` says so, and let somebody watch."""
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(work())
+            while not task.done() and not (until and until()):
+                watch(self.board, self.shelves)
+                await asyncio.wait([task], timeout=TICK)
+            watch(self.board, self.shelves)
+            task.cancel()
+
+
+def _rotted(before: Held | None, now: Held) -> bool:
+    return bool(before and before.digests and now.digests and not before.digests.same_bytes(now.digests))

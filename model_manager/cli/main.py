@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "reload": "Read settings and assignment again.",
     "scan": "Look through the model directories now.",
     "verify": "Read every verified model once more.",
+    "model": "The models of this machine: directories, list, find, duplicates.",
     "assign": "Push an assignment to a running machine through Redis.",
     "catalog": "Serve or fill the built-in catalog.",
 }

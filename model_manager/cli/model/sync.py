@@ -1,0 +1,143 @@
+"""`model-manager model index sync`"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from model_manager.cli.answers import json_option, state_option
+from model_manager.cli.channel import state_directory
+from model_manager.cli.model.comparing import Before, compared, remembered
+from model_manager.cli.model.counting import counted
+from model_manager.cli.model.doing import LOG, Agent, done
+from model_manager.cli.model.following import Status, reading, scanned
+from model_manager.cli.model.gauge import Gauge
+from model_manager.cli.model.opening import opened, say_what_next
+from model_manager.cli.model.shapes import print_json, statistics_shape
+from model_manager.errors import BadRequest, NoIndex, printable
+from model_manager.facts.statistics import Statistics
+
+if TYPE_CHECKING:
+    from model_manager.agent.board import Board
+    from model_manager.agent.shelves import Shelves
+    from model_manager.settings import Settings
+    from model_manager.workbench.bench import Workbench
+
+LOOKING: Final = "looking through the directories"
+SELDOM: Final = 0.5
+"""Seconds between two sums over what is left to read."""
+
+
+@click.command()
+@click.option("--no-read", is_flag=True, help="Only names and what is said of them; files are read later.")
+@click.option("--online", is_flag=True, help="Ask CivitAI, by hash, what nothing on this machine says.")
+@state_option
+@json_option
+def command(no_read: bool, online: bool, state_dir: Path | None, as_json: bool) -> None:
+    """Look through every tracked directory, then read the files that nobody has read. Ctrl-C keeps what is learnt."""
+    with Gauge("read") as gauge:
+        statistics, behind = done(
+            state_dir,
+            agent=lambda agent: (_by_agent(agent, state_dir, not no_read, online, gauge), True),
+            bench=lambda bench: _by_bench(bench, not no_read, gauge),
+            settle=_online if online else _as_is,
+        )
+    if as_json:
+        print_json(statistics_shape(statistics, described=not behind))
+        return
+    _print(statistics, state_dir, behind)
+
+
+async def _by_bench(bench: Workbench, read: bool, gauge: Gauge) -> tuple[Statistics, bool]:
+    gauge.say(LOOKING)
+    return await bench.sync(read=read, watch=Watching(gauge).look), False
+
+
+class Watching:
+    """Shows how much of what was unread at the first look is read."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._due = 0.0
+        self._files = self._bytes = 0
+
+    def look(self, _board: Board, shelves: Shelves) -> None:
+        """Called often: sums seldom."""
+        if (now := time.monotonic()) < self._due:
+            return
+        self._due = now + SELDOM
+        left = [shelves.held[file].fingerprint.size for files in shelves.unread.values() for file in files]
+        self.show(len(left), sum(left))
+
+    def show(self, files: int, left: int) -> None:
+        """`files` with `left` bytes are still to be read; more of them may come."""
+        self._files, self._bytes = max(self._files, files), max(self._bytes, left)
+        self._gauge.show(self._files - files, self._files, self._bytes - left, self._bytes)
+
+
+def _by_agent(agent: Agent, state_dir: Path | None, read: bool, online: bool, gauge: Gauge) -> Statistics:
+    if online:
+        why = "an agent runs here, and whether it asks CivitAI is its own setting"
+        raise BadRequest(why=why, fix="Set MODEL_MANAGER_METADATA=civitai for it, and 'model-manager reload'.")
+    begun = time.monotonic()
+    before = _remembered(state_dir)
+    gauge.say(LOOKING)
+    status = scanned(agent, lambda: agent.post("/scan", {}))
+    if read:
+        status = _watched(agent, state_dir, gauge)
+    unread = status["inventory"]["unhashed"]
+    errors = (unread if read else 0) + len(status["lost_roots"])
+    with opened(state_dir) as shop:
+        found = compared(before, remembered(shop), skipped=unread, errors=errors)
+    return replace(found, seconds=round(time.monotonic() - begun, 3))
+
+
+def _remembered(state_dir: Path | None) -> Before:
+    try:
+        with opened(state_dir) as shop:
+            return remembered(shop)
+    except NoIndex:
+        return {}
+
+
+def _watched(agent: Agent, state_dir: Path | None, gauge: Gauge) -> Status:
+    """The agent's last status, once it has nothing left to read."""
+    status, due, watching = agent.status(), 0.0, Watching(gauge)
+    with opened(state_dir) as shop:
+        for seen in reading(agent):
+            status = seen
+            if (now := time.monotonic()) >= due:
+                due = now + SELDOM
+                summary = shop.summary()
+                watching.show(summary.files - summary.read, summary.unread_bytes)
+    return status
+
+
+def _online(settings: Settings) -> Settings:
+    return settings.model_copy(update={"metadata": "civitai"})
+
+
+def _as_is(settings: Settings) -> Settings:
+    return settings
+
+
+def _print(statistics: Statistics, state_dir: Path | None, behind: bool) -> None:
+    told = "" if behind else f", {statistics.described:,} described"
+    click.echo(
+        f"{counted(statistics.total, 'model file')}: {statistics.added:,} added, {statistics.updated:,} updated, "
+        f"{statistics.removed:,} removed{told}"
+    )
+    click.echo(
+        f"{statistics.hashes_calculated:,} hashed, {statistics.hashes_skipped:,} still to be, "
+        f"{counted(statistics.errors, 'error')}, {statistics.seconds:.1f} s"
+    )
+    if statistics.errors:
+        log = state_directory(state_dir, os.environ) / LOG
+        click.echo(f"what could not be read, and why: {printable(log, 4096)}", err=True)
+    with opened(state_dir) as shop:
+        say_what_next(shop)

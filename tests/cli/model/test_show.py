@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.cli.conftest import Call
+from tests.cli.model.conftest import Library
+from tests.stories.machine import safetensors, sha256
+
+Pieces = Callable[..., Any]
+
+
+def test_everything_that_is_known_is_said_with_who_says_it(ask: Call, library: Library) -> None:
+    code, out, _ = ask("show", "style_5")
+    assert code == 0
+    assert sha256(safetensors(1005, 5)) in out
+    assert f"{library.nas}/loras/style_5.safetensors (verified " in out
+    assert "pixel art, 8bit (civitai)" in out
+    assert "https://civitai.com/api/download/models/55" in out
+
+
+def test_a_hash_is_whole_on_its_line_however_narrow_the_terminal(ask: Call, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert sha256(safetensors(1005, 5)) in ask("show", "style_5")[1]
+
+
+def test_json_says_the_believed_word_and_every_other(pieces: Pieces) -> None:
+    found = pieces("show", "style_5")
+    assert found["described"]["civitai_model_base"] == {"value": "SDXL 1.0", "teller": "civitai"}
+    assert (found["metadata_status"], found["metadata_source"]) == ("complete", "civitai")
+    assert {told["teller"] for told in found["told"]} == {"civitai"}
+    assert found["locations"][0]["name"] == "style_5.safetensors"
+
+
+def test_a_content_is_shown_by_its_number(pieces: Pieces) -> None:
+    number = pieces("find", "style_4")[0]["content_id"]
+    assert pieces("show", str(number))["locations"][0]["name"] == "style_4.safetensors"
+
+
+def test_the_same_bytes_under_two_names_are_one_model(pieces: Pieces) -> None:
+    assert len(pieces("show", "style_0")["locations"]) == 2
+
+
+def test_a_model_of_several_files_shows_its_parts(ask: Call, pieces: Pieces) -> None:
+    code, out, _ = ask("show", "diffusers/painter")
+    assert code == 0
+    assert "in 2 files" in out
+    assert "diffusers/painter/unet/diffusion_pytorch_model.safetensors" in out
+    assert len(pieces("show", "painter")["parts"]) == 2

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+
+
+@pytest.fixture
+def linked(own: Path, tmp_path: Path, call: Call) -> tuple[Path, Path, Path]:
+    """Both names of what were two copies, and the undo log."""
+    call("model", "index", "sync")
+    assert call("model", "index", "duplicates", "--replace", "hardlink", "--yes")[0] == 0
+    (log,) = (tmp_path / "undo").glob("*.jsonl")
+    return own / "loras" / "a.safetensors", own / "loras" / "b.safetensors", log
+
+
+def undo(call: Call, *arguments: str) -> tuple[int, str, str]:
+    return call("model", "index", "duplicates", "--undo", *arguments)
+
+
+def test_the_newest_log_is_taken_and_not_taken_twice(linked: tuple[Path, Path, Path], call: Call) -> None:
+    code, out, err = undo(call)
+    assert code == 0
+    assert "1 file separate again" in out
+    assert "model index sync" in err
+    assert not linked[2].exists()
+    assert linked[2].with_name(linked[2].name + ".undone").exists()
+    assert undo(call)[0] == 65
+
+
+def test_a_log_may_be_named(linked: tuple[Path, Path, Path], tmp_path: Path, call: Call) -> None:
+    moved = linked[2].rename(tmp_path / "kept.jsonl")
+    said = json.loads(undo(call, str(moved), "--json")[1])
+    assert [each["file"] for each in said["undone"]] == [str(linked[1])]
+    assert (said["failed"], said["stopped"], said["log"]) == ([], False, f"{moved}.undone")
+
+
+def test_a_file_that_somebody_replaced_meanwhile_is_left_alone(linked: tuple[Path, Path, Path], call: Call) -> None:
+    linked[1].unlink()
+    linked[1].write_bytes(b"mine")
+    code, out, _ = undo(call)
+    assert code == 0
+    assert f"left: {linked[1]}: " in out
+    assert linked[1].read_bytes() == b"mine"
+
+
+def test_a_failure_keeps_the_log_for_another_time(
+    linked: tuple[Path, Path, Path], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("model_manager.library.undoing.same_bytes", lambda *_, **__: False)
+        broken.setattr("model_manager.library.undoing.fcntl.ioctl", _unable)
+        code, out, err = undo(call)
+    assert code == 75
+    assert "failed: " in out
+    assert "undo again" in err
+    assert os.path.samefile(linked[0], linked[1])
+    assert undo(call)[0] == 0
+    assert not os.path.samefile(linked[0], linked[1])
+
+
+def _unable(*_: object) -> None:
+    raise OSError(95, "Operation not supported")
+
+
+def test_what_is_no_log_is_refused(linked: tuple[Path, Path, Path], tmp_path: Path, call: Call) -> None:
+    code, _, err = undo(call, str(tmp_path / "nowhere.jsonl"))
+    assert code == 65
+    assert str(tmp_path / "undo") in err

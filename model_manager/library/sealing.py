@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from model_manager.errors import OriginUnavailable
-from model_manager.facts.identity import Algorithm, Digests
+from model_manager.facts.identity import FULL, Algorithm, Digests
 from model_manager.facts.transfer import Received
 from model_manager.library.buffers import Buffers
 from model_manager.library.disk import translating
@@ -30,7 +30,8 @@ def taken_up(
 ) -> tuple[Hasher, Spool]:
     """What goes on with the bytes that the journal names, the hash as far as its state was written down. See Spool."""
     saved = known.hashed if known.hashed and known.hashed.offset <= known.reached else None
-    hasher = Hasher(algorithms, savable=True, state=bytes.fromhex(saved.state) if saved else None)
+    threads = 2 if algorithms >= FULL else 1
+    hasher = Hasher(algorithms, savable=True, state=bytes.fromhex(saved.state) if saved else None, threads=threads)
     state = hasher.save()
     hashed = saved.offset if saved and state else 0
     spool = Spool(buffers, Extents(known.extents), hashed, state, every=every, seconds=seconds, rereads=rereads)

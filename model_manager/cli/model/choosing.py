@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -44,6 +45,8 @@ def meant(shop: Shop, text: str) -> Line | Detail:
         return found
     if not candidates:
         raise NoSuchModel(name=text, hint=hint(shop, plain))
+    exact = [line for line in candidates if plain.lower() in _called(line)]
+    candidates = exact or candidates
     return candidates[0] if len(candidates) == 1 else _asked(text, candidates)
 
 
@@ -98,6 +101,12 @@ def _distinct(found: Sequence[Line]) -> list[Line]:
         key = line.bundle or line.parts[0].content_id
         kept[key] = min(kept.get(key, line), line, key=lambda each: len(each.name))
     return list(kept.values())
+
+
+def _called(line: Line) -> set[str]:
+    """What a person calls a model: its file's name, with its ending or without."""
+    name = line.name.lower().rpartition("/")[2]
+    return {name, os.path.splitext(name)[0]}
 
 
 def _asked(text: str, candidates: Sequence[Line]) -> Line:

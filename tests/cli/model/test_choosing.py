@@ -13,7 +13,8 @@ from model_manager.errors import NoSuchModel
 from model_manager.facts.known import Detail
 from model_manager.index.reading import Shop
 from tests.cli.conftest import Call
-from tests.cli.model.conftest import Library, terminal
+from tests.cli.model.conftest import Library, put, terminal
+from tests.stories.machine import safetensors
 
 
 @pytest.fixture
@@ -39,6 +40,16 @@ def test_a_number_is_a_content(shop: Shop) -> None:
     found = meant(shop, str(known.content_id))
     assert isinstance(found, Detail)
     assert found.locations == (known,)
+
+
+def test_the_whole_name_of_one_is_not_the_beginning_of_others(ask: Call, library: Library) -> None:
+    for name in ("fine.safetensors", "fine_tuned.safetensors", "finest.safetensors"):
+        put(library.solo / name, safetensors(900, len(name)))
+    assert ask("sync")[0] == 0
+    for text in ("fine", "FINE", "fine.safetensors"):
+        code, out, err = ask("show", text)
+        assert (code, err) == (0, "")
+        assert "fine.safetensors" in out
 
 
 @pytest.mark.parametrize("text", ["999999", "123456789012345678901234567890", "nosuchthing", "", "  "])

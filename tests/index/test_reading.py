@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from model_manager.errors import IndexTooNew, IndexUnavailable, NoIndex, NotFound
 from model_manager.facts.description import Address, Lore
 from model_manager.facts.disk import Diff
+from model_manager.facts.identity import Digests
 from model_manager.facts.known import Summary
 from model_manager.index.reading import Shop
 from model_manager.index.statements import migrations
@@ -115,6 +117,16 @@ def test_the_figures_are_those_of_the_files(store: Store, shop: Shop) -> None:
     assert shop.names() == ("anime.safetensors", "copy.gguf", "dream.safetensors", "my_dream_50%.gguf",
                             "other.safetensors", "été.safetensors")  # fmt: skip
     assert [one.path for one in shop.directories()] == ["/mnt/nas", ROOT]
+
+
+def test_who_lets_a_directory_go_does_not_miss_its_models(store: Store, shop: Shop) -> None:
+    store.track("/mnt/hdd", at=AT)
+    read = replace(FILES[0], file="/mnt/hdd/loras/read.safetensors", root="/mnt/hdd", digests=Digests(sha256="c" * 64))
+    store.apply(Diff(appeared=(read,)), at=AT)
+    store.apply(Diff(vanished=(read,)), at=AT)
+    assert ([lost.file for lost in shop.missing()], shop.summary().missing) == ([read.file], 1)
+    store.untrack("/mnt/hdd")
+    assert (shop.missing(), shop.summary().missing) == ((), 0)
 
 
 def test_a_content_that_is_not_there_is_said_to_be_not_there(shop: Shop) -> None:

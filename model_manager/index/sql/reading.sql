@@ -163,10 +163,11 @@ WHERE c.sha256 IS NOT NULL OR c.blake3 IS NOT NULL
 GROUP BY c.id HAVING copies > 1 ORDER BY (copies - 1) * c.size DESC, c.id;
 
 -- name: missing
--- Contents that were read and lie nowhere now.
+-- Contents that were read and lie nowhere now, where somebody still looks: who lets a directory go does not miss its models.
 SELECT c.id, c.size, c.sha256, c.blake3, c.md5, c.crc32, c.tensor, c.last_file FROM content AS c
 WHERE (c.sha256 IS NOT NULL OR c.blake3 IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM location AS l WHERE l.content_id = c.id)
+    AND EXISTS (SELECT 1 FROM directory AS d WHERE substr(c.last_file, 1, length(d.path) + 1) = d.path || '/')
 ORDER BY c.last_file, c.id;
 
 -- name: summary
@@ -175,7 +176,8 @@ SELECT count(*), coalesce(sum(l.size), 0), count(DISTINCT l.content_id), count(l
     count(coalesce(c.sha256, c.blake3)),
     coalesce(sum(CASE WHEN c.sha256 IS NULL AND c.blake3 IS NULL THEN l.size END), 0),
     (SELECT count(*) FROM content AS m WHERE (m.sha256 IS NOT NULL OR m.blake3 IS NOT NULL)
-        AND NOT EXISTS (SELECT 1 FROM location AS o WHERE o.content_id = m.id))
+        AND NOT EXISTS (SELECT 1 FROM location AS o WHERE o.content_id = m.id)
+        AND EXISTS (SELECT 1 FROM directory AS d WHERE substr(m.last_file, 1, length(d.path) + 1) = d.path || '/'))
 FROM location AS l JOIN content AS c ON c.id = l.content_id;
 
 -- name: names

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -42,12 +43,12 @@ def test_a_number_is_a_content(shop: Shop) -> None:
     assert found.locations == (known,)
 
 
-def test_the_whole_name_of_one_is_not_the_beginning_of_others(ask: Call, library: Library) -> None:
+def test_the_whole_name_of_one_is_not_the_beginning_of_others(call: Call, own: Path) -> None:
     for name in ("fine.safetensors", "fine_tuned.safetensors", "finest.safetensors"):
-        put(library.solo / name, safetensors(900, len(name)))
-    assert ask("sync")[0] == 0
+        put(own / "loras" / name, safetensors(900, len(name)))
+    assert call("model", "index", "sync")[0] == 0
     for text in ("fine", "FINE", "fine.safetensors"):
-        code, out, err = ask("show", text)
+        code, out, err = call("model", "index", "show", text)
         assert (code, err) == (0, "")
         assert "fine.safetensors" in out
 

@@ -45,7 +45,8 @@ local function mm_beat(keys, arguments)
   local behind = at.epoch < delivered_epoch or (at.epoch == delivered_epoch and at.seq < delivered_seq)
   if behind or not at.known then return {'SNAP', expected(at)} end
   for name, key in pairs(index) do
-    if redis.call('HEXISTS', keys[3], name) == 1 then enlist(key, machine, true) end
+    local listed_there = redis.pcall('SISMEMBER', key, machine) == 1
+    if not listed_there and redis.call('HEXISTS', keys[3], name) == 1 then enlist(key, machine, true) end
   end
   return {'OK', deadline}
 end

@@ -3,6 +3,7 @@
 -- Convention: a function first reads and decides, then writes; whoever returns early has changed nothing.
 
 local CHUNK = 500 -- values per unpack; Lua refuses about 8,000
+local EXPIRED_PER_CALL = '2000'
 local TOMBSTONE_MS = '86400000'
 
 local function register(name, callback, flags)
@@ -76,11 +77,21 @@ local function event_of(take, machine)
     digest = take(), data = take()}
 end
 
-local function append(events, maxlen, event)
+-- What the arguments say of the stream's length and age. An append trims by length, `expire` afterwards by age.
+local function bounds(take) return {maxlen = take(), age = tonumber(take())} end
+
+local function append(events, keep, event)
   sound(events, 'stream')
-  return redis.call('XADD', events, 'MAXLEN', '~', maxlen, '*', 'machine_id', event.machine, 'instance',
+  return redis.call('XADD', events, 'MAXLEN', '~', keep.maxlen, '*', 'machine_id', event.machine, 'instance',
     event.instance, 'epoch', event.epoch, 'seq', event.seq, 'kind', event.kind, 'at', event.at, 'digest', event.digest,
     'data', event.data)
+end
+
+-- Entries older than they need to be go, whole nodes of them, and never so many that others wait for it.
+local function expire(events, keep)
+  local now = redis.call('TIME')
+  local oldest = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) - keep.age
+  if oldest > 0 then redis.call('XTRIM', events, 'MINID', '~', text_of(oldest), 'LIMIT', EXPIRED_PER_CALL) end
 end
 
 -- name -> its index key, for the names that follow in the arguments; their keys start at `first`.

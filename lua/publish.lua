@@ -2,7 +2,7 @@
 --
 -- KEYS  1 machine:{id}:models   2 machine:{id}:inventory   3 machine:{id}:names   4 machine:{id}:model_manager (read)
 --       5 model_manager:events   6.. models:index:{name} of every name below, in the same order
--- ARGV  machine id, installation, epoch of the caller, mode, maxlen of the stream
+-- ARGV  machine id, installation, epoch of the caller, mode, length (entries) and age (ms) that the stream keeps
 --       number of names, the names
 --       number of events, and for each: epoch, seq, instance, kind, at, digest, data, number of changes, and for each
 --       change: path, entry (JSON; empty = gone), name, verified (0|1), size in bytes
@@ -119,7 +119,8 @@ end
 
 local function mm_publish(keys, arguments)
   local take = taker(arguments)
-  local machine, installation, own_epoch, mode, maxlen = take(), take(), tonumber(take()), take(), take()
+  local machine, installation, own_epoch, mode = take(), take(), tonumber(take()), take()
+  local keep = bounds(take)
   local host = rival(keys[4], installation)
   if host then return {'BUSY', host} end
   local at = standing(keys[1], keys[2], keys[3])
@@ -158,7 +159,8 @@ local function mm_publish(keys, arguments)
     state(keys[1], keys[2], keys[3], last, installation, over.bytes, text)
   end
   local id
-  for _, event in ipairs(accepted) do id = append(keys[5], maxlen, event) end
+  for _, event in ipairs(accepted) do id = append(keys[5], keep, event) end
+  expire(keys[5], keep)
   return {'OK', id}
 end
 

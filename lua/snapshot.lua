@@ -2,7 +2,7 @@
 --
 -- KEYS  1 machine:{id}:models   2 machine:{id}:inventory   3 machine:{id}:names   4 machine:{id}:model_manager (read)
 --       5 model_manager:events   6.. models:index:{name} of every name below, in the same order
--- ARGV  machine id, installation, maxlen of the stream
+-- ARGV  machine id, installation, length (entries) and age (ms) that the stream keeps
 --       number of names, the names (those of the entries, and those that machine:{id}:names lists)
 --       the event: epoch, seq, instance, kind, at, digest, data
 --       number of entries, and for each: path, entry (JSON), name, verified (0|1), size in bytes
@@ -40,7 +40,7 @@ end
 
 local function mm_snapshot(keys, arguments)
   local take = taker(arguments)
-  local machine, installation, maxlen = take(), take(), take()
+  local machine, installation, keep = take(), take(), bounds(take)
   local host = rival(keys[4], installation)
   if host then return {'BUSY', host} end
   local at = standing(keys[1], keys[2], keys[3])
@@ -59,7 +59,9 @@ local function mm_snapshot(keys, arguments)
   if not text then return redis.error_reply('ERR mm_snapshot: an entry does not begin with its folder') end
   replace(keys, all, before, index, machine)
   state(keys[1], keys[2], keys[3], event, installation, all.bytes, text)
-  return {'OK', append(keys[5], maxlen, event)}
+  local id = append(keys[5], keep, event)
+  expire(keys[5], keep)
+  return {'OK', id}
 end
 
 register('mm_snapshot', mm_snapshot, {})

@@ -240,7 +240,8 @@ async def _edges(board: Board, surroundings: Surroundings, state: Path, index: I
     machine, lease = MachineId.parse(settings.machine_id), settings.heartbeat_seconds * LEASE_BEATS
     readers = Readers(staffed(lambda: board.settings))
     stack.push_async_callback(asyncio.to_thread, readers.close)
-    bus = Bus(redis, machine, index.installation, settings.redis_prefix, settings.stream_length, lease)
+    stream = settings.stream_length, lease, settings.stream_age
+    bus = Bus(redis, machine, index.installation, settings.redis_prefix, *stream)
     return Edges(
         index=index,
         roots=Roots(roots_of(settings), index),

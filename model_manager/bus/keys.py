@@ -80,7 +80,7 @@ _EVENTS: Final = Key(
     type="stream",
     writer="agents (mm_publish, mm_snapshot, mm_withdraw)",
     reader="aggregators, dashboards",
-    lifetime="trimmed to about the configured number of entries",
+    lifetime="trimmed to about the configured number and age of entries",
 )
 _ALIVE: Final = Key(
     pattern="model_manager:alive",

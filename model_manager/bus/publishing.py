@@ -13,6 +13,7 @@ from model_manager.bus import arguments
 from model_manager.bus.connection import translate
 from model_manager.bus.functions import Argument, Functions
 from model_manager.bus.keys import Keys
+from model_manager.bus.withdrawing import ROUNDS, Withdrawing
 from model_manager.errors import BusUnavailable
 from model_manager.facts import wire
 from model_manager.facts.event import Entry, Envelope
@@ -23,9 +24,7 @@ from model_manager.facts.transfer import Phase, Total, Transfer
 HEALED_PER_BEAT: Final = 1_000
 """Names whose reverse index entry one beat puts back if it was evicted."""
 
-REAPED_PER_CALL: Final = 100
-ROUNDS: Final = 20
-"""Of NEEDS: each brings up to 1,000 names."""
+WEEK: Final = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +62,33 @@ Published = Delivered | NeedsSnapshot | Fenced | Busy
 class Bus:
     """One machine's side of Redis. Every method raises BusUnavailable, and may then be repeated: nothing happens twice.
 
-    `installation` is the state directory's random id; `lease` in seconds is how long a silent machine counts as alive.
+    `installation` is the state directory's random id; `lease` in seconds is how long a silent machine counts as alive. The
+    stream keeps about `stream_maxlen` entries, and those of about the last `stream_age` seconds.
     Beat before the first publish, so that another installation with the same id is found before anything is written.
     """
 
     def __init__(
-        self, redis: Redis, machine_id: MachineId, installation: str, prefix: str, stream_maxlen: int, lease: float
+        self,
+        redis: Redis,
+        machine_id: MachineId,
+        installation: str,
+        prefix: str,
+        stream_maxlen: int,
+        lease: float,
+        stream_age: float = WEEK,
     ) -> None:
         self._redis = redis
         self._functions = Functions(redis)
         self._machine = str(machine_id)
         self._installation = installation
-        self._maxlen = str(stream_maxlen)
+        self._trim = (str(stream_maxlen), str(int(stream_age * 1000)))
         self._lease_ms = str(int(lease * 1000))
         self._delivered = Delivered(0, 0)
         self._epoch = 0
         self._cursor = 0
         self._owner = True
         self.keys = Keys(prefix)
+        self._withdrawing = Withdrawing(redis, self.keys, self._functions)
 
     async def latest_epoch(self) -> int:
         """The latest epoch that Redis has heard of this machine, 0 for none. A process that lost its index, or whose clock
@@ -109,7 +117,7 @@ class Bus:
         names = {entry.name: None for entry in entries if entry.verified}
         event = arguments.event(envelope)
         body = tuple(arguments.contents(entries))
-        return await self._deliver("mm_snapshot", (self._maxlen,), names, (*event, *body), envelope)
+        return await self._deliver("mm_snapshot", self._trim, names, (*event, *body), envelope)
 
     async def beat(self, heartbeat: Heartbeat, extra: Mapping[str, str]) -> Published:
         """Renews the lease; `extra` are further fields of it. NeedsSnapshot when Redis lost what it had acknowledged."""
@@ -138,22 +146,15 @@ class Bus:
 
         NeedsSnapshot says that it is withdrawn but the event is not on the stream: leave it in the outbox.
         """
-        names = dict.fromkeys(await self._stored_names(self._machine))
-        word, rest = await self._withdraw(self._machine, "bye", names, arguments.event(envelope))
+        told = arguments.event(envelope)
+        word, rest = await self._withdrawing.withdraw(
+            self._machine, "bye", installation=self._installation, trim=self._trim, event=told
+        )
         return self._answer(word, rest, Delivered(envelope.epoch, envelope.seq))
 
     async def reap(self) -> tuple[str, ...]:
         """Withdraws machines whose lease ran out, at most 100 at a time; any living agent may. Returns their ids."""
-        with translate():
-            seconds, _ = await self._redis.time()
-            found: Any = await self._redis.zrangebyscore(self.keys.alive, "-inf", seconds * 1000, 0, REAPED_PER_CALL)
-        reaped = []
-        for machine in (each.decode() for each in found):
-            names = dict.fromkeys(await self._stored_names(machine))
-            word, _ = await self._withdraw(machine, "dead", names, ())
-            if word == "OK":
-                reaped.append(machine)
-        return tuple(reaped)
+        return await self._withdrawing.bury()
 
     async def progress(self, transfers: Sequence[Transfer], total: Total | None = None) -> None:
         """The running downloads and the field `total`, leased; those that are done or failed are left out, and without any
@@ -173,7 +174,7 @@ class Bus:
         self._epoch = max([self._epoch, *(each.epoch for each in envelopes)])
         for batch in arguments.batches(arguments.sent(each, blind=blind) for each in envelopes):
             names = dict.fromkeys(name for each in batch for name in each.names)
-            head = (str(self._epoch), "blind" if blind else "strict", self._maxlen)
+            head = (str(self._epoch), "blind" if blind else "strict", *self._trim)
             body = [str(len(batch)), *(part for each in batch for part in each.arguments)]
             published = await self._deliver("mm_publish", head, names, body, batch[-1].envelope)
             if not isinstance(published, Delivered):
@@ -189,7 +190,7 @@ class Bus:
             return keys, (self._machine, self._installation, *head, *arguments.counted(listed), *body)
 
         if function == "mm_snapshot":
-            names.update(dict.fromkeys(await self._stored_names(self._machine)))
+            names.update(dict.fromkeys(await self._withdrawing.stored_names(self._machine)))
         for _ in range(ROUNDS):
             keys, values = call(tuple(names))
             word, rest = await self._functions.call(function, keys, values)
@@ -199,21 +200,6 @@ class Bus:
                 return published
             names.update(dict.fromkeys(rest))
         raise BusUnavailable(why="the stored inventory changes faster than it can be replaced")
-
-    async def _withdraw(
-        self, machine: str, mode: str, names: dict[str, None], event: Sequence[Argument]
-    ) -> tuple[str, list[str]]:
-        k = self.keys
-        kept = (k.models(machine), k.inventory(machine), k.names(machine), k.lease(machine))
-        own = (*kept, k.alive, k.progress(machine), k.scan_status(machine), k.events)
-        for _ in range(ROUNDS):
-            keys = (*own, *map(k.index, names))
-            values = (machine, mode, self._installation, self._maxlen, *arguments.counted(names), *event)
-            word, rest = await self._functions.call("mm_withdraw", keys, values)
-            if word != "NEEDS":
-                return word, rest
-            names.update(dict.fromkeys(rest))
-        raise BusUnavailable(why="the stored inventory changes faster than it can be withdrawn")
 
     def _own_keys(self) -> tuple[str, ...]:
         k, machine = self.keys, self._machine
@@ -226,14 +212,6 @@ class Bus:
         if isinstance(published, Delivered):
             later = max((self._delivered.epoch, self._delivered.upto_seq), (published.epoch, published.upto_seq))
             self._delivered = Delivered(*later)
-
-    async def _stored_names(self, machine: str) -> list[str]:
-        key = self.keys.names(machine)
-        with translate():
-            if await self._redis.type(key) != b"hash":
-                return []
-            found: Any = await self._redis.hkeys(key)
-        return _decoded(found)
 
     async def _names_to_heal(self) -> list[str]:
         key = self.keys.names(self._machine)

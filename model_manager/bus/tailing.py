@@ -41,12 +41,12 @@ async def tail(redis: Redis, keys: Keys, cursor: str = "$") -> AsyncIterator[tup
     Raises BusUnavailable; go on from the last id.
     """
     if cursor == "$":
-        cursor = await _last(redis, keys)
+        cursor = await last_id(redis, keys)
     while True:
         with translate():
             answer: Any = await redis.xread({keys.events: cursor}, count=PAGE, block=BLOCK_MS)
         for _, entries in answer:
-            for cursor, told in map(_told, entries):
+            for cursor, told in map(told_of, entries):
                 yield cursor, told
 
 
@@ -59,7 +59,7 @@ async def history(
     while len(found) < count:
         with translate():
             entries: Any = await redis.xrevrange(keys.events, max=upto, count=PAGE)
-        found += [_told(entry) for entry in entries if _concerns(entry[1], machine_id)]
+        found += [told_of(entry) for entry in entries if _concerns(entry[1], machine_id)]
         if len(entries) < PAGE:
             break
         upto = "(" + entries[-1][0].decode()
@@ -87,7 +87,8 @@ async def inventory(redis: Redis, keys: Keys, machine_id: MachineId) -> Inventor
         raise BadRecord(name=key, why=f"{type(error).__name__}: {error}") from None
 
 
-async def _last(redis: Redis, keys: Keys) -> str:
+async def last_id(redis: Redis, keys: Keys) -> str:
+    """Of the stream's last entry, "0" when there is none. Raises BusUnavailable."""
     with translate():
         entries: Any = await redis.xrevrange(keys.events, count=1)
     return entries[0][0].decode() if entries else "0"
@@ -97,7 +98,8 @@ def _concerns(fields: dict[bytes, bytes], machine_id: MachineId | None) -> bool:
     return machine_id is None or fields.get(b"machine_id") == str(machine_id).encode()
 
 
-def _told(entry: Any) -> tuple[str, Told]:
+def told_of(entry: Any) -> tuple[str, Told]:
+    """An entry as redis-py gives it: its id, and what it says."""
     identity, fields = entry
     try:
         return identity.decode(), wire.envelope(fields)

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import fields as fields_of
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
 
 from model_manager.errors import BadRecord
 from model_manager.facts.disk import Held
 from model_manager.facts.event import Entry, Envelope, Event, Gone, Known, Unknown
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 COMPRESS_ABOVE: Final = 4096
 """Bytes of JSON. A diff of 1,000 models is 197 kB plain and 39 kB compressed."""
@@ -31,10 +29,12 @@ MAX_VALUES: Final = 500_000
 
 
 @cache
-def _known() -> TypeAdapter[Known]:
-    from pydantic import Field, TypeAdapter  # only who reads events pays for it
+def _known() -> tuple[Callable[[Any], Known], type[ValueError]]:
+    """What reads events, and what it raises."""
+    from pydantic import Field, TypeAdapter, ValidationError  # only who reads events pays for it
 
-    return TypeAdapter(Annotated[Known, Field(discriminator="kind")])
+    known: TypeAdapter[Known] = TypeAdapter(Annotated[Known, Field(discriminator="kind")])
+    return known.validator.validate_python, ValidationError
 
 
 @cache
@@ -103,11 +103,10 @@ def unpack(kind: str, data: bytes) -> Event:
     if not isinstance(body, dict):
         raise BadRecord(name=kind, why="its data is not an object")
     if kind in _kinds():
-        from pydantic import ValidationError
-
+        read, refusal = _known()
         try:
-            return _known().validate_python({**body, "kind": kind})
-        except ValidationError:
+            return read({**body, "kind": kind})
+        except refusal:
             return Unknown(kind=kind, data=body)
     return Unknown(kind=kind, data=body)
 

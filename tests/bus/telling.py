@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -26,6 +25,7 @@ from model_manager.facts.event import (
 )
 from model_manager.facts.identity import MachineId
 from model_manager.facts.machine import Heartbeat, Readiness
+from model_manager.facts.mirror import copy_of, summed
 
 AT = "2026-01-02T03:04:05.000000Z"
 
@@ -48,8 +48,7 @@ def entry(
 
 
 def digest_of(entries: Iterable[Entry]) -> str:
-    terms = (int.from_bytes(hashlib.sha256(wire.dumps(each)).digest()[:16], "big") for each in entries)
-    return f"{sum(terms) % 2**128:032x}"
+    return f"{summed(map(copy_of, entries)):032x}"
 
 
 class Teller:

@@ -7,9 +7,14 @@ from pathlib import Path
 import model_manager
 from model_manager.bus import functions
 from model_manager.bus.connection import connect
+from model_manager.bus.following import Follower
+from model_manager.bus.grouping import Group
 from model_manager.bus.keys import KEYS, Keys
+from model_manager.bus.leases import Leases
+from model_manager.bus.mirroring import Mirrors
 from model_manager.bus.publishing import Bus, Delivered
 from model_manager.bus.tailing import history
+from model_manager.decisions.folding import fold
 from model_manager.facts.event import Entry, Gone, Known
 from model_manager.facts.identity import MachineId
 from tests.bus.servers import Server
@@ -80,6 +85,35 @@ async def test_the_rights_on_the_page_are_enough_for_all_that_an_agent_does(own:
     assert await bus.bye(teller.bye())
     for refused in ("GET", "worker:1"), ("SET", "job:1", "x"), ("CONFIG", "GET", "*"), ("FLUSHALL",), ("KEYS", "*"):
         assert "NoPermission" in str(await _refusal(redis, refused))
+    await redis.aclose()
+    await admin.aclose()
+
+
+async def test_the_rights_of_a_reader_are_enough_to_follow_and_change_nothing(own: Server) -> None:
+    admin = connect(own.url)
+    for line in re.findall(r"^ACL SETUSER .*$", REDIS, re.MULTILINE):
+        await admin.execute_command(*line.split())
+    bus = Bus(admin, MachineId("m1"), "here", "", 100, 60.0)
+    teller = await introduced(bus, entry("a.pt"))
+    await bus.beat(teller.beat(), {})
+    redis = connect(f"unix://model-manager-reader:secret@{own.socket}")
+    mirrors, leases = Mirrors(redis, bus.keys, fold), Leases(redis, bus.keys)
+    batch = await anext(Follower(redis, bus.keys, await mirrors.start(), block_ms=0).batches())
+    await mirrors.take(batch.told)
+    await mirrors.audit()
+    assert set(mirrors.who_has(name="a.pt")) == {"m1"}
+    assert (await leases.look()).leases["m1"].alive
+    assert await leases.progress(["m1"]) == {}
+    assert await leases.orphans() == ()
+    async with Group(redis, bus.keys, "indexers", "one").take() as taken:
+        assert len(taken.told) == 2
+    for refused in (
+        ("HSET", bus.keys.models("m1"), "a", "b"),
+        ("DEL", bus.keys.events),
+        ("ZADD", bus.keys.alive, "1", "m1"),
+    ):
+        assert "NoPermission" in str(await _refusal(redis, refused))
+    assert "NoPermission" in str(await _refusal(redis, ("HGETALL", "worker:1")))
     await redis.aclose()
     await admin.aclose()
 

@@ -396,3 +396,28 @@ async def test_two_processes_of_one_epoch_are_one_too_many(bus: Bus) -> None:
 async def test_a_word_that_this_release_does_not_know_is_no_success(bus: Bus) -> None:
     with pytest.raises(BusUnavailable):
         bus._answer("MAYBE", [], Delivered(1, 1))
+
+
+async def test_entries_leave_the_stream_with_age_and_never_many_at_once(redis: Redis) -> None:
+    from model_manager.facts.identity import MachineId
+
+    seconds, _ = await redis.time()
+    async with redis.pipeline(transaction=False) as pipe:
+        for n in range(5_000):
+            pipe.xadd("model_manager:events", {"old": n}, id=f"{(seconds - 3600) * 1000}-{n}")
+        await pipe.execute()
+    bus = Bus(redis, MachineId("m1"), "here", "", 10_000, 60.0, stream_age=60)
+    teller = await introduced(bus)
+    assert 1_002 <= await redis.xlen(bus.keys.events) <= 1_202, "two calls, and bounded work in each"
+    for _ in range(5):
+        await bus.publish([teller.tell(ReadinessChanged(ready=True, reasons=(), workflows={}))])
+    assert 7 <= await redis.xlen(bus.keys.events) <= 107
+
+
+async def test_what_is_young_stays_whatever_its_number(redis: Redis) -> None:
+    from model_manager.facts.identity import MachineId
+
+    bus = Bus(redis, MachineId("m1"), "here", "", 10_000, 60.0, stream_age=3_600)
+    teller = await introduced(bus)
+    await bus.publish([teller.tell(ReadinessChanged(ready=True, reasons=(), workflows={})) for _ in range(1_000)])
+    assert await redis.xlen(bus.keys.events) == 1_002

@@ -1,0 +1,220 @@
+"""Following the stream with a cursor of one's own: through outages without a gap, and a gap that cannot be helped is said."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from model_manager.bus.connection import translate
+from model_manager.bus.keys import Keys
+from model_manager.bus.tailing import BLOCK_MS, last_id, told_of
+from model_manager.errors import BadRecord, BusUnavailable
+from model_manager.facts.event import Envelope
+
+PAGE: Final = 1_000
+
+CALM: Final = 1.0
+"""Seconds after which a cursor is looked after before it is used: nothing longer than a stream passes by in less."""
+
+REWIND: Final = 300
+"""Seconds that a reader goes back in a stream that ends before its cursor: a failover loses less."""
+
+SLOWEST: Final = 5.0
+"""Seconds between attempts while Redis is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Entries are missing before what follows (`lost`), or may be, for Redis was away: compare what you know with the hashes."""
+
+    why: str
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a reader is behind: entries (at most, while it has never reached the end), and seconds between its cursor and
+    the last entry."""
+
+    entries: int
+    seconds: float
+
+
+Followed = Envelope | BadRecord | Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What came together, oldest first; nothing, every two seconds, when nothing came. `cursor` is the id to go on from."""
+
+    cursor: str
+    told: tuple[tuple[str, Followed], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Of the stream when it was last looked after: entries ever added, entries kept, and ms of the last one."""
+
+    added: int
+    length: int
+    last: int
+
+
+class Follower:
+    """Reads on after `since`: an id, "0" (all that is there) or "$" (from now on). One batch of at most `page` entries is in
+    memory, and the next is asked for when the last was taken. `block_ms` is how long a call waits for entries, 0 = not at all.
+
+    `away` is why Redis is not available at the moment, else None. It is asked again by itself, for ever.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        since: str = "$",
+        *,
+        page: int = PAGE,
+        block_ms: int = BLOCK_MS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = redis
+        self._key = keys.events
+        self._keys = keys
+        self._page = page
+        self._block_ms = block_ms
+        self._clock = clock
+        self._count: int | None = None
+        self._end = _End(0, 0, 0)
+        self._checked_at: float | None = None
+        self._failures = 0
+        self.cursor = since if since == "$" else _full(since)
+        self.lag = Lag(0, 0.0)
+        self.away: str | None = None
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, Followed]]:
+        async for batch in self.batches():
+            for each in batch.told:
+                yield each
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Without end; a Gap stands where entries are missing."""
+        while True:
+            yield await self._batch()
+
+    async def _batch(self) -> Batch:
+        back = self.away is not None
+        try:
+            told = await self._read()
+        except BusUnavailable as error:
+            self._failures += 1
+            self.away, self._checked_at = str(error), None
+            await asyncio.sleep(min(SLOWEST, 0.05 * 2 ** min(self._failures, 10)))
+            return Batch(self.cursor, ())
+        self.away, self._failures = None, 0
+        if back and not (told and isinstance(told[0][1], Gap)):
+            told.insert(0, (self.cursor, Gap("Redis was away", lost=False)))
+        return Batch(self.cursor, tuple(told))
+
+    async def _read(self) -> list[tuple[str, Followed]]:
+        if self.cursor == "$":
+            self.cursor = _full(await last_id(self._redis, self._keys))
+        if self._checked_at is None or self._clock() - self._checked_at > CALM:
+            gap, entries = await self._looked_after()
+        else:
+            gap, entries = None, await self._waited()
+        told: list[tuple[str, Followed]] = [(self.cursor, gap)] if gap else []
+        told += map(told_of, entries)
+        if entries:
+            self._advance(entries[-1][0].decode(), len(entries))
+        at_end = len(entries) < self._page
+        self._measure(at_end)
+        self._checked_at = self._clock() if at_end else None
+        return told
+
+    def _advance(self, cursor: str, count: int) -> None:
+        self.cursor = cursor
+        if self._count is not None:
+            self._count += count
+
+    def _measure(self, at_end: bool) -> None:
+        if at_end:
+            self.lag = Lag(0, 0.0)
+            return
+        entries = self._end.length if self._count is None else max(0, self._end.added - self._count)
+        self.lag = Lag(entries, max(0, self._end.last - _position(self.cursor)[0]) / 1000)
+
+    async def _waited(self) -> list[Any]:
+        with translate():
+            answer: Any = await self._redis.xread(
+                {self._key: self.cursor}, count=self._page, block=self._block_ms or None
+            )
+        return answer[0][1] if answer else []
+
+    async def _looked_after(self) -> tuple[Gap | None, list[Any]]:
+        """The next entries, and whether some were lost before them. At the end of the stream it says so, and waits."""
+        with translate():
+            if await self._redis.type(self._key) == b"none":
+                return self._without_stream(), []
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.xinfo_stream(self._key)
+                pipe.xread({self._key: self.cursor}, count=self._page)
+                info, answer = await pipe.execute()
+        entries: list[Any] = answer[0][1] if answer else []
+        gap = self._judged(info, len(entries))
+        if gap and _position(self.cursor) > _position(_text(info["last-generated-id"])):
+            self.cursor = _rewound(_text(info["last-generated-id"]))
+            return gap, []
+        return gap, entries
+
+    def _judged(self, info: dict[str, Any], count: int) -> Gap | None:
+        """Compares the cursor with what the stream says of itself, and learns how many entries lie before the cursor."""
+        last, at = _position(_text(info["last-generated-id"])), _position(self.cursor)
+        added = int(info["entries-added"])
+        removed = added - int(info["length"])
+        if at > last:
+            self._count = None
+            return Gap("the stream ends before the cursor: the server lost what it had, or is another one", lost=True)
+        gap = self._overtaken(info, at, removed)
+        self._end = _End(added, int(info["length"]), last[0])
+        if count < self._page:
+            self._count = added - count
+        return gap
+
+    def _overtaken(self, info: dict[str, Any], at: tuple[int, int], removed: int) -> Gap | None:
+        first = info.get("first-entry")
+        if at == (0, 0) or (first and at >= _position(_text(first[0]))):
+            return None
+        if at >= _position(_text(info["last-generated-id"])):
+            return None
+        if self._count is None:
+            return Gap("the cursor is older than the stream's first entry", lost=True) if removed else None
+        missed, self._count = removed - self._count, max(removed, self._count)
+        return Gap(f"{missed} entries were trimmed before they were read", lost=True) if missed > 0 else None
+
+    def _without_stream(self) -> Gap | None:
+        """There is no stream: whatever had been read is gone from the server."""
+        had = self.cursor != "0-0"
+        self.cursor, self._count = "0-0", 0
+        return Gap("the server has no stream any more", lost=True) if had else None
+
+
+def _full(identity: str) -> str:
+    return identity if "-" in identity else f"{identity}-0"
+
+
+def _position(identity: str) -> tuple[int, int]:
+    ms, _, number = identity.partition("-")
+    return int(ms), int(number or 0)
+
+
+def _rewound(identity: str) -> str:
+    return f"{max(0, _position(identity)[0] - REWIND * 1000)}-0"
+
+
+def _text(identity: bytes | str) -> str:
+    return identity.decode() if isinstance(identity, bytes) else identity

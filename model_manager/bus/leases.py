@@ -1,0 +1,164 @@
+"""Which machines live: their heartbeats, the leases that ran out, and the burial of the dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from model_manager.bus.connection import translate
+from model_manager.bus.functions import Functions
+from model_manager.bus.keys import Keys
+from model_manager.bus.standing import deadlines, stored, stored_machines
+from model_manager.bus.withdrawing import Withdrawing
+from model_manager.errors import BadRecord
+from model_manager.facts import wire
+from model_manager.facts.machine import Disk, Heartbeat, Readiness, WorkflowReadiness
+
+CHUNK: Final = 200
+"""Hashes of one round trip."""
+
+NOTICE: Final = 120.0
+"""Seconds that a machine without any lease has to beat before it counts as dead: the longest lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """`heartbeat` is the last one, or None: the machine is silent, or said something unreadable (`why`). `deadline`: when
+    its lease runs out or ran out, in seconds of the server's clock; None when it has none, or was withdrawn."""
+
+    machine_id: str
+    heartbeat: Heartbeat | None
+    deadline: float | None
+    why: str = ""
+
+    @property
+    def alive(self) -> bool:
+        return self.heartbeat is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """All leases as of `at`, seconds of the server's clock."""
+
+    at: float
+    leases: Mapping[str, Lease]
+
+
+class Leases:
+    """Raises BusUnavailable from every method."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._withdrawing = Withdrawing(redis, keys, Functions(redis))
+
+    async def look(self, known: Iterable[str] = ()) -> Looked:
+        """The leases of `known` machines, and of every other that ever beat and was not withdrawn since."""
+        ends = await deadlines(self._redis, self._keys)
+        machines = dict.fromkeys([*known, *ends])
+        found = await self._hashes({machine: self._keys.lease(machine) for machine in machines})
+        at = await self._now()
+        return Looked(at, {machine: _lease(machine, found[machine], ends.get(machine)) for machine in machines})
+
+    async def progress(self, machines: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Downloads that run: machine id → field (`folder/name`, or `total`) → what docs/redis.md says of it."""
+        found = await self._hashes({machine: self._keys.progress(machine) for machine in machines})
+        return {machine: body for machine, fields in found.items() if (body := _decoded(fields))}
+
+    async def orphans(self) -> tuple[str, ...]:
+        """Machines with an inventory that no lease and no deadline speaks of, as after the loss of single keys. Looks at every
+        key of the database. Each gets a deadline, two minutes from now: who is not there by then is buried."""
+        ends = await deadlines(self._redis, self._keys)
+        silent = await stored_machines(self._redis, self._keys) - ends.keys()
+        found = [
+            machine
+            async for machine, said in stored(self._redis, self._keys, sorted(silent), models=False)
+            if isinstance(said, BadRecord) or (said.leased is None and not said.withdrawn and not said.empty)
+        ]
+        until = (await self._now() + NOTICE) * 1000
+        if found:
+            with translate():
+                await self._redis.zadd(self._keys.alive, {machine: int(until) for machine in found}, nx=True)
+        return tuple(found)
+
+    async def bury(self) -> tuple[str, ...]:
+        """Withdraws machines whose lease ran out, at most 100 at a time, their reverse index entries with them, whoever saw
+        them die. Returns their ids."""
+        return await self._withdrawing.bury()
+
+    async def _now(self) -> float:
+        with translate():
+            seconds, micros = await self._redis.time()
+        return float(seconds + micros / 1e6)
+
+    async def _hashes(self, keys: Mapping[str, str]) -> dict[str, Any]:
+        """By machine; the exception that Redis gave where the key is no hash."""
+        found: dict[str, Any] = {}
+        rest = iter(keys.items())
+        while chunk := list(islice(rest, CHUNK)):
+            with translate():
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for _, key in chunk:
+                        pipe.hgetall(key)
+                    answers = await pipe.execute(raise_on_error=False)
+            found |= {machine: answer for (machine, _), answer in zip(chunk, answers, strict=True)}
+        return found
+
+
+def _lease(machine: str, fields: Any, deadline: float | None) -> Lease:
+    if isinstance(fields, Exception):
+        return Lease(machine, None, deadline, "its lease is not a hash; the next heartbeat replaces it")
+    if not fields:
+        return Lease(machine, None, deadline)
+    try:
+        return Lease(machine, _heartbeat(fields), deadline)
+    except (BadRecord, KeyError, TypeError, ValueError) as error:
+        return Lease(machine, None, deadline, f"its heartbeat is unreadable ({type(error).__name__}: {error})")
+
+
+def _heartbeat(fields: Mapping[bytes, bytes]) -> Heartbeat:
+    """Fields that a later release adds are nothing to us."""
+    said = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
+    workflows = wire.loads(said["workflows"], "workflows")
+    return Heartbeat(
+        machine_id=said["machine_id"],
+        installation=said["installation"],
+        instance=said["instance"],
+        epoch=int(said["epoch"]),
+        state=said["state"],
+        readiness=Readiness(
+            ready=said["ready"] == "1",
+            reasons=tuple(map(str, wire.loads(said["reasons"], "reasons"))),
+            workflows=tuple(
+                WorkflowReadiness(name=str(each["name"]), ready=each["ready"] is True, reasons=tuple(each["reasons"]))
+                for each in workflows
+            ),
+            generation=said["generation"],
+            required=int(said["required"]),
+            present=int(said["present"]),
+        ),
+        disks=tuple(
+            Disk(root=str(each["root"]), free=int(each["free"]), total=int(each["total"]), floor=int(each["floor"]))
+            for each in wire.loads(said["disks"], "disks")
+        ),
+        version=said["version"],
+        host=said["host"],
+        at=said["at"],
+    )
+
+
+def _decoded(fields: Any) -> dict[str, Any]:
+    """Fields that are unreadable are left out: they are overwritten within a second."""
+    if isinstance(fields, Exception):
+        return {}
+    body = {}
+    for name, value in fields.items():
+        try:
+            body[name.decode("utf-8", "replace")] = wire.loads(value, "progress")
+        except BadRecord:
+            continue
+    return body

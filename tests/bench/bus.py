@@ -1,0 +1,182 @@
+"""The fleet through Redis: how fast one reader folds what machines tell, how soon it is exact after a start, what it keeps.
+
+The peer of folding and following is a bare redis-py reader that only decodes the JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import orjson
+from redis.asyncio import Redis
+
+from model_manager.bus.connection import connect
+from model_manager.bus.following import Follower
+from model_manager.bus.keys import Keys
+from model_manager.bus.leases import Leases
+from model_manager.bus.mirroring import Mirrors
+from model_manager.bus.publishing import Bus
+from model_manager.decisions.folding import fold
+from model_manager.facts import wire
+from model_manager.facts.event import Entry, Envelope, Gone, ModelAppeared, ModelVanished, ReadinessChanged
+from model_manager.facts.identity import MachineId
+from model_manager.facts.mirror import MODULUS, copy_of
+from tests.bench.row import Row
+from tests.bus.servers import Server
+from tests.bus.telling import AT, Teller, entry
+
+KEYS = Keys()
+EPOCH = 1_700_000_000_000
+MODELS = 300
+PAGE = 1_000
+
+
+def run(smoke: bool) -> Iterator[Row]:
+    yield from asyncio.run(_measured(*((10, 500, 1) if smoke else (1_000, 100_000, 3))))
+
+
+async def _measured(machines: int, events: int, rounds: int) -> list[Row]:
+    async with _server() as redis:
+        await _introduce(redis, machines)
+        seconds, memory, mirrors = await _started(redis, rounds)
+        await _tell(redis, machines, events)
+        folded, bare = [], []
+        for _ in range(rounds):
+            bare.append(events / await _bare(redis, events))
+            folded.append(events / await _folded(redis, mirrors, events))
+            mirrors = await _back(redis)
+        beating, looking = await _beats(redis, machines)
+    case = f"{machines} machines × {MODELS} models"
+    return [
+        Row(bench="bus", case="events folded into exact mirrors", ours=round(max(folded)), peer=round(max(bare)),
+            unit="/s", goal=50_000, more_is_better=True),
+        Row(bench="bus", case=f"start until exact, {case}", ours=round(seconds, 3), unit="s", goal=5.0),
+        Row(bench="bus", case=f"memory of a reader, {case}", ours=round(memory / machines / MODELS), unit="B/model"),
+        Row(bench="bus", case="heartbeat, time of the server", ours=round(beating, 1), unit="µs"),
+        Row(bench="bus", case=f"all leases of {machines} machines read", ours=round(looking, 3), unit="s"),
+    ]  # fmt: skip
+
+
+@asynccontextmanager
+async def _server() -> AsyncIterator[Redis]:
+    server = Server("valkey")
+    redis = connect(server.url, timeout=60)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+        server.close()
+
+
+def _pool() -> list[Entry]:
+    return [entry(f"set{n % 20}/model-{n:05d}.safetensors", size=10**9 + n) for n in range(MODELS)]
+
+
+async def _introduce(redis: Redis, machines: int) -> None:
+    for n in range(machines):
+        teller = Teller(f"m{n}", EPOCH)
+        teller.held = {each.path: each for each in _pool()}
+        bus = Bus(redis, MachineId(teller.machine), f"i{n}", "", 10**7, 60.0)
+        await bus.beat(teller.beat(installation=f"i{n}"), {})
+        await bus.snapshot(teller.snapshot(), teller.entries)
+
+
+async def _started(redis: Redis, rounds: int) -> tuple[float, int, Mirrors]:
+    times = []
+    for _ in range(rounds):
+        mirrors = Mirrors(redis, KEYS, fold)
+        begun = time.perf_counter()
+        await mirrors.start()
+        times.append(time.perf_counter() - begun)
+        assert not mirrors.unsure
+    del mirrors
+    tracemalloc.start()
+    mirrors = await _back(redis)
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return min(times), memory, mirrors
+
+
+async def _back(redis: Redis) -> Mirrors:
+    """Mirrors as of the hashes, which the events of this benchmark do not change."""
+    mirrors = Mirrors(redis, KEYS, fold)
+    await mirrors.start()
+    return mirrors
+
+
+async def _tell(redis: Redis, machines: int, events: int) -> None:
+    """What the machines would tell next: models that come and go one at a time, and now and then their readiness."""
+    chance, pool = random.Random(1), _pool()
+    terms = {each.path: copy_of(each).term for each in pool}
+    held = [set(terms) for _ in range(machines)]
+    sums = [sum(terms.values()) % MODULUS] * machines
+    await redis.delete(KEYS.events)
+    for first in range(0, events, PAGE):
+        async with redis.pipeline(transaction=False) as pipe:
+            for n in range(first, min(events, first + PAGE)):
+                m, each = n % machines, chance.choice(pool)
+                told: ModelAppeared | ModelVanished | ReadinessChanged
+                if chance.random() < 0.2:
+                    told = ReadinessChanged(ready=True, reasons=(), workflows={"flux": True})
+                elif each.path in held[m]:
+                    held[m].discard(each.path)
+                    sums[m] = (sums[m] - terms[each.path]) % MODULUS
+                    told = ModelVanished(models=(Gone(folder=each.folder, name=each.name, path=each.path),))
+                else:
+                    held[m].add(each.path)
+                    sums[m] = (sums[m] + terms[each.path]) % MODULUS
+                    told = ModelAppeared(models=(each,))
+                pipe.xadd(KEYS.events, wire.fields(_envelope(m, n // machines + 2, sums[m], told)))  # type: ignore[arg-type]
+            await pipe.execute()
+
+
+def _envelope(m: int, seq: int, total: int, told: ModelAppeared | ModelVanished | ReadinessChanged) -> Envelope:
+    return Envelope(
+        machine_id=f"m{m}", instance=f"i{m}", epoch=EPOCH, seq=seq, at=AT, digest=f"{total:032x}", event=told
+    )
+
+
+async def _folded(redis: Redis, mirrors: Mirrors, events: int) -> float:
+    follower, count = Follower(redis, KEYS, "0"), 0
+    begun = time.perf_counter()
+    async for batch in follower.batches():
+        await mirrors.take(batch.told)
+        count += len(batch.told)
+        if count >= events:
+            break
+    spent = time.perf_counter() - begun
+    assert not mirrors.unsure
+    return spent
+
+
+async def _bare(redis: Redis, events: int) -> float:
+    cursor: str | bytes = "0"
+    count = 0
+    begun = time.perf_counter()
+    while count < events:
+        answer = await redis.xread({KEYS.events: cursor}, count=PAGE)
+        for identity, fields in answer[0][1]:
+            orjson.loads(fields[b"data"])
+            cursor = identity
+            count += 1
+    return time.perf_counter() - begun
+
+
+async def _beats(redis: Redis, machines: int) -> tuple[float, float]:
+    """µs of the server that one heartbeat takes, and seconds to read all leases."""
+    await redis.config_resetstat()
+    for n in range(machines):
+        bus = Bus(redis, MachineId(f"m{n}"), f"i{n}", "", 10**7, 60.0)
+        await bus.beat(Teller(f"m{n}", EPOCH).beat(installation=f"i{n}"), {})
+    stats = await redis.info("commandstats")
+    ours = ("cmdstat_fcall", "cmdstat_type", "cmdstat_hscan")
+    begun = time.perf_counter()
+    looked = await Leases(redis, KEYS).look()
+    spent = time.perf_counter() - begun
+    assert len(looked.leases) == machines
+    return sum(stats[name]["usec"] for name in ours if name in stats) / machines, spent

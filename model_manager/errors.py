@@ -28,6 +28,7 @@
     │   ├── RootAway           a models directory is not mounted
     │   ├── ForeignBusy        another program is writing its own database
     │   ├── AgentAway          no agent answers on this machine's socket
+    │   ├── AggregatorAway     no aggregator of the fleet answers at the address
     │   └── IndexUnavailable   the index is locked by somebody else
     │       ├── NoIndex        there is none that could be read (NothingIndexed: there never was one)
     │       └── IndexTooNew    a newer program wrote the index
@@ -193,6 +194,10 @@ class ForeignBusy(Unavailable):
 
 class AgentAway(Unavailable):
     """No agent answers at {socket}: {why}. Start it: 'model-manager run', or 'pm2 start ecosystem.config.cjs'."""
+
+
+class AggregatorAway(Unavailable):
+    """No aggregator answers at {url}: {why}. Start it ('model-manager fleet serve'), or leave --url out to read Redis."""
 
 
 class IndexUnavailable(Unavailable):

@@ -29,7 +29,15 @@ Change = Literal["live", "restart"]
 Names = Annotated[tuple[str, ...], NoDecode]
 
 FILE_VARIABLE = "MODEL_MANAGER_SETTINGS"
-SECRETS = ("HF_TOKEN", "CIVITAI_TOKEN", "CIVITAI_API_KEY", "EMPROPS_API_KEY", "REDIS_URL", "HUB_REDIS_URL")
+SECRETS = (
+    "HF_TOKEN",
+    "CIVITAI_TOKEN",
+    "CIVITAI_API_KEY",
+    "EMPROPS_API_KEY",
+    "MODEL_MANAGER_FLEET_TOKEN",
+    "REDIS_URL",
+    "HUB_REDIS_URL",
+)
 
 
 def _setting(default: Any, names: str, help: str, change: Change = "restart", **limits: Any) -> Any:
@@ -45,6 +53,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = _setting(None, "REDIS_URL HUB_REDIS_URL", "redis://, rediss:// or unix:// address; unset = an embedded server")
     redis_prefix: str = _setting("", "MODEL_MANAGER_REDIS_PREFIX", "text before every key; '{pool}:' keeps a pool in one Cluster slot", max_length=64)
     stream_length: int = _setting(200_000, "MODEL_MANAGER_STREAM_LENGTH", "entries that the event stream keeps, about (1000 or more)", ge=1000)
+    stream_age: float = _setting(604_800, "MODEL_MANAGER_STREAM_AGE", "seconds that entries stay in the event stream, about, unless it is full (60 or more)", ge=60)
 
     catalog_url: str | None = _setting(None, "EMPROPS_API_BASE_URL EMPROPS_API_URL EMP_API_URL", "http(s) address of the catalog API; unset = the built-in catalog")
     catalog_key: SecretStr | None = _setting(None, "EMPROPS_API_KEY", "bearer token of the catalog, if it wants one")
@@ -99,6 +108,10 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = _setting(15, "MODEL_MANAGER_HEARTBEAT_SECONDS", "seconds between heartbeats; the lease lasts four (0.2 to 30)", ge=0.2, le=30)
     http_host: str = _setting("127.0.0.1", "MODEL_MANAGER_HTTP_HOST", "address for the optional read-only TCP port")
     http_port: int | None = _setting(None, "MODEL_MANAGER_HTTP_PORT", "optional TCP port with the read-only routes (1 to 65535)", ge=1, le=65535)
+    fleet_host: str = _setting("127.0.0.1", "MODEL_MANAGER_FLEET_HOST", "address on which 'model-manager fleet serve' listens")
+    fleet_port: int = _setting(8190, "MODEL_MANAGER_FLEET_PORT", "port on which 'model-manager fleet serve' listens (0 to 65535; 0 = any free one)", ge=0, le=65535)
+    fleet_names: Names = _setting((), "MODEL_MANAGER_FLEET_NAMES", "comma list of host names, besides addresses and localhost, under which the fleet's HTTP API is asked")
+    fleet_token: SecretStr | None = _setting(None, "MODEL_MANAGER_FLEET_TOKEN", "bearer token that writes to the fleet's HTTP API must bring, or MODEL_MANAGER_FLEET_TOKEN_FILE naming a file of mode 0600; unset = writes are refused")
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "MODEL_MANAGER_LOG_LEVEL", "TRACE, DEBUG, INFO, WARNING or ERROR", "live")
     # fmt: on
 
@@ -110,7 +123,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @field_validator(
-        "workflow_ids", "collection_ids", "components", "models", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths",
+        "workflow_ids", "collection_ids", "components", "models", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths", "fleet_names",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -144,7 +157,7 @@ class Settings(BaseSettings):
             raise ValueError(error.facts["why"]) from None
         return value
 
-    @field_validator("hf_token", "civitai_token", "catalog_key")
+    @field_validator("hf_token", "civitai_token", "catalog_key", "fleet_token")
     @classmethod
     def _token(cls, value: SecretStr | None) -> SecretStr | None:
         """It becomes a header: what is no single word could break it, and the failure could show it."""

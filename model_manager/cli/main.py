@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "verify": "Read every verified model once more.",
     "model": "The models of this machine: directories, list, find, duplicates.",
     "assign": "Push an assignment to a running machine through Redis.",
+    "fleet": "The whole fleet: serve its HTTP API, ask who has, who can, what is missing.",
+    "top": "Watch the whole fleet live.",
     "catalog": "Serve or fill the built-in catalog.",
 }
 

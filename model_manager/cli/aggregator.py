@@ -1,0 +1,100 @@
+"""The fleet's answers: from an aggregator over HTTP, or made here from one look at Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import click
+
+from model_manager import settings as configuration
+from model_manager.errors import AggregatorAway, BadSetting, Refused, Unavailable, printable
+
+TIMEOUT: Final = 30.0
+"""Seconds of silence; an aggregator may have to ask the catalog first."""
+
+PAGE: Final = "1000"
+
+url_option = click.option(
+    "--url", metavar="URL", help="The aggregator's address; without it Redis (REDIS_URL) is read from here."
+)
+
+Ask = Callable[[str, Mapping[str, str]], Awaitable[dict[str, Any]]]
+"""A question by the name of its route, and its parameters, to JSON."""
+
+
+@asynccontextmanager
+async def asking(url: str | None, *, live: bool = False) -> AsyncIterator[Ask]:
+    """How to ask while the block runs. `live` keeps what is read from Redis up to date.
+
+    Raises AggregatorAway, BusUnavailable, BadSettings; and Refused or Unavailable for what is answered so.
+    """
+    if url is not None:
+        yield _over_http(_insisted(url))
+        return
+    from model_manager.fleet.problems import Answer  # only who reads Redis pays for it
+    from model_manager.fleet.run import looking
+
+    async with looking(configuration.load(), live=live) as questions:
+
+        async def ask(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+            try:
+                answer: dict[str, Any] = await questions.answer(name, given)
+            except Answer as refusal:
+                raise _refused(refusal.status, refusal.detail) from None
+            return answer
+
+        yield ask
+
+
+async def everything(ask: Ask, name: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """All pages of an answer in one."""
+    body = await ask(name, {**given, "limit": PAGE})
+    while cursor := body["next"]:
+        page = await ask(name, {**given, "limit": PAGE, "cursor": cursor})
+        body = {**page, "items": body["items"] + page["items"]}
+    return body
+
+
+def _over_http(url: str) -> Ask:
+    async def ask(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+        path = f"/{name.replace('_', '-')}?{urlencode(given)}"
+        return await asyncio.to_thread(fetched, url, path)
+
+    return ask
+
+
+def fetched(url: str, path: str) -> dict[str, Any]:
+    """What an aggregator answers. Raises AggregatorAway when it does not, Refused or Unavailable when it refuses."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    try:
+        with closing(kind(parts.netloc, timeout=TIMEOUT)) as connection:
+            connection.request("GET", parts.path.rstrip("/") + path, headers={"Accept": "application/json"})
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise AggregatorAway(url=url, why=str(error) or type(error).__name__) from None
+    except ValueError:
+        raise AggregatorAway(url=url, why="its answer is not JSON") from None
+    if not isinstance(body, dict):
+        raise AggregatorAway(url=url, why="its answer is no JSON object")
+    if answer.status != 200:
+        raise _refused(answer.status, str(body.get("detail") or f"It answered {answer.status}."))
+    return body
+
+
+def _refused(status: int, detail: str) -> Refused | Unavailable:
+    return Unavailable(what=printable(detail)) if status >= 500 else Refused(what=printable(detail))
+
+
+def _insisted(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise BadSetting(name="--url", why="it is no http(s) address", fix="Write http://HOST:8190.")
+    return url

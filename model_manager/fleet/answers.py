@@ -1,0 +1,190 @@
+"""The questions that the view alone answers: the fleet, machines, models, workflows, and who has a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from model_manager import __version__
+from model_manager.facts.mirror import Copy
+from model_manager.fleet import shapes
+from model_manager.fleet.asking import Asked
+from model_manager.fleet.paging import page
+from model_manager.fleet.problems import bad_parameter, no_such
+from model_manager.fleet.rows import assigned, download, downloads, folders, machine_row, pace_of
+from model_manager.fleet.view import View
+
+
+class Answers:
+    """Every method takes the parameters of its route and answers a record of `shapes`. Raises Answer for refusals."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    async def fleet(self, _: Asked) -> shapes.Fleet:
+        view = self._view
+        return shapes.Fleet(
+            version=__version__,
+            exact=view.exact and not view.mirrors.unsure,
+            redis=self._redis(),
+            machines=self._machine_counts(),
+            models=self._model_counts(),
+            workflows=self._workflow_counts(),
+            downloads=self._download_counts(),
+        )
+
+    async def health(self, _: Asked) -> shapes.Health:
+        view = self._view
+        state = "starting" if not view.exact else "away" if view.away else "ok"
+        return shapes.Health(state=state, version=__version__, redis=self._redis())
+
+    async def machines(self, asked: Asked) -> shapes.Machines:
+        view = self._view
+        chosen = [each for each in view.ids if self._fits(each, asked)]
+        found = page(chosen, asked["cursor"], asked["limit"], lambda each: machine_row(view, each))
+        return shapes.Machines(items=found.items, next=found.next, total=found.total)
+
+    async def machine(self, asked: Asked) -> shapes.Machine:
+        view, machine_id = self._view, self._known(asked["machine_id"])
+        mirror, heartbeat = view.mirror(machine_id), view.heartbeat(machine_id)
+        return shapes.Machine(
+            machine=machine_row(view, machine_id),
+            instance=mirror.instance if mirror else "",
+            digest=mirror.digest if mirror else "",
+            workflows=view.workflows(machine_id),
+            disks=heartbeat.disks if heartbeat else (),
+            folders=folders(mirror),
+            assignment=assigned(mirror),
+            downloads=tuple(download(name, body) for name, body in sorted(downloads(view, machine_id).items())),
+        )
+
+    async def machine_models(self, asked: Asked) -> shapes.HeldFiles:
+        mirror = self._view.mirror(self._known(asked["machine_id"]))
+        entries: Mapping[str, Copy] = mirror.entries if mirror else {}
+        folder = asked["folder"]
+        paths = sorted(path for path, copy in entries.items() if folder is None or copy.folder == folder)
+        found = page(paths, asked["cursor"], asked["limit"], lambda path: _file(entries[path]))
+        return shapes.HeldFiles(items=found.items, next=found.next, total=found.total)
+
+    async def models(self, asked: Asked) -> shapes.Models:
+        view = self._view
+        order, rows = view.order(), view.rows()
+        chosen = [place for place in order if _wanted(rows[place], asked)]
+        found = page(chosen, asked["cursor"], asked["limit"], rows.__getitem__)
+        return shapes.Models(items=found.items, next=found.next, total=found.total)
+
+    async def model(self, asked: Asked) -> shapes.Holders:
+        """Raises Answer 404 where nobody has it."""
+        holders = self._view.mirrors.who_has(name=asked["name"])
+        if not holders:
+            raise no_such("model", asked["name"], "GET /models?q=… shows what the fleet has.")
+        return self._holders(asked["name"], holders, asked)
+
+    async def who_has(self, asked: Asked) -> shapes.Holders:
+        name, sha256 = asked["name"], asked["sha256"]
+        if (name is None) == (sha256 is None):
+            raise bad_parameter("name", "or 'sha256' must be given, and not both.")
+        holders = self._view.mirrors.who_has(name=name, sha256=sha256 and sha256.lower())
+        return self._holders(name or sha256, holders, asked)
+
+    async def workflows(self, asked: Asked) -> shapes.Workflows:
+        rows = self.workflow_rows()
+        wanted = asked["q"]
+        chosen = sorted(name for name in rows if wanted is None or wanted.lower() in name.lower())
+        found = page(chosen, asked["cursor"], asked["limit"], rows.__getitem__)
+        return shapes.Workflows(items=found.items, next=found.next, total=found.total)
+
+    def _known(self, machine_id: str) -> str:
+        if not self._view.knows(machine_id):
+            raise no_such("machine", machine_id, "GET /machines lists those that were heard of.")
+        return machine_id
+
+    def _fits(self, machine_id: str, asked: Asked) -> bool:
+        view = self._view
+        return (
+            (asked["state"] is None or view.state(machine_id) == asked["state"])
+            and (asked["ready"] is None or view.ready(machine_id) == asked["ready"])
+            and (asked["q"] is None or asked["q"].lower() in machine_id.lower())
+            and (
+                asked["workflow"] is None or any(flow.name == asked["workflow"] for flow in view.workflows(machine_id))
+            )
+        )
+
+    def _holders(self, what: str, holders: Mapping[str, Sequence[Copy]], asked: Asked) -> shapes.Holders:
+        view = self._view
+
+        def made(machine_id: str) -> shapes.Holder:
+            state, copies = view.state(machine_id), holders[machine_id]
+            serves = state == "live" and any(copy.verified for copy in copies)
+            return shapes.Holder(machine_id=machine_id, state=state, serves=serves, files=tuple(map(_file, copies)))
+
+        found = page(sorted(holders), asked["cursor"], asked["limit"], made)
+        return shapes.Holders(asked=what, items=found.items, next=found.next, total=found.total)
+
+    def _redis(self) -> shapes.Redis:
+        entries, seconds = self._view.lag
+        return shapes.Redis(
+            away=self._view.away, age=round(self._view.age, 1), lag_entries=entries, lag_seconds=round(seconds, 1)
+        )
+
+    def _machine_counts(self) -> shapes.MachineCounts:
+        view = self._view
+        states = [view.state(machine_id) for machine_id in view.ids]
+        return shapes.MachineCounts(
+            total=len(states),
+            live=states.count("live"),
+            stale=states.count("stale"),
+            away=states.count("away"),
+            ready=sum(map(view.ready, view.ids)),
+            unsure=len(view.mirrors.unsure),
+        )
+
+    def _model_counts(self) -> shapes.ModelCounts:
+        rows = self._view.rows().values()
+        return shapes.ModelCounts(
+            distinct=len(rows),
+            copies=sum(row.copies for row in rows),
+            single=sum(row.machines == 1 for row in rows),
+            bytes=sum(row.bytes for row in rows),
+        )
+
+    def workflow_rows(self) -> dict[str, shapes.WorkflowRow]:
+        """Every workflow that a machine which is not away was told to serve, by name."""
+        counts: dict[str, tuple[int, int]] = {}
+        for machine_id in self._view.ids:
+            if (state := self._view.state(machine_id)) == "away":
+                continue
+            for flow in self._view.workflows(machine_id):
+                count, ready = counts.get(flow.name, (0, 0))
+                counts[flow.name] = count + 1, ready + (flow.ready and state == "live")
+        return {
+            name: shapes.WorkflowRow(workflow=name, assigned=count, ready=ready)
+            for name, (count, ready) in counts.items()
+        }
+
+    def _workflow_counts(self) -> shapes.WorkflowCounts:
+        rows = self.workflow_rows().values()
+        return shapes.WorkflowCounts(assigned=len(rows), ready=sum(row.ready > 0 for row in rows))
+
+    def _download_counts(self) -> shapes.DownloadCounts:
+        paces = [pace_of(self._view, machine_id) for machine_id in self._view.ids]
+        return shapes.DownloadCounts(running=sum(p.running for p in paces), speed=sum(p.speed for p in paces))
+
+
+def _file(copy: Copy) -> shapes.HeldFile:
+    return shapes.HeldFile(
+        folder=copy.folder,
+        name=copy.name,
+        path=copy.path,
+        size=copy.size,
+        hash=copy.hash,
+        verified=copy.verified,
+        evidence=copy.evidence,
+    )
+
+
+def _wanted(row: shapes.ModelRow, asked: Asked) -> bool:
+    return (
+        (asked["folder"] is None or row.folder == asked["folder"])
+        and (asked["q"] is None or asked["q"].lower() in row.model.lower())
+        and (asked["single"] is None or (row.machines == 1) == asked["single"])
+    )

@@ -1,0 +1,87 @@
+"""The fleet for Prometheus (text exposition format 0.0.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from model_manager.facts.machine import Heartbeat
+from model_manager.fleet import shapes
+from model_manager.fleet.rows import pace_of
+from model_manager.fleet.view import View
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def metrics(view: View, fleet: shapes.Fleet, workflows: Iterable[shapes.WorkflowRow], listeners: int) -> str:
+    """Seconds and bytes throughout; names start with model_manager_fleet_."""
+    return "\n".join(_lines(view, fleet, workflows, listeners)) + "\n"
+
+
+def _lines(view: View, fleet: shapes.Fleet, workflows: Iterable[shapes.WorkflowRow], listeners: int) -> Iterator[str]:
+    counts = fleet.machines
+    states = {"live": counts.live, "stale": counts.stale, "away": counts.away}
+    yield from _labelled("machines", "machines by state", "state", states)
+    yield from _plain("machines_ready", "live machines whose gate is open", counts.ready)
+    yield from _plain("machines_unsure", "machines whose inventory is being read anew", counts.unsure)
+    yield from _plain("models", "distinct models by folder and name", fleet.models.distinct)
+    yield from _plain("model_copies", "files on all machines", fleet.models.copies)
+    yield from _plain("models_single", "models that one machine only has", fleet.models.single)
+    yield from _plain("model_bytes", "bytes of all copies", fleet.models.bytes)
+    yield from _plain("downloads_running", "downloads that move", fleet.downloads.running)
+    yield from _plain("download_bytes_per_second", "speed of all downloads together", fleet.downloads.speed)
+    yield from _plain("redis_connected", "1 while Redis answers", int(fleet.redis.away is None))
+    yield from _plain("view_exact", "1 when everything that Redis has was read", int(fleet.exact))
+    yield from _plain("view_age_seconds", "time since Redis last answered", fleet.redis.age)
+    yield from _plain("lag_entries", "events that wait to be read", fleet.redis.lag_entries)
+    yield from _plain("lag_seconds", "how far the reader is behind the stream", fleet.redis.lag_seconds)
+    yield from _plain("listeners", "listeners of live events", listeners)
+    rows = tuple(workflows)
+    ready = {row.workflow: row.ready for row in rows}
+    yield from _labelled("workflow_machines_ready", "live machines ready for it", "workflow", ready)
+    assigned = {row.workflow: row.assigned for row in rows}
+    yield from _labelled("workflow_machines_assigned", "machines told to serve it", "workflow", assigned)
+    yield from _machines(view)
+
+
+def _machines(view: View) -> Iterator[str]:
+    ids = view.ids
+    beats = {each: beat for each in ids if (beat := view.heartbeat(each)) is not None}
+    up = {each: int(view.state(each) == "live") for each in ids}
+    yield from _labelled("machine_up", "1 while it lives", "machine", up)
+    yield from _labelled("machine_ready", "1 while its gate is open", "machine", {e: int(view.ready(e)) for e in ids})
+    missing = {each: _missing(beat) for each, beat in beats.items()}
+    yield from _labelled("machine_models_missing", "required models that it lacks", "machine", missing)
+    room = {each: room for each in ids if (room := view.room(each)) is not None}
+    yield from _labelled("machine_room_bytes", "bytes that its store takes above the floor", "machine", room)
+    speeds = {each: pace.speed for each in ids if (pace := pace_of(view, each)).running}
+    yield from _labelled("machine_download_bytes_per_second", "speed of its downloads", "machine", speeds)
+
+
+def _missing(beat: Heartbeat) -> int:
+    return beat.readiness.required - beat.readiness.present
+
+
+def _plain(name: str, help: str, value: float) -> Iterator[str]:
+    yield from _head(name, help)
+    yield f"model_manager_fleet_{name} {_number(value)}"
+
+
+def _labelled(name: str, help: str, label: str, values: dict[str, int] | dict[str, float]) -> Iterator[str]:
+    if values:
+        yield from _head(name, help)
+    for text, value in sorted(values.items()):
+        yield f'model_manager_fleet_{name}{{{label}="{_escaped(text)}"}} {_number(value)}'
+
+
+def _head(name: str, help: str) -> Iterator[str]:
+    yield f"# HELP model_manager_fleet_{name} {help}"
+    yield f"# TYPE model_manager_fleet_{name} gauge"
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.17g}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import re
+
+from model_manager.fleet import shapes
+from model_manager.fleet.answers import Answers
+from model_manager.fleet.metrics import metrics
+from tests.bus.telling import Teller
+from tests.fleet.made import Now, looked, view
+
+LINE = re.compile(r'(?:# (?:HELP|TYPE) [a-z_]+ .+|[a-z_]+(?:\{[a-z]+="(?:[^"\\\n]|\\.)*"\})? -?[0-9.e+]+)')
+
+
+async def text_of(*machines: str, workflows: tuple[shapes.WorkflowRow, ...] = ()) -> str:
+    seen = view(Now())
+    seen.heard(looked(*(Teller(machine).beat() for machine in machines)))
+    return metrics(seen, await Answers(seen).fleet({}), workflows, 2)
+
+
+async def test_every_line_is_of_the_exposition_format() -> None:
+    evil = shapes.WorkflowRow(workflow='a"b\\c\nd', assigned=2, ready=1)
+    text = await text_of("m1", "m2", workflows=(evil,))
+    assert [line for line in text.splitlines() if not LINE.fullmatch(line)] == []
+    assert 'workflow="a\\"b\\\\c\\nd"' in text
+    assert text.endswith("\n")
+
+
+async def test_a_name_is_described_once() -> None:
+    heads = [line for line in (await text_of("m1", "m2")).splitlines() if line.startswith("# TYPE")]
+    assert len(set(heads)) == len(heads)
+
+
+async def test_machines_are_told_one_by_one() -> None:
+    text = await text_of("m1")
+    for line in ('machine_up{machine="m1"} 1', 'machine_ready{machine="m1"} 1', "listeners 2", "redis_connected 1"):
+        assert f"model_manager_fleet_{line}\n" in text
+    assert "room_bytes" not in text

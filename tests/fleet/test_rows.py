@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from model_manager.facts.event import AssignmentChanged
+from model_manager.facts.machine import Disk
+from model_manager.facts.mirror import Said
+from model_manager.fleet.rows import assigned, download, folders, machine_row, pace_of
+from tests.bus.telling import Teller, entry
+from tests.fleet.made import Now, looked, mirror, view
+
+
+def test_a_machine_that_was_never_heard_of_is_all_zeros() -> None:
+    row = machine_row(view(Now()), "m9")
+    assert (row.state, row.ready, row.models, row.free, row.silent, row.host) == ("stale", False, 0, None, None, "")
+
+
+def test_directories_of_one_disk_count_once() -> None:
+    one = Disk(root="/a", free=10, total=100, floor=0)
+    seen = view(Now())
+    seen.heard(looked(Teller("m1").beat(disks=(one, replace(one, root="/b"), replace(one, root="/c", free=5)))))
+    row = machine_row(seen, "m1")
+    assert (row.free, row.total) == (15, 200)
+
+
+@pytest.mark.parametrize("body", [{}, {"bytes": "x", "total": True, "speed": None, "phase": 3, "why": ["x"]}])
+def test_k8_a_download_that_says_nonsense_is_unknown(body: dict[str, Any]) -> None:
+    told = download("vae/x", body)
+    assert (told.bytes, told.total, told.speed, told.phase, told.why) == (0, None, 0.0, "", "")
+
+
+@pytest.mark.parametrize("told", [{"total": 3, "vae/x": "text"}, {"total": {"speed": "fast"}, "vae/x": {}}, {}])
+def test_k8_progress_that_says_nonsense_moves_nothing(told: dict[str, Any]) -> None:
+    seen = view(Now())
+    seen.moved({"m1": told})
+    pace = pace_of(seen, "m1")
+    assert (pace.running, pace.speed, pace.eta) == (0, 0.0, None)
+
+
+def test_folders_are_counted() -> None:
+    rows = folders(mirror(entry("a.safetensors"), entry("b.safetensors"), entry("c.safetensors", "vae", size=7)))
+    assert [(row.folder, row.models, row.bytes) for row in rows] == [("loras", 2, 3_000_000), ("vae", 1, 7)]
+    assert folders(None) == ()
+
+
+def test_an_assignment_is_what_the_machine_told_of_it() -> None:
+    told = AssignmentChanged(
+        generation="g", workflows=("flux",), collections=(), models=("a",), required=1, problems=("p",)
+    )  # fmt: skip
+    shown = assigned(mirror(said=Said(assignment=told)))
+    assert shown is not None
+    assert (shown.generation, shown.workflows, shown.problems) == ("g", ("flux",), ("p",))
+    assert assigned(mirror()) is None
+    assert assigned(None) is None

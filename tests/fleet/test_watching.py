@@ -1,0 +1,75 @@
+"""The loops, against a real server; what they tell a user is in test_answers and test_run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+
+from model_manager.bus.following import Follower
+from model_manager.bus.keys import Keys
+from model_manager.bus.leases import Leases
+from model_manager.bus.mirroring import Mirrors
+from model_manager.decisions.folding import fold
+from model_manager.fleet import watching
+from model_manager.fleet.catalogue import Catalogue
+from model_manager.fleet.telling import Telling
+from model_manager.fleet.view import View
+from model_manager.fleet.watching import Watching
+from tests.fleet.conftest import Join
+from tests.fleet.made import Now
+from tests.fleet.stage import files
+
+
+def made(redis: Redis, now: Now) -> tuple[View, Telling, Watching]:
+    catalogue, telling, keys = Catalogue(), Telling(), Keys()
+    view = View(Mirrors(redis, keys, fold, listener=catalogue.changed), catalogue, 37.5, now)
+    return view, telling, Watching(view, Leases(redis, keys), telling, lambda since: Follower(redis, keys, since))
+
+
+@asynccontextmanager
+async def running(loops: Watching) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(loops.run())
+        async with asyncio.timeout(20):
+            yield
+        task.cancel()
+
+
+async def test_one_look_reads_everything(redis: Redis, join: Join) -> None:
+    await join("m1").begin(*files("a.safetensors"), flux=True)
+    view, _, loops = made(redis, Now())
+    await loops.once()
+    assert view.exact
+    assert (view.away, view.ids, view.ready("m1")) == (None, ["m1"], True)
+    assert list(view.who_has("loras/a.safetensors")) == ["m1"]
+
+
+async def test_an_entry_that_is_no_event_stops_nothing(redis: Redis, join: Join) -> None:
+    view, telling, loops = made(redis, Now())
+    async with running(loops):
+        with telling.listening() as listener:
+            while not view.exact:
+                await asyncio.sleep(0.01)
+            await redis.xadd(Keys().events, {"x": "y"})
+            await join("m1").begin(*files("a.safetensors"))
+            heard: list[str] = []
+            while len(heard) < 3:
+                heard += [envelope.event.kind for _, envelope in await listener.take(1.0)]
+    assert heard == ["machine.hello", "model.appeared", "inventory.snapshot"]
+
+
+async def test_who_was_away_for_a_day_is_no_longer_shown(redis: Redis, join: Join) -> None:
+    machine, now = join("m1"), Now()
+    await machine.begin()
+    view, _, loops = made(redis, now)
+    await loops.once()
+    await machine.bye()
+    await redis.delete(Keys().models("m1"))
+    await loops.once()
+    assert view.ids == ["m1"]
+    now.seconds += watching.FORGOTTEN + 1
+    await loops.once()
+    assert view.ids == []

@@ -406,3 +406,11 @@ async def test_what_is_replaced_during_a_scan_keeps_its_new_verdict(scene: Stage
     await eyes.reconcile()
     await settled(scene, eyes)
     assert scene.shelves.held == {old.file: replaced[0]}
+
+
+async def test_a_scan_that_ended_rings_for_those_who_describe_even_when_nothing_changed(scene: Stage) -> None:
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    assert await scene.board.bells.describing.wait(0.01)
+    await eyes.reconcile()
+    assert await scene.board.bells.describing.wait(0.01)

@@ -201,3 +201,20 @@ async def test_to_lend_what_is_lent_already_rings_nobody(scene: Stage) -> None:
     assert await scene.board.bells.fetching.wait(0.01)
     scene.shelves.lend([blob])
     assert not await scene.board.bells.fetching.wait(0.01)
+
+
+async def test_comings_count_files_that_come_leave_or_move_and_not_what_is_learnt_of_them(scene: Stage) -> None:
+    seen = [scene.shelves.comings]
+
+    async def counted(diff: Diff) -> bool:
+        await scene.shelves.change(diff)
+        seen.append(scene.shelves.comings)
+        return seen[-1] > seen[-2]
+
+    scene.put(PLACE)
+    held = scene.held(PLACE, hashed=False, evidence=None)
+    moved = replace(held, shelf=ShelfPath(folder="loras", name="a.gguf"))
+    assert await counted(Diff(appeared=(held,)))
+    assert not await counted(Diff(changed=(scene.held(PLACE),)))
+    assert await counted(Diff(changed=(moved,)))
+    assert await counted(Diff(vanished=(moved,)))

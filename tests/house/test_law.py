@@ -46,7 +46,7 @@ HANDLES = {
 }
 """Classes of edges that programs make as they go, and why they are no edge themselves."""
 
-BUILD_NO_EDGES = tuple(file for file in modules("agent", "catalog", "sample") if file.name != "run.py")
+BUILD_NO_EDGES = tuple(file for file in modules("agent", "workbench", "catalog", "sample") if file.name != "run.py")
 
 
 def test_the_import_law_holds() -> None:

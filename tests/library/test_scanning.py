@@ -355,6 +355,8 @@ def change(root: Root, step: str, folder: int, number: int) -> None:
     file = within(root, "vae", str(folder), f"{number}.pt")
     other = within(root, "vae", str((folder + 1) % 4), f"{number}.pt")
     if step == "put":
+        if not file.exists():
+            file.unlink(missing_ok=True)  # a link to nothing
         put(file)
     elif step == "grow" and file.exists():
         with file.open("ab") as stream:

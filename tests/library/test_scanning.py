@@ -49,6 +49,12 @@ def differences(root: Root, before: dict[str, Held]) -> tuple[set[str], set[str]
     return {item.shelf.name for item in result.found}, {before[file].shelf.name for file in result.gone}
 
 
+def test_what_is_found_is_in_the_order_of_paths(root: Root) -> None:
+    names = ("vae/b.gguf", "loras/z/a.gguf", "loras/a.gguf", "loras/b.gguf", "checkpoints/x.gguf")
+    files = [str(put(within(root, name))) for name in names]
+    assert [item.file for item in scan(root).found] == sorted(files)
+
+
 def test_models_are_found_by_folder_and_name(root: Root) -> None:
     file = put(within(root, "loras", "SD15", "x.SAFETENSORS"))
     put(within(root, "unet", "y.gguf"))

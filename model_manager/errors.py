@@ -30,6 +30,7 @@
     │   ├── AgentAway          no agent answers on this machine's socket
     │   ├── AggregatorAway     no aggregator of the fleet answers at the address
     │   └── IndexUnavailable   the index is locked by somebody else
+    │       ├── IndexFull      the disk below it is full
     │       ├── NoIndex        there is none that could be read (NothingIndexed: there never was one)
     │       └── IndexTooNew    a newer program wrote the index
     ├── Corrupt                these bytes are not the promised ones: discard, take the next origin   exit 74
@@ -204,8 +205,12 @@ class IndexUnavailable(Unavailable):
     """The index {path} is not usable now: {why}. Close what holds it open; we wait."""
 
 
+class IndexFull(IndexUnavailable):
+    """The index {path} cannot be written: the disk below it is full ({why}). Free space there; what was learnt before stays."""
+
+
 class NoIndex(IndexUnavailable):
-    """The index {path} cannot be read: {why}. Start the agent ('model-manager run'): it makes and mends it."""
+    """The index {path} cannot be read: {why}. The agent ('model-manager run') makes and mends it; without one, 'model-manager model index sync' does."""
 
 
 class NothingIndexed(NoIndex):

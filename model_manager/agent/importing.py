@@ -77,5 +77,6 @@ def _read(path: str, at: str, base: str | None, times: Mapping[str, int]) -> Fin
         try:
             return stablequeue.read(path, at, base=base)
         except BadForeign as second:
-            whys = dict.fromkeys(str(error.facts["why"]) for error in (first, second))
+            hints = ("a cache of A1111 or Forge is read by its directory",) if path.endswith(".json") else ()
+            whys = dict.fromkeys((*(str(error.facts["why"]) for error in (first, second)), *hints))
             raise BadForeign(path=path, why=", and ".join(whys)) from None

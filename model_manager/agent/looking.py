@@ -22,10 +22,10 @@ class Kin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """A look at a root: `found` are the scan's files, of which nothing else is known; `young` those that may still grow."""
+    """A look at a root: `found` are the scan's files, of which nothing else is known, but for the `young`, which may still grow."""
 
     scan: Scan
-    found: tuple[Held, ...]
+    found: dict[str, Held]
     young: frozenset[str]
     kin: Kin
 
@@ -46,9 +46,13 @@ def whole(root: Root, known: Mapping[str, Held], written_after: int, memory: Mem
     Raises RootAway when it cannot be listed.
     """
     result = scan(root, known=known, memory=memory)
-    found = tuple(as_held(root, item) for item in result.found)
-    young = (item.file for item in found if item.fingerprint.mtime_ns > written_after and not _same(item, known))
-    return Whole(scan=result, found=found, young=frozenset(young), kin=kin_of(found, known))
+    found = {item.file: as_held(root, item) for item in result.found}
+    kin = kin_of(found.values(), known)
+    news = (item for item in found.values() if item.fingerprint.mtime_ns > written_after and not _same(item, known))
+    young = frozenset(item.file for item in news)
+    for file in young:
+        del found[file]
+    return Whole(scan=result, found=found, young=young, kin=kin)
 
 
 def _same(item: Held, known: Mapping[str, Held]) -> bool:

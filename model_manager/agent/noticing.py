@@ -13,6 +13,7 @@ from loguru import logger
 
 from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board
+from model_manager.agent.collecting import MANY, set_aside, undisturbed
 from model_manager.agent.departed import Departed
 from model_manager.agent.looking import Kin, Sight, Whole, places, whole
 from model_manager.agent.roots import Roots
@@ -107,7 +108,10 @@ class Noticing:
             return
         before = dict(self._shelves.held)
         try:
-            look = await asyncio.to_thread(whole, root, before, self._written_after(), self._memory_of(root))
+            with undisturbed():
+                look = await asyncio.to_thread(whole, root, before, self._written_after(), self._memory_of(root))
+                if len(look.found) >= MANY:
+                    set_aside()
         except ModelManagerError as error:
             await self._lost(root, str(error))
             return
@@ -123,8 +127,7 @@ class Noticing:
         """What a full look found to differ. What was written to just now has to settle first."""
         self._hint(look.young)
         self._say_settling()
-        found = {item.file: item for item in look.found if item.file not in look.young}
-        tally = await self._change([*found, *look.scan.gone], found, look.kin, before)
+        tally = await self._change([*look.found, *look.scan.gone], look.found, look.kin, before)
         self._say_settling()
         return tally
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from model_manager.agent.board import Board
+from model_manager.agent.collecting import MANY, set_aside, undisturbed
 from model_manager.decisions.planning import candidate_size
 from model_manager.facts import wire
 from model_manager.facts.disk import HUB, Diff, Held
@@ -39,7 +40,8 @@ class Shelves:
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
-        self._mirror(Diff(appeared=await self._index.held()))
+        with undisturbed():
+            self._mirror(Diff(appeared=await self._index.held()))
 
     @property
     def unread(self) -> dict[int, dict[str, None]]:
@@ -149,6 +151,8 @@ class Shelves:
                 self._forget(known)
         for held in (*diff.appeared, *diff.changed):
             self._remember(held)
+        if len(diff.appeared) >= MANY:
+            set_aside()
 
     def _forget(self, held: Held) -> None:
         self._passed_over.discard(held.file)

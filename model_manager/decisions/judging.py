@@ -42,8 +42,6 @@ _BY_EXTENSION: Final[dict[str, frozenset[Format]]] = {
     ".gguf": frozenset({"gguf"}),
     ".onnx": frozenset({"onnx", "unknown"}),
 }
-CODE: Final[frozenset[Format]] = frozenset({"pickle", "zip"})
-"""Formats that can carry code: PyTorch's zip archives hold pickles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,9 @@ class Mirror:
 def departed(machine_id: str, position: tuple[int, int], at: str, instance: str = "") -> Mirror:
     """What is left of a machine that said goodbye or was withdrawn: its place in its history."""
     epoch, seq = position
-    return Mirror(machine_id=machine_id, instance=instance, epoch=epoch, seq=seq, entries={}, sum=0, at=at, said=Said(), left=True)
+    return Mirror(
+        machine_id=machine_id, instance=instance, epoch=epoch, seq=seq, entries={}, sum=0, at=at, said=Said(), left=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Lookup:
 
 def lookups(text: str, folder: str | None, limit: int) -> Iterator[Lookup]:
     """What is meant exactly first, then what begins so, then what contains it."""
-    plain = text.strip()
+    plain = _writable(text.strip())
     spelt = spelling(plain).removeprefix("models/").lstrip("/")
     values = {"text": spelt, "limit": limit, **within(folder)}
     if plain.startswith("/"):
@@ -42,12 +42,22 @@ def lookups(text: str, folder: str | None, limit: int) -> Iterator[Lookup]:
     yield Lookup(query="find_name", values=values | {"base": spelt.rpartition("/")[2]}, enough=True)
     if _HEX.fullmatch(plain.lower()):
         yield Lookup(query="find_hash", values=values | {"hex": plain.lower()}, enough=len(plain) >= SURE)
-    like = "%" + re.sub(r"([\\%_])", r"\\\1", spelt) + "%"
-    if "/" in spelt or folder:
-        yield Lookup(query="find_part_of_path", values=values | {"like": like})
+    first, slash, rest = spelt.partition("/")
+    if values["category"]:
+        below = rest if slash and within(first)["category"] == values["category"] else spelt
+        yield Lookup(query="find_part_in_folder", values=values | {"like": _containing(below)})
+    elif slash or folder:
+        if rest:
+            yield Lookup(query="find_path_prefix", values={**within(first), "text": rest, "limit": limit})
+        yield Lookup(query="find_part_of_path", values={"like": _containing(spelt), "limit": limit})
     else:
-        yield Lookup(query="find_prefix", values=values)
-        yield Lookup(query="find_part", values={"like": like, "limit": limit})
+        yield Lookup(query="find_prefix", values={"text": spelt, "limit": limit})
+        yield Lookup(query="find_part", values={"like": _containing(spelt), "limit": limit})
+
+
+def _containing(text: str) -> str:
+    """The LIKE pattern, with `\\` to escape, of what contains a text."""
+    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
 
 
 def within(folder: str | None) -> dict[str, str]:
@@ -62,4 +72,9 @@ def within(folder: str | None) -> dict[str, str]:
 
 def spelling(text: str) -> str:
     """As slots are spelt: in composed form, without regard to case, with forward slashes."""
-    return unicodedata.normalize("NFC", text.replace("\\", "/")).casefold()
+    return unicodedata.normalize("NFC", _writable(text.replace("\\", "/"))).casefold()
+
+
+def _writable(text: str) -> str:
+    """Arguments that are no UTF-8 reach Python with lone surrogates, which SQLite does not take: no name has them."""
+    return text.encode(errors="backslashreplace").decode()

@@ -22,6 +22,7 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA journal_size_limit = 16777216",
+    "PRAGMA wal_autocheckpoint = 4096",  # pages, 16 MiB: many changes of one page in a row are copied from the log once
     "PRAGMA cache_size = -65536",  # KiB: with SQLite's own 2 MB, a hundred thousand new files take three times as long
 )
 _NAMES: Final = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"

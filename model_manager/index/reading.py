@@ -21,6 +21,9 @@ from model_manager.index.opening import APPLICATION
 from model_manager.index.patience import SLICE, damaged, patient, translated
 from model_manager.index.statements import migrations
 
+FEW: Final = 2000
+"""Files that are sorted for a page of them; more are taken in the order of an index."""
+
 NAMES: Final = 200_000
 """Names that are looked through for one that a person may have meant."""
 
@@ -83,10 +86,18 @@ class Shop:
         offset: int = 0,
     ) -> tuple[Known, ...]:
         """A page of the files: of one folder (`loras`, `loras/style`), of one tracked directory (its path), or of all."""
-        query = f"list_folder_by_{order}" if folder else f"list_by_{order}"
         values = within(folder) | {"root": directory, "unverified": unverified, "limit": limit, "offset": offset}
         with self._db.looking():
-            return gathering.known(self._db, [row[0] for row in self._db.rows(query, values)])
+            query = self._listed(folder, order)
+            found = self._db.all(query, values | {"order": order})
+            return gathering.known(self._db, [row[0] for row in found])
+
+    def _listed(self, folder: str | None, order: Order) -> str:
+        """The query of a listing. Few files are quicker sorted than picked out of all files in that order."""
+        if not folder:
+            return f"list_by_{order}"
+        (files,) = self._first("count_few", within(folder) | {"most": FEW})
+        return "list_few" if order != "name" and files < FEW else f"list_folder_by_{order}"
 
     @patient
     def count(self, *, folder: str | None = None, directory: str | None = None, unverified: bool = False) -> int:

@@ -50,7 +50,7 @@ def _lock(fd: int, path: str, what: str) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise AlreadyRunning(what=f"{what} is held by process {holder}.", fix=what) from None
+            raise AlreadyRunning(what=f"{what} is held by process {holder}.", fix="directory") from None
 
 
 def _is_file_of(fd: int, path: str) -> bool:

@@ -62,10 +62,11 @@ class Undone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """Nothing was to be done, or nothing could be."""
+    """Nothing was to be done, or nothing could be; `again`: it can be, when what `why` tells is mended."""
 
     file: str
     why: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +212,7 @@ def _answer(entry: Entry, cancelled: Callable[[], bool], disk: Disk) -> Undone |
     try:
         return _undone(entry, cancelled, disk)
     except FileNotFoundError:
-        return Left(file=entry.file, why="its directory is not there: mount or restore it, and undo again")
+        return Left(file=entry.file, why="its directory is not there: mount or restore it, and undo again", again=True)
     except Stopped:
         raise
     except (NotReplaced, Unavailable) as error:

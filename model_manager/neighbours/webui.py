@@ -102,7 +102,7 @@ def _judged(entry: _Entry, meant: list[str], known: Mapping[str, int]) -> Lore |
         return Oddity(where=where, why="it is the hash of the file's name, not of its bytes (Forge)")
     claim = Claim.parse(entry.hex, "a1111", entry.algorithm)
     if claim is None:
-        return Oddity(where=where, why="it is the hash of an empty file")
+        return Oddity(where=where, why="it is a placeholder, or the hash of an empty file")
     return Lore(file=same[0], mtime=entry.mtime, claims=(claim,))
 
 

@@ -17,7 +17,9 @@ from model_manager.facts.event import ModelAppeared, ModelChanged
 from model_manager.facts.identity import Digests, Pin
 from model_manager.facts.model import Model
 from model_manager.facts.plan import Fetch, Link
+from model_manager.index.reading import Shop
 from model_manager.library import readers as reading_pool
+from model_manager.library.sampling import quick_hash
 from tests.agent.stage import AT, Stage, model, needs, running, turns, until
 from tests.stories.machine import safetensors, sha256
 
@@ -194,7 +196,7 @@ async def test_what_nobody_waits_for_makes_way(scene: Stage, monkeypatch, readin
     def long_at_first(file: str, algorithms: object, *, cancelled, pace, **more: object):
         if not begun.is_set():
             begun.set()
-            while not pace.held and not cancelled():
+            while not (pace.held or reading or cancelled()):
                 time.sleep(0.001)
             pace.take(1, cancelled)
         return real(file, algorithms, cancelled=cancelled, pace=pace, **more)
@@ -276,3 +278,121 @@ async def test_a_reading_that_is_stopped_ends_at_once_and_leaves_no_trace(scene:
     assert loop.cancelled()
     assert scene.board.hashing == ""
     assert known(scene, A).digests is None
+
+
+async def test_what_stands_in_line_behind_a_long_file_is_read_in_haste_once_it_is_wanted(
+    scene: Stage, monkeypatch, reading: list[str]
+) -> None:
+    real, begun, hastes = reading_pool.digest_file, threading.Event(), []
+
+    def long_at_first(file: str, algorithms: object, *, cancelled, lasting, **more: object):
+        hastes.append((os.path.basename(file), lasting))
+        if not begun.is_set():
+            begun.set()
+            while not (reading or cancelled()):
+                time.sleep(0.001)
+        return real(file, algorithms, cancelled=cancelled, lasting=lasting, **more)
+
+    monkeypatch.setattr(reading_pool, "digest_file", long_at_first)
+    for place in (B, "loras/c.safetensors", A):
+        await scene.holds(place, safetensors(5000, len(place)), **UNREAD)
+    loop = hashing(scene)
+    async with running(loop.run):
+        await until(lambda: len(loop._behind) == 3)
+        scene.board.plan = plan(needs(model(A, safetensors(5000, len(A)))), scene.shelves.held.values())
+        scene.board.bells.hashing.ring()
+        await until(lambda: loop.idle)
+    assert reading[0] == "a.safetensors"
+    assert hastes[:2] == [("b.safetensors", False), ("a.safetensors", True)]
+    assert known(scene, A).evidence == "pin"
+
+
+async def test_a_device_is_read_by_as_many_as_it_likes_and_others_are_not_kept_waiting(
+    scene: Stage, monkeypatch
+) -> None:
+    real, most = reading_pool.digest_file, []
+    scene.readers._workers = lambda device: 2
+
+    def together(file: str, *args: object, cancelled, **more: object):
+        """It ends only while another one is read too."""
+        most.append(file)
+        while len(most) < 2 and not cancelled():
+            time.sleep(0.001)
+        return real(file, *args, cancelled=cancelled, **more)
+
+    monkeypatch.setattr(reading_pool, "digest_file", together)
+    await scene.holds(A, DATA, **UNREAD)
+    await scene.holds(B, safetensors(5000, 7), **UNREAD)
+    async with running(hashing(scene).run):
+        await until(lambda: known(scene, A).digests and known(scene, B).digests)
+    assert len(most) == 2
+
+
+async def test_everything_is_learnt_in_one_reading_the_tensor_hash_and_the_quick_hash_too(scene: Stage) -> None:
+    await scene.holds(A, DATA, **UNREAD)
+    loop = hashing(scene)
+    assert not loop.idle
+    async with running(loop.run):
+        await until(lambda: loop.idle)
+    length = 8 + int.from_bytes(DATA[:8], "little")
+    assert known(scene, A).digests.tensor == sha256(DATA[length:])
+    with Shop.open(scene.state / "index.sqlite") as shop:
+        (found,) = shop.find("a.safetensors")
+    assert found.quick == quick_hash(known(scene, A).file)[1]
+    assert found.digests == known(scene, A).digests
+
+
+async def test_the_other_name_of_a_file_that_was_read_is_known_and_sound_without_being_read(
+    scene: Stage, reading: list[str]
+) -> None:
+    await scene.holds(A, DATA, **UNREAD)
+    os.link(scene.store / A, scene.put(B).with_name("c.safetensors"))
+    (scene.store / B).unlink()
+    await scene.shelves.enter(scene.held("loras/c.safetensors", **UNREAD))
+    loop = hashing(scene)
+    scene.readers._workers = lambda device: 1
+    async with running(loop.run):
+        await until(lambda: loop.idle)
+    other = known(scene, "loras/c.safetensors")
+    assert (other.digests, other.evidence) == (known(scene, A).digests, "content")
+
+
+async def test_many_files_that_cannot_be_read_are_each_tried_once_and_the_others_are_read(
+    scene: Stage, monkeypatch, logged
+) -> None:
+    tries: list[str] = []
+    real = reading_pool.digest_file
+
+    def failing(file: str, *args: object, **more: object):
+        tries.append(file)
+        if "bad" in file:
+            raise DiskUnavailable(doing="read", path=file, why="Permission denied")
+        return real(file, *args, **more)
+
+    monkeypatch.setattr(reading_pool, "digest_file", failing)
+    for number in range(100):
+        await scene.holds(f"loras/bad{number}.safetensors", DATA, **UNREAD)
+    await scene.holds(A, DATA, **UNREAD)
+    loop = hashing(scene)
+    async with running(loop.run):
+        await until(lambda: loop.idle)
+        for _ in range(5):
+            scene.board.bells.hashing.ring()
+            await turns(2)
+    assert len(tries) == 101
+    assert known(scene, A).digests
+    assert scene.board.counters.hash_errors == 100
+
+
+async def test_what_was_learnt_when_the_loop_was_stopped_can_still_be_told(scene: Stage) -> None:
+    await scene.holds(A, DATA, **UNREAD)
+    await scene.holds(B, safetensors(5000, 7), **UNREAD)
+    loop = hashing(scene)
+    task = asyncio.get_running_loop().create_task(loop.run())
+    await until(lambda: loop._learnt or known(scene, A).digests)
+    task.cancel()
+    await asyncio.wait([task])
+    learnt = {held.file for held in loop._learnt}
+    await loop.tell()
+    assert not loop._learnt
+    assert all(scene.shelves.held[file].digests for file in learnt)

@@ -26,11 +26,11 @@ def root(tmp_path: Path) -> Root:
 
 
 def known(root: Root) -> dict[str, Held]:
-    return {held.file: held for held in whole(root, {}, FAR).found}
+    return whole(root, {}, FAR).found
 
 
 def test_a_whole_look_finds_every_model(root: Root) -> None:
-    assert sorted(str(held.shelf) for held in whole(root, {}, FAR).found) == [
+    assert sorted(str(held.shelf) for held in whole(root, {}, FAR).found.values()) == [
         "loras/a.safetensors", "loras/set/b.safetensors", "loras/set0/c.safetensors", "vae/d.safetensors",
     ]  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_h4_a_moved_file_is_kin_of_where_it_was_and_a_link_of_where_it_is(root: 
     moved.rename(moved.with_name("moved.safetensors"))
     linked.with_name("linked.safetensors").hardlink_to(linked)
     look = whole(root, before, FAR)
-    assert {held.shelf.name for held in look.found} == {"moved.safetensors", "linked.safetensors"}
+    assert {held.shelf.name for held in look.found.values()} == {"moved.safetensors", "linked.safetensors"}
     assert (look.kin.moved, look.kin.linked) == ([before[str(moved)]], [before[str(linked)]])
     assert places([(root, root.path)], before, ()).kin == look.kin
 
@@ -122,7 +122,7 @@ def test_what_nobody_read_is_kin_of_nothing(root: Root) -> None:
 
 def test_what_was_written_just_now_is_young_unless_only_its_shelf_is_news(root: Root) -> None:
     look = whole(root, {}, 0)
-    assert look.young == {held.file for held in look.found}
+    assert (look.found, len(look.young)) == ({}, 4)
     moved = {file: replace(held, root="/elsewhere") for file, held in known(root).items()}
     again = whole(root, moved, 0)
     assert (len(again.found), again.young) == (4, frozenset())

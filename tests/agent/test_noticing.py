@@ -148,6 +148,27 @@ async def test_c10_a_root_that_is_away_loses_nothing_and_is_told_once(scene: Sta
     assert scene.shelves.held == {held.file: held}
 
 
+@pytest.mark.parametrize("look", ["whole", "places"])
+async def test_c10_a_root_that_goes_away_during_a_look_loses_nothing(
+    scene: Stage, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """The look finds the empty mount point: what it saw as gone is not."""
+    held, eyes = await scene.holds(A), noticing(scene)
+    await eyes.reconcile()
+    begin = getattr(looking, look)
+
+    def unmounted(*arguments: Any) -> Any:
+        scene.store.rename(scene.store.with_name("unmounted"))
+        scene.store.mkdir()
+        return begin(*arguments)
+
+    monkeypatch.setattr(module, look, unmounted)
+    await (eyes.reconcile() if look == "whole" else eyes._take_up({held.file}))
+    assert scene.shelves.held == {held.file: held}
+    assert str(scene.store) in scene.board.lost_roots
+    assert await scene.told(ModelVanished) == []
+
+
 async def test_c10_what_happened_while_a_root_was_away_is_found_by_itself(scene: Stage, monkeypatch) -> None:
     monkeypatch.setattr(module, "ROOT_LOOK", 0.02)
     held = await scene.holds(A)
@@ -406,3 +427,11 @@ async def test_what_is_replaced_during_a_scan_keeps_its_new_verdict(scene: Stage
     await eyes.reconcile()
     await settled(scene, eyes)
     assert scene.shelves.held == {old.file: replaced[0]}
+
+
+async def test_a_scan_that_ended_rings_for_those_who_describe_even_when_nothing_changed(scene: Stage) -> None:
+    eyes = noticing(scene)
+    await eyes.reconcile()
+    assert await scene.board.bells.describing.wait(0.01)
+    await eyes.reconcile()
+    assert await scene.board.bells.describing.wait(0.01)

@@ -10,7 +10,7 @@ from model_manager.facts.disk import Root
 from model_manager.index.index import Index
 from model_manager.library.markers import MARKER, Away, Present
 from model_manager.library.scanning import scan
-from tests.agent.stage import Stage, settings
+from tests.agent.stage import AT, Stage, settings
 
 
 async def test_a_new_store_is_marked_and_known_from_then_on(scene: Stage) -> None:
@@ -123,3 +123,32 @@ def test_the_yaml_that_comfyui_reads_by_itself_counts(tmp_path: Path) -> None:
     (base / "extra_model_paths.yaml").write_text("mine:\n  loras: /elsewhere/loras\n")
     roots = roots_of(settings(tmp_path, COMFYUI_BASE_PATH=base, MODEL_MANAGER_STORE=tmp_path / "models"))
     assert Root(path="/elsewhere/loras", folder="loras") in roots
+
+
+async def test_a_persons_workbench_keeps_the_directories_that_an_agents_settings_named(
+    scene: Stage, tmp_path: Path
+) -> None:
+    tree = Root(path=str(tmp_path / "comfy"), showing=str(scene.store))
+    await Roots([scene.root, tree], scene.index).load(AT)
+    (tmp_path / "nas").mkdir()
+    await scene.index.track(str(tmp_path / "nas"), "loras", at=AT)
+    bench = Roots((), scene.index)
+    await bench.load(AT, keeping=True)
+    assert set(bench.all) == {scene.root, tree, Root(path=str(tmp_path / "nas"), folder="loras")}
+    assert {each.path: each.own for each in await bench.directories()}[str(scene.store)]
+
+
+async def test_a_workbench_with_a_store_of_its_own_settings_has_one_store(scene: Stage, tmp_path: Path) -> None:
+    await Roots([scene.root], scene.index).load(AT)
+    mine = Root(path=str(tmp_path / "mine"), own=True)
+    bench = Roots([mine], scene.index)
+    await bench.load(AT, keeping=True)
+    assert [root.path for root in bench.all if root.own] == [mine.path]
+    assert str(scene.store) in {root.path for root in bench.all}
+
+
+async def test_an_agents_settings_are_exactly_its_directories(scene: Stage, tmp_path: Path) -> None:
+    other = Root(path=str(tmp_path / "other"))
+    await Roots([scene.root, other], scene.index).load(AT)
+    await Roots([scene.root], scene.index).load(AT)
+    assert [each.path for each in await scene.index.directories()] == [str(scene.store)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 
 from model_manager.agent import shelves as module
@@ -201,3 +202,34 @@ async def test_to_lend_what_is_lent_already_rings_nobody(scene: Stage) -> None:
     assert await scene.board.bells.fetching.wait(0.01)
     scene.shelves.lend([blob])
     assert not await scene.board.bells.fetching.wait(0.01)
+
+
+async def test_comings_count_files_that_come_leave_or_move_and_not_what_is_learnt_of_them(scene: Stage) -> None:
+    seen = [scene.shelves.comings]
+
+    async def counted(diff: Diff) -> bool:
+        await scene.shelves.change(diff)
+        seen.append(scene.shelves.comings)
+        return seen[-1] > seen[-2]
+
+    scene.put(PLACE)
+    held = scene.held(PLACE, hashed=False, evidence=None)
+    moved = replace(held, shelf=ShelfPath(folder="loras", name="a.gguf"))
+    assert await counted(Diff(appeared=(held,)))
+    assert not await counted(Diff(changed=(scene.held(PLACE),)))
+    assert await counted(Diff(changed=(moved,)))
+    assert await counted(Diff(vanished=(moved,)))
+
+
+async def test_many_files_that_come_at_once_are_no_matter_for_the_search_for_garbage(scene: Stage) -> None:
+    scene.put(PLACE)
+    held = scene.held(PLACE, hashed=False, evidence=None)
+    many = tuple(replace(held, file=f"{held.file}{number}") for number in range(module.MANY))
+    try:
+        await scene.shelves.change(Diff(appeared=many[1:]))
+        assert gc.get_freeze_count() == 0
+        await scene.shelves.change(Diff(vanished=many[1:]))
+        await scene.shelves.change(Diff(appeared=many))
+        assert gc.get_freeze_count() > len(many)
+    finally:
+        gc.unfreeze()

@@ -15,7 +15,7 @@ import pytest
 from model_manager.agent import shelves as backlog
 from model_manager.agent import socket as module
 from model_manager.agent.socket import Control, serving
-from model_manager.errors import BadSetting
+from model_manager.errors import BadRequest, BadSetting, DiskUnavailable, ForeignBusy
 from model_manager.facts.event import RootBack, RootLost
 from model_manager.facts.machine import Readiness, WorkflowReadiness
 from model_manager.facts.plan import Fetch, Plan
@@ -307,3 +307,42 @@ async def test_a_port_that_is_taken_is_a_setting_to_correct(scene: Stage, tmp_pa
             async with serving(Control(scene.board, scene.shelves, {}), path, ("127.0.0.1", port)):
                 raise AssertionError("it was served")
     assert not path.exists()
+
+
+async def test_what_a_post_carries_reaches_what_it_asks_for(door: Door) -> None:
+    assert (await door.ask("POST", "/scan", json={"a": [1]}))[0] == 200
+    assert (await door.ask("POST", "/scan"))[0] == 200
+    assert door.done == ["scan {'a': [1]}", "scan {}"]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"{", b"\xff", b'{"a": 1, "a": 2}', b"[" * 60_000])
+async def test_k9_a_body_that_is_no_object_is_refused_and_does_nothing(door: Door, body: bytes) -> None:
+    status, answer = await door.ask("POST", "/scan", data=body)
+    assert status == 400
+    assert "Send" in json.loads(answer)["error"]
+    assert "catalog" not in json.loads(answer)["error"]
+    assert door.done == []
+
+
+async def test_k9_a_body_without_end_is_cut_off(door: Door) -> None:
+    assert (await door.ask("POST", "/scan", data=b"{" + b" " * 10_000_000 + b"}"))[0] == 413
+    assert door.done == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BadRequest(why="it is wrong", fix="Mend it."), 400),
+        (DiskUnavailable(doing="read", path="/x", why="EIO"), 503),
+        (ForeignBusy(path="/x", why="it is written"), 503),
+    ],
+)
+async def test_a_refusal_and_a_wait_are_told_apart(scene: Stage, tmp_path: Path, error: Exception, status: int) -> None:
+    async def failing(_: dict[str, Any]) -> dict[str, Any]:
+        raise error
+
+    path = tmp_path / "control.sock"
+    async with serving(Control(scene.board, scene.shelves, {"import": failing}), path, None):
+        door = Door(scene, path, 0)
+        answered, body = await door.json("/import", "POST")
+    assert (answered, body["error"]) == (status, str(error))

@@ -20,9 +20,7 @@ def held(name: str, verified_at: str, *, device: int = 1) -> Held:
     )
 
 
-OLD, OLDER, NEW = (
-    held(f"{year}.safetensors", f"{year}-01-01T00:00:00.000Z") for year in ("2021", "2020", "2026")
-)
+OLD, OLDER, NEW = (held(f"{year}.safetensors", f"{year}-01-01T00:00:00.000Z") for year in ("2021", "2020", "2026"))
 
 
 def test_what_was_seen_longest_ago_is_read_first_and_what_was_seen_of_late_not_at_all():

@@ -137,6 +137,16 @@ def test_c9_a_wish_that_cannot_be_written_down_is_not_taken(tmp_path: Path) -> N
     assert store.directories() == ()
 
 
+def test_c9_a_directory_that_cannot_be_struck_out_stays_tracked(tmp_path: Path) -> None:
+    """Else it would come back at the next start."""
+    store = opened(tmp_path / "index.db")
+    store.track("/mnt/nas", None, at=AT)
+    (tmp_path / f"{NAME}.part").mkdir()
+    with pytest.raises(DiskUnavailable, match="write"):
+        store.untrack("/mnt/nas")
+    assert _paths(store) == {"/mnt/nas": "person"}
+
+
 def test_nothing_is_written_beside_an_index_that_no_person_uses(tmp_path: Path) -> None:
     store = begun(tmp_path / "index.db")
     store.configured([Root(path=ROOT)], at=AT)

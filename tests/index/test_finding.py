@@ -19,8 +19,14 @@ def test_a_path_an_address_and_a_hash_are_recognised_by_their_looks() -> None:
     assert "find_hash" in _asked("ABCDEF")
     assert "find_hash" not in _asked("abcde")
     assert "find_hash" not in _asked("abcdeg")
-    assert _asked("SD15/a") == ["find_name", "find_part_of_path"]
-    assert _asked("a", folder="loras") == ["find_name", "find_part_of_path"]
+    assert _asked("SD15/a") == ["find_name", "find_path_prefix", "find_part_of_path"]
+    assert _asked("a", folder="loras") == ["find_name", "find_part_in_folder"]
+
+
+def test_within_a_folder_its_own_name_is_left_out() -> None:
+    *_, last = lookups("models/unet/SD15/a", "diffusion_models", 9)
+    *_, other = lookups("diffusion_models/SD15/a", "unet", 9)
+    assert (last.values["like"], other.values["like"]) == ("%sd15/a%", "%sd15/a%")
 
 
 def test_what_is_meant_exactly_is_enough_and_a_short_hash_may_be_a_word() -> None:

@@ -109,6 +109,15 @@ def test_files_are_described_once_and_again_when_they_changed(store: Store) -> N
     assert store.undescribed(9) == (changed,)
 
 
+def test_c10_files_of_some_directories_may_be_left_out_and_take_nobodys_place(store: Store) -> None:
+    away = replace(held("c.gguf", inode=9), file="/mnt/nas/c.gguf", root="/mnt/nas")
+    store.apply(Diff(appeared=(away,)), at=AT)
+    assert away in store.undescribed(9)
+    assert away not in store.undescribed(9, without=["/mnt/nas"])
+    assert store.undescribed(9, without=["/mnt/nas", held().root]) == ()
+    assert store.undescribed(1, without=[held().root]) == (away,)
+
+
 def test_quick_hashes_are_entered_for_files_that_are_still_as_they_were(store: Store) -> None:
     a, b = held(), held("b.gguf", inode=8)
     assert store.unsampled(9) == (a, b)
@@ -152,6 +161,8 @@ def test_files_of_one_model_carry_its_key(store: Store) -> None:
     store.bundle([(held().file, "flux"), ("/nowhere", "flux")])
     with Shop.open(store.path) as shop:
         assert [known.bundle for known in shop.listing()] == ["flux", ""]
+    assert store.bundled() == {held().file: "flux"}
     store.bundle([(held().file, "")])
     with Shop.open(store.path) as shop:
         assert [known.bundle for known in shop.listing()] == ["", ""]
+    assert store.bundled() == {}

@@ -44,6 +44,15 @@ def _holes(path: Path) -> None:
             file.write(os.urandom(4096))
 
 
+def _leaf(path: Path) -> None:
+    """A page of rows that nothing reads while an index is opened."""
+    with path.open("r+b") as file:
+        data = file.read()
+        place = data.rindex(b"299.gguf") // 4096 * 4096
+        file.seek(place)
+        file.write(os.urandom(4096))
+
+
 def _foreign(path: Path) -> None:
     path.unlink()
     with sqlite3.connect(path) as database:
@@ -65,7 +74,7 @@ def _schema_without_number(path: Path) -> None:
         database.execute("PRAGMA user_version = 0")
 
 
-DAMAGE = (_garbage, _text, _half, _holes, _foreign, _half_schema, _no_identity, _schema_without_number)
+DAMAGE = (_garbage, _text, _half, _holes, _leaf, _foreign, _half_schema, _no_identity, _schema_without_number)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -63,7 +63,7 @@ def test_every_result_code_of_sqlite_has_a_reaction(name: str) -> None:
     error = sqlite3.OperationalError("said sqlite")
     error.sqlite_errorcode = getattr(sqlite3, name) | (3 << 8)
     reaction = patience.translated(error, "/state/index.db")
-    assert type(reaction) is (Broken if name.removeprefix("SQLITE_") in OURS else IndexUnavailable)
+    assert isinstance(reaction, Broken if name.removeprefix("SQLITE_") in OURS else IndexUnavailable)
     assert "/state/index.db" in str(reaction)
 
 

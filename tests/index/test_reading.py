@@ -13,6 +13,7 @@ from model_manager.facts.description import Address, Lore
 from model_manager.facts.disk import Diff
 from model_manager.facts.identity import Digests
 from model_manager.facts.known import Summary
+from model_manager.index import reading
 from model_manager.index.reading import Shop
 from model_manager.index.statements import migrations
 from model_manager.index.store import Store
@@ -80,7 +81,19 @@ def test_a_search_stays_in_its_folder_and_within_its_limit(shop: Shop) -> None:
     assert _found(shop, "dream", "checkpoints") == ["dream.safetensors", "SD15/Dream_Shaper.safetensors"]
     assert _found(shop, "dream", "diffusion_models") == ["my_dream_50%.gguf"]
     assert _found(shop, "other", "loras/style") == []
+    assert _found(shop, "loras/sty", "loras") == ["style/Anime.safetensors", "styles/other.safetensors"]
+    assert _found(shop, "loras", "loras") == []
     assert len(shop.find("dream", limit=2)) == 2
+
+
+def test_paths_that_begin_so_come_before_paths_that_contain_it(store: Store, shop: Shop) -> None:
+    late = held("a/loras/style/late.gguf", folder="checkpoints", inode=9)
+    store.apply(Diff(appeared=(late,)), at=AT)
+    assert _found(shop, "loras/style/") == ["style/Anime.safetensors", "a/loras/style/late.gguf"]
+    assert _found(shop, "models/LORAS/style") == [
+        "style/Anime.safetensors", "styles/other.safetensors", "a/loras/style/late.gguf",
+    ]  # fmt: skip
+    assert _found(shop, "ras/style/") == ["a/loras/style/late.gguf", "style/Anime.safetensors"]
 
 
 def test_a_model_is_found_by_where_it_can_be_had(store: Store, shop: Shop) -> None:
@@ -96,6 +109,20 @@ def test_pages_are_in_order_and_meet(shop: Shop) -> None:
     assert [known.file for known in shop.listing(order="added")] == [file.file for file in reversed(FILES)]
     pages = [shop.listing(limit=2, offset=offset) for offset in (0, 2, 4, 6)]
     assert [known.file for page in pages for known in page] == by_name
+
+
+@pytest.mark.parametrize("few", [0, 3, 4, 2000])
+def test_a_folder_is_listed_alike_with_few_files_and_with_many(
+    store: Store, shop: Shop, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(reading, "FEW", few)
+    store.apply(Diff(appeared=(held("style/b.gguf", folder="loras", inode=9, size=45),)), at=AT)
+    assert [known.size for known in shop.listing(folder="loras", order="size")] == [60, 50, 45, 40]
+    assert [known.size for known in shop.listing(folder="loras", order="added")] == [45, 60, 50, 40]
+    assert [known.size for known in shop.listing(folder="loras", order="name")] == [50, 45, 60, 40]
+    assert [known.size for known in shop.listing(folder="loras/style", order="size")] == [50, 45]
+    assert [known.size for known in shop.listing(folder="loras", order="added", limit=2, offset=1)] == [60, 50]
+    assert [known.size for known in shop.listing(folder="loras", directory="/mnt/nas", order="added")] == [60]
 
 
 def test_a_listing_is_narrowed_to_a_folder_a_directory_or_what_nobody_verified(shop: Shop) -> None:
@@ -127,6 +154,23 @@ def test_who_lets_a_directory_go_does_not_miss_its_models(store: Store, shop: Sh
     assert ([lost.file for lost in shop.missing()], shop.summary().missing) == ([read.file], 1)
     store.untrack("/mnt/hdd")
     assert (shop.missing(), shop.summary().missing) == ((), 0)
+
+
+def test_a_directory_that_is_let_go_before_its_files_left_the_index_is_not_missed_either(
+    store: Store, shop: Shop
+) -> None:
+    store.track("/mnt/nas", at=AT)
+    store.untrack("/mnt/nas")
+    store.apply(Diff(vanished=(FILES[5],)), at=AT)
+    assert "/mnt/nas" not in [one.path for one in shop.directories()]
+    assert (shop.missing(), shop.summary().missing) == ((), 0)
+
+
+@pytest.mark.parametrize("text", ["\udcff", "/mnt/\udcff/x.safetensors", "https://h/\udcff", "a/\udcff"])
+def test_what_is_no_utf8_is_no_name_and_no_failure(shop: Shop, text: str) -> None:
+    assert _found(shop, text) == []
+    assert _found(shop, "dream", text) == []
+    assert (shop.listing(folder=text), shop.count(folder=text)) == ((), 0)
 
 
 def test_a_content_that_is_not_there_is_said_to_be_not_there(shop: Shop) -> None:

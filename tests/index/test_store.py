@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model_manager.errors import AlreadyRunning, BadPath, Broken, IndexUnavailable
+from model_manager.errors import AlreadyRunning, BadPath, Broken, IndexFull
 from model_manager.facts import wire
 from model_manager.facts.disk import Diff, InventoryDigest
 from model_manager.facts.event import DiskLow, InventorySnapshot, ModelAppeared, ModelChanged, ModelVanished, Unknown
@@ -110,7 +110,7 @@ def test_c1_on_a_full_disk_the_change_is_taken_back_and_comes_through_later(stor
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
 
-    with pytest.raises(IndexUnavailable, match="full"):
+    with pytest.raises(IndexFull, match="Free space"):
         store.apply(Diff(appeared=many), at=AT)
     assert (store.held(), store.outbox_size()) == ((), (0, 0))
 

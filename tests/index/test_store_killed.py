@@ -34,7 +34,7 @@ def test_d3_d4_killed_at_each_statement_row_and_outbox_stand_together(tmp_path: 
 
 
 @pytest.mark.needs("strace")
-@pytest.mark.parametrize(("call", "times"), [("pwrite64", (60, 75, 91, 120)), ("fdatasync", (7, 11, 16, 25))])
+@pytest.mark.parametrize(("call", "times"), [("pwrite64", (91, 120, 128, 170)), ("fdatasync", (7, 11, 16, 25))])
 def test_d3_d4_killed_within_a_commit_row_and_outbox_stand_together(
     tmp_path: Path, call: str, times: tuple[int, ...]
 ) -> None:

@@ -49,6 +49,12 @@ def differences(root: Root, before: dict[str, Held]) -> tuple[set[str], set[str]
     return {item.shelf.name for item in result.found}, {before[file].shelf.name for file in result.gone}
 
 
+def test_what_is_found_is_in_the_order_of_paths(root: Root) -> None:
+    names = ("vae/b.gguf", "loras/z/a.gguf", "loras/a.gguf", "loras/b.gguf", "checkpoints/x.gguf")
+    files = [str(put(within(root, name))) for name in names]
+    assert [item.file for item in scan(root).found] == sorted(files)
+
+
 def test_models_are_found_by_folder_and_name(root: Root) -> None:
     file = put(within(root, "loras", "SD15", "x.SAFETENSORS"))
     put(within(root, "unet", "y.gguf"))
@@ -355,6 +361,8 @@ def change(root: Root, step: str, folder: int, number: int) -> None:
     file = within(root, "vae", str(folder), f"{number}.pt")
     other = within(root, "vae", str((folder + 1) % 4), f"{number}.pt")
     if step == "put":
+        if not file.exists():
+            file.unlink(missing_ok=True)  # a link to nothing
         put(file)
     elif step == "grow" and file.exists():
         with file.open("ab") as stream:

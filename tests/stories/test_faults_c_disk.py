@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
@@ -342,3 +343,42 @@ async def test_c10_no_download_starts_on_the_disk_below_the_volume(
                 await scene.ends_well(0)
         finally:
             unmount(point)
+
+
+@pytest.mark.parametrize("finder", ["a person", "the scrub"])
+async def test_c12_rot_in_a_required_file_closes_the_gate_is_set_aside_and_fetched_again(
+    home: Path, origin: FaultyOrigin, machine_of: Callable[..., Machine], finder: str
+) -> None:
+    """Same size, same time: a person asks, or the scrub reads whatever nobody read for a second."""
+    async with scene_in(home, origin, machine_of) as scene:
+        machine, file = scene.machine, scene.machine.store / NAMES["large"]
+        scene.release.set()
+        machine.start()
+        await machine.until_ready()
+        assert await machine.stop() == 0
+        rotten = rot(file)
+        scene.release.clear()
+        if finder == "the scrub":
+            machine.environ["MODEL_MANAGER_SCRUB_DAYS"] = "0.00001"
+        machine.start()
+        if finder == "a person":
+            await machine.until_ready()
+            machine.ask("/verify", "POST")
+        await machine.until_said("file rotted on disk")
+        await machine.until(lambda: not machine.ready(), "the gate is closed", at_most=5)
+        scene.release.set()
+        await scene.ends_well(0, 0)
+        kept = list((machine.store / ".model_manager_quarantine").iterdir())
+        assert [sha256(path.read_bytes()) for path in kept] == [sha256(rotten)]
+
+
+def rot(file: Path) -> bytes:
+    """Flip a byte under the same size and time; what the file holds now."""
+    state = file.stat()
+    with file.open("r+b") as stream:
+        stream.seek(6_000_000)
+        (byte,) = stream.read(1)
+        stream.seek(6_000_000)
+        stream.write(bytes((byte ^ 1,)))
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    return file.read_bytes()

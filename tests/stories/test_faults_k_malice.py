@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import socket
 import ssl
 import struct
+import subprocess
+import sys
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -300,6 +304,59 @@ def hostile() -> dict[str, bytes]:
         "counts.gguf": b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60) + bytes(100),
         "html.gguf": b"<!DOCTYPE html>" + bytes(100),
     }
+
+
+def bomb_at(marker: Path) -> bytes:
+    """A pickle that makes a file when it is loaded: builtins.open(marker, "w"). Tried once, so that its silence says something."""
+    texts = b"".join(b"X" + struct.pack("<I", len(text)) + text for text in (str(marker).encode(), b"w"))
+    bomb = b"\x80\x02cbuiltins\nopen\n" + texts + b"\x86R."
+    loading = "import pickle, sys; pickle.load(sys.stdin.buffer)"
+    subprocess.run([sys.executable, "-c", loading], input=bomb, check=True)
+    marker.unlink()
+    return bomb
+
+
+def carriers(marker: Path) -> dict[str, bytes]:
+    """Files whose loading runs code, under true names and false ones."""
+    bomb = bomb_at(marker)
+    torch, keras = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(torch, "w") as archive:
+        archive.writestr("archive/data.pkl", bomb)
+    with zipfile.ZipFile(keras, "w") as archive:
+        archive.writestr("config.json", "{}")
+    return {
+        "plain.ckpt": bomb, "torch.pt": torch.getvalue(), "weights.bin": bomb, "false.safetensors": bomb,
+        "zipped.safetensors": torch.getvalue(), "keras.safetensors": keras.getvalue(), "seven.safetensors": b"7z\xbc\xaf\x27\x1c" + bomb,
+        "both.safetensors": safetensors(1000, 1) + torch.getvalue(), "false.gguf": bomb,
+    }  # fmt: skip
+
+
+async def test_k6_what_carries_code_is_never_loaded_and_never_fetched_without_a_hash(
+    home: Path, lying: LyingCatalog, origin: FaultyOrigin, machine_of: Callable[..., Machine]
+) -> None:
+    """They lie in the directory already, with a cache that runs code when it is loaded, and the catalog offers them too."""
+    marker = home / "fired"
+    files = carriers(marker)
+    lying.offer([good(origin)], {})
+    lying.offer([record(name, origin.put(name, data), f"loras/{name}") for name, data in files.items()], {})
+    machine = of(lying, machine_of, {"good": ["good"], "bad": [*files]}, origin, MODEL_DOWNLOAD_CONCURRENCY="16")
+    (machine.store / "vae").mkdir(parents=True)
+    for name, data in files.items():
+        (machine.store / "vae" / name).write_bytes(data)
+        (machine.store / "vae" / name).with_suffix(".json").write_bytes(files["plain.ckpt"])
+    machine.start()
+    await machine.until(lambda: machine.ask("/ready/good")[0] == 200, "the others proceed")
+    await machine.until(lambda: machine.status()["inventory"]["unhashed"] == 0, "everything was read", 60)
+    await machine.until(lambda: unwanted(machine) == len(files), "every download was refused or judged wrong", 60)
+    assert not list((machine.store / "loras").glob("*"))
+    shown = [PROGRAM[0], "model", "index", "list", "--unverified", "--json", "--state-dir", str(machine.state)]
+    odd = json.loads(subprocess.run(shown, capture_output=True, check=True, text=True).stdout)
+    assert {each["name"] for each in odd} == {name for name in files if name.endswith((".safetensors", ".gguf"))}
+    assert not marker.exists()
+
+
+def unwanted(machine: Machine) -> int:
+    return sum(model["state"] in ("failed", "refused") for model in machine.status()["models"])
 
 
 async def test_k7_hostile_headers_cost_bounded_memory_and_are_never_verified(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -168,11 +169,12 @@ def _outcome_shape(outcome: Outcome | None) -> dict[str, Any]:
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    for _, error in outcome.failed:
-        click.echo(f"! {error}", err=True)
+    for why, files in Counter(str(error) for _, error in outcome.failed).items():
+        many = f" ({counted(files, 'file')})" if files > 1 else ""
+        click.echo(f"! {why}{many}", err=True)
     stopped = "stopped: " if outcome.stopped else ""
     click.echo(f"{stopped}{counted(len(outcome.done), 'file')} replaced, {size_text(outcome.freed)} freed")
-    if outcome.done or outcome.failed:
+    if outcome.done:
         click.echo(f"undo it with: {PROGRAM} --undo {shlex.quote(outcome.log)}")
 
 

@@ -21,8 +21,13 @@ from model_manager.library.undoing import UndoLog, tidy
 Way = Literal["auto", "reflink", "hardlink"]
 """How copies are replaced: by shared blocks where the file system can and hard links elsewhere, or by one of them alone."""
 
+LOG: Final = ".jsonl"
+"""What the name of an undo log ends with."""
+
 UNDONE: Final = ".undone"
 """What the name of an undo log ends with once all of it was taken back."""
+
+OUTSIDE: Final = "a link leads to it out of the tracked directories, where nothing is changed"
 
 Told = Callable[[int, int], None]
 """(steps done, bytes compared so far)."""
@@ -50,9 +55,28 @@ def plan(groups: Sequence[Group], own: Iterable[str], way: Way) -> tuple[Duplica
     """
     stores = frozenset(own)
     sharing = frozenset(_sharing(groups)) if way != "hardlink" else frozenset()
-    copied = ((_digest(group), [_copy(known, stores, sharing) for known in group.locations]) for group in groups)
-    found = duplicates(copied, sharing)
+    copied = ((_digest(group), [_copy(known, stores, sharing) for known in _named(group)]) for group in groups)
+    found = _within(duplicates(copied, sharing), groups)
     return tuple(map(_by_reflink_alone, found)) if way == "reflink" else found
+
+
+def _named(group: Group) -> tuple[Known, ...]:
+    """Without the links to files of the group: these lead to whatever takes the file's place."""
+    there = {os.path.realpath(known.file) for known in group.locations if not os.path.islink(known.file)}
+    return tuple(
+        known for known in group.locations if not (os.path.islink(known.file) and os.path.realpath(known.file) in there)
+    )
+
+
+def _within(found: Iterable[Duplicate], groups: Iterable[Group]) -> tuple[Duplicate, ...]:
+    """A file to which a link leads out of the tracked directories may stand in for others, and is never replaced."""
+    homes = tuple({f"{os.path.realpath(known.root).rstrip('/')}/" for group in groups for known in group.locations})
+
+    def judged(each: Redundant) -> Redundant:
+        inside = all(os.path.realpath(copy.file).startswith(homes) for copy in each.copies)
+        return each if each.how is None or inside else replace(each, how=None, why=OUTSIDE, reclaimable=0)
+
+    return tuple(replace(one, redundant=tuple(map(judged, one.redundant))) for one in found)
 
 
 def _sharing(groups: Iterable[Group]) -> Iterator[int]:
@@ -129,4 +153,4 @@ def tidy_logs(directory: Path) -> list[str]:
 
 def logs(directory: Path) -> list[Path]:
     """Those that were not undone, old before new."""
-    return sorted(directory.glob("*.jsonl"))
+    return sorted(directory.glob(f"*{LOG}"))

@@ -16,11 +16,11 @@ from model_manager.cli.model.choosing import meant
 from model_manager.cli.model.lines import Line
 from model_manager.cli.model.opening import opened
 from model_manager.cli.model.shapes import detail_shape, line_shape, print_json
-from model_manager.errors import printable
+from model_manager.errors import ModelManagerError, printable
 
 if TYPE_CHECKING:
     from model_manager.facts.description import Field
-    from model_manager.facts.known import Answer, Detail
+    from model_manager.facts.known import Answer, Detail, Known
 
 _ELSEWHERE: Final = frozenset({"civitai_download_url", "civitai_file_size_kb"})
 """Fields that other lines say better."""
@@ -82,7 +82,7 @@ def _rows(detail: Detail) -> Iterator[Row]:
     yield "size", f"{size_text(detail.size)} ({detail.size:,} bytes)"
     yield from _hashes(detail)
     for known in detail.locations:
-        state = f"verified {known.verified_at[:10]}" if known.verified else "odd" if known.digests else "to read"
+        state = f"verified {known.verified_at[:10]}" if known.verified else _odd(known) if known.digests else "to read"
         yield "file", f"{printable(known.file)} ({state})"
     if detail.last_file:
         yield "missing", f"it lay in {printable(detail.last_file)}"
@@ -95,6 +95,19 @@ def _rows(detail: Detail) -> Iterator[Row]:
         yield "claimed", f"{printable(claim.pin)} by {printable(claim.who)}"
     for service, answer in detail.answers:
         yield "asked", _answered(service, answer)
+
+
+def _odd(known: Known) -> str:
+    """Why a file is no sound model, by a look at its beginning as it is now."""
+    from model_manager.decisions.judging import sound
+    from model_manager.library.reading import beginning
+
+    try:
+        head, header = beginning(known.file)
+    except ModelManagerError as error:
+        return f"odd; why cannot be said now: {error}"
+    why = sound(known.name, head, header, known.fingerprint.size)
+    return f"odd: {printable(why or 'well formed, but not the bytes that were expected')}; fetch it again, or remove it"
 
 
 def _hashes(detail: Detail) -> Iterator[Row]:

@@ -38,12 +38,13 @@ def judged(
     after: Mapping[str, Held],
     rotten: Collection[Held],
     seconds: float,
+    hidden: Collection[str] = (),
 ) -> Verdict:
-    """A file that nobody vouched for cannot be told to be read by its date; of the others one with the old date was not."""
+    """A file that nobody vouched for cannot be told to be read by its date, only not to be by being `hidden`: gone, another
+    or unreadable. Of the others one with the old date was not."""
     bad = {held.file for held in rotten}
-    unread = {
-        file for file in asked if file not in bad and before[file].verified and _is_old(before[file], after.get(file))
-    }
+    old = {file for file in asked if before[file].verified and _is_old(before[file], after.get(file))}
+    unread = (old | {file for file in hidden if not before[file].verified}) - bad
     return Verdict(
         sound=tuple(file for file in asked if file not in bad | unread),
         rotten=tuple(sorted(bad)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 SELDOM: Final = 0.5
 """Seconds between two counts of what is read."""
+
+SHOWN: Final = 20
+"""Files that could not be read whose names are shown: a directory may be away."""
 
 AT_ONCE: Final = 15
 """Files that one question names: the agent takes 64 KiB, a path may have 4096 bytes."""
@@ -82,12 +86,18 @@ def _by_agent(agent: Agent, files: Sequence[str] | None) -> int:
 
 
 async def _by_bench(bench: Workbench, files: Sequence[str] | None, gauge: Gauge) -> Verdict:
+    from model_manager.library.scanning import fingerprint_of
+
     before = dict(bench.shelves.held)
     asked = [file for file in (before if files is None else files) if file in before and before[file].digests]
     gauge.say(f"reading {counted(len(asked), 'file')}")
     begun = time.monotonic()
     rotten = await bench.verify(asked, watch=Rereading(gauge, before, asked).look)
-    return judged(asked, before, bench.shelves.held, rotten, round(time.monotonic() - begun, 3))
+    seconds = round(time.monotonic() - begun, 3)
+    hidden = {
+        file for file in asked if fingerprint_of(file) != before[file].fingerprint or not os.access(file, os.R_OK)
+    }
+    return judged(asked, before, bench.shelves.held, rotten, seconds, hidden)
 
 
 class Rereading:
@@ -122,7 +132,9 @@ def _say_behind(files: int, as_json: bool) -> None:
 def _print(verdict: Verdict) -> None:
     for file in verdict.rotten:
         click.echo(f"rotten: {printable(file)}: its bytes are not what they were; fetch it again, or restore it")
-    for file in verdict.unread:
+    for file in verdict.unread[:SHOWN]:
         click.echo(f"not read: {printable(file)}: it changed or could not be read; sync, and verify again")
+    if (more := len(verdict.unread) - SHOWN) > 0:
+        click.echo(f"not read: {counted(more, 'more file')}; --json names them")
     word = "all as they were" if not (verdict.rotten or verdict.unread) else f"{len(verdict.sound):,} as they were"
     click.echo(f"{counted(verdict.files, 'file')}, {word}, {verdict.seconds:.1f} s")

@@ -50,21 +50,27 @@ ORDER BY category, slot LIMIT :limit;
 
 -- name: find_prefix
 -- Files whose name begins so, by name.
-SELECT id FROM location
-WHERE base >= :text AND base < :text || char(1114111)
-    AND (:category = '' OR category = :category) AND slot >= :above AND slot < :below
-ORDER BY base LIMIT :limit;
+SELECT id FROM location WHERE base >= :text AND base < :text || char(1114111) ORDER BY base LIMIT :limit;
 
 -- name: find_part
 -- Files in whose name this occurs, by name.
 SELECT id FROM location INDEXED BY location_base WHERE base LIKE :like ESCAPE '\' ORDER BY base LIMIT :limit;
 
+-- name: find_path_prefix
+-- Files of a folder whose path below it begins so, by path.
+SELECT id FROM location WHERE category = :category AND slot >= :text AND slot < :text || char(1114111)
+ORDER BY slot LIMIT :limit;
+
 -- name: find_part_of_path
--- Files of one or all folders in whose path this occurs, by folder and path.
-SELECT id FROM location INDEXED BY location_slot
-WHERE (:category = '' OR category = :category) AND slot >= :above AND slot < :below
-    AND category || '/' || slot LIKE :like ESCAPE '\'
+-- Files in whose path this occurs, by folder and path.
+SELECT id FROM location INDEXED BY location_slot WHERE category || '/' || slot LIKE :like ESCAPE '\'
 ORDER BY category, slot LIMIT :limit;
+
+-- name: find_part_in_folder
+-- Files of a folder in whose path below it this occurs, by path.
+SELECT id FROM location
+WHERE category = :category AND slot >= :above AND slot < :below AND slot LIKE :like ESCAPE '\'
+ORDER BY slot LIMIT :limit;
 
 -- name: list_by_name
 -- A page of everything, by folder and name.
@@ -95,8 +101,16 @@ WHERE l.category = :category AND l.slot >= :above AND l.slot < :below
     AND (NOT :unverified OR l.evidence IS NULL)
 ORDER BY l.category, l.slot LIMIT :limit OFFSET :offset;
 
+-- name: list_few
+-- A page of a folder that has few files, which are looked at all: by size or by age.
+SELECT l.id FROM location AS l INDEXED BY location_slot
+WHERE l.category = :category AND l.slot >= :above AND l.slot < :below
+    AND (:root IS NULL OR l.directory_id = (SELECT d.id FROM directory AS d WHERE d.path = :root))
+    AND (NOT :unverified OR l.evidence IS NULL)
+ORDER BY CASE :order WHEN 'size' THEN -l.size ELSE -l.id END, l.id LIMIT :limit OFFSET :offset;
+
 -- name: list_folder_by_size
--- A page of a folder, large before small.
+-- A page of a folder that has many files, large before small.
 SELECT l.id FROM location AS l INDEXED BY location_size
 WHERE l.category = :category AND l.slot >= :above AND l.slot < :below
     AND (:root IS NULL OR l.directory_id = (SELECT d.id FROM directory AS d WHERE d.path = :root))
@@ -104,8 +118,8 @@ WHERE l.category = :category AND l.slot >= :above AND l.slot < :below
 ORDER BY l.size DESC, l.id LIMIT :limit OFFSET :offset;
 
 -- name: list_folder_by_added
--- A page of a folder, new before old.
-SELECT l.id FROM location AS l
+-- A page of a folder that has many files, new before old.
+SELECT l.id FROM location AS l INDEXED BY location_category
 WHERE l.category = :category AND l.slot >= :above AND l.slot < :below
     AND (:root IS NULL OR l.directory_id = (SELECT d.id FROM directory AS d WHERE d.path = :root))
     AND (NOT :unverified OR l.evidence IS NULL)
@@ -118,6 +132,10 @@ SELECT count(*) FROM location;
 -- name: count_folder
 -- How many files a folder has.
 SELECT count(*) FROM location WHERE category = :category AND slot >= :above AND slot < :below;
+
+-- name: count_few
+-- How many files a folder has, of so many that are counted at most.
+SELECT count(*) FROM (SELECT 1 FROM location WHERE category = :category AND slot >= :above AND slot < :below LIMIT :most);
 
 -- name: count_some
 -- How many files a narrowed listing has.
@@ -167,7 +185,8 @@ GROUP BY c.id HAVING copies > 1 ORDER BY (copies - 1) * c.size DESC, c.id;
 SELECT c.id, c.size, c.sha256, c.blake3, c.md5, c.crc32, c.tensor, c.last_file FROM content AS c
 WHERE (c.sha256 IS NOT NULL OR c.blake3 IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM location AS l WHERE l.content_id = c.id)
-    AND EXISTS (SELECT 1 FROM directory AS d WHERE substr(c.last_file, 1, length(d.path) + 1) = d.path || '/')
+    AND EXISTS (SELECT 1 FROM directory AS d WHERE d.tracked_by <> 'nobody'
+        AND substr(c.last_file, 1, length(d.path) + 1) = d.path || '/')
 ORDER BY c.last_file, c.id;
 
 -- name: summary
@@ -177,7 +196,8 @@ SELECT count(*), coalesce(sum(l.size), 0), count(DISTINCT l.content_id), count(l
     coalesce(sum(CASE WHEN c.sha256 IS NULL AND c.blake3 IS NULL THEN l.size END), 0),
     (SELECT count(*) FROM content AS m WHERE (m.sha256 IS NOT NULL OR m.blake3 IS NOT NULL)
         AND NOT EXISTS (SELECT 1 FROM location AS o WHERE o.content_id = m.id)
-        AND EXISTS (SELECT 1 FROM directory AS d WHERE substr(m.last_file, 1, length(d.path) + 1) = d.path || '/'))
+        AND EXISTS (SELECT 1 FROM directory AS d WHERE d.tracked_by <> 'nobody'
+            AND substr(m.last_file, 1, length(d.path) + 1) = d.path || '/'))
 FROM location AS l JOIN content AS c ON c.id = l.content_id;
 
 -- name: names

@@ -79,6 +79,7 @@ CREATE TABLE location (
 );
 CREATE INDEX location_content ON location (content_id);
 CREATE INDEX location_slot ON location (category, slot);
+CREATE INDEX location_category ON location (category);
 CREATE INDEX location_base ON location (base);
 CREATE INDEX location_inode ON location (inode);
 CREATE INDEX location_size ON location (size, category);

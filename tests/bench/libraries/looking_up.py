@@ -32,9 +32,14 @@ def rows(home: Path, smoke: bool) -> Iterator[Row]:
             "find by name": lambda: shop.find(name.rpartition("/")[2]),
             "find by a part of the name": lambda: shop.find(f"e-{middle:06d}"),
             "find by hash prefix": lambda: shop.find(digest[:12]),
-            "find in a folder": lambda: shop.find("style-0001", folder="loras"),
+            "find by a part in a folder": lambda: shop.find(f"e-{middle:06d}", folder=FOLDERS[middle % len(FOLDERS)]),
+            "find by a folder's path": lambda: shop.find("vae/set"),
             "first page of everything": lambda: shop.listing(limit=50),
             "first page of a folder": lambda: shop.listing(folder="vae", limit=50),
+            "first page of a folder by size": lambda: shop.listing(folder="vae", order="size", limit=50),
+            "first page of a folder by age": lambda: shop.listing(folder="vae", order="added", limit=50),
+            "first page of a folder in it by size": lambda: shop.listing(folder="vae/set0002", order="size", limit=50),
+            "first page by age": lambda: shop.listing(order="added", limit=50),
             "first page by size": lambda: shop.listing(order="size", limit=50),
         }
         for case, ask in questions.items():

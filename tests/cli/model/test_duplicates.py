@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -112,3 +113,22 @@ def test_k12_names_that_play_with_the_terminal_are_shown_harmless(own: Path, cal
     out = command(call)[1]
     assert "\x1b" not in out
     assert r"c\x1b[2J.safetensors" in out
+
+
+def test_c1_without_room_for_the_undo_log_nothing_is_touched_and_it_is_said_once(
+    pair: Pair, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = put(pair[0].with_name("third.safetensors"), safetensors(5000, 1), 1_700_000_500)
+    call("model", "index", "sync")
+    with monkeypatch.context() as full:
+        full.setattr("model_manager.library.undoing.write_all", _full)
+        code, out, err = command(call, "--replace", "hardlink", "--yes")
+    assert code == 75
+    assert out.startswith("0 files replaced, 0 B freed")
+    assert "undo it with" not in out
+    assert (err.count("bytes free"), "(2 files)" in err) == (1, True)
+    assert len({path.stat().st_ino for path in (*pair, third)}) == 3
+
+
+def _full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -73,6 +73,13 @@ def test_what_is_no_such_thing_is_refused(own: Path, tmp_path: Path, call: Call,
     assert "Traceback" not in err
 
 
+def test_of_a_cache_that_is_named_itself_the_directory_is_asked_for(own: Path, tmp_path: Path, call: Call) -> None:
+    (tmp_path / "cache.json").write_text('{"hashes": {}}')
+    code, _, err = call("model", "index", "import", str(tmp_path / "cache.json"))
+    assert code == 65
+    assert "a cache of A1111 or Forge is read by its directory" in err
+
+
 def test_an_agent_is_given_whole_paths(own: Path, tmp_path: Path, call: Call, monkeypatch) -> None:
     (tmp_path / "models.db").touch()
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ from model_manager.facts.known import Group
 from model_manager.index.reading import Shop
 from model_manager.library.undoing import UndoLog
 from tests.cli.conftest import Call
-from tests.cli.model.conftest import Library
+from tests.cli.model.conftest import LONG_AGO, Library, put
 
 
 @pytest.fixture
@@ -114,3 +114,28 @@ def test_earlier_logs_are_tidied_and_one_in_use_is_left_alone(tmp_path: Path) ->
         assert tidy_logs(tmp_path) == []
     assert [log.name for log in logs(tmp_path)] == ["0.jsonl", "1.jsonl"]
     assert tidy_logs(tmp_path / "nowhere") == []
+
+
+def test_k3_what_a_link_leads_to_outside_is_never_replaced(own: Path, call: Call, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    young = put(outside / "b.safetensors", (own / "loras" / "a.safetensors").read_bytes(), LONG_AGO + 90)
+    (own / "loras" / "away").symlink_to(outside)
+    (own / "vae" / "one.safetensors").symlink_to(young)
+    call("model", "index", "sync")
+    with Shop.open(tmp_path / "index.sqlite") as shop:
+        found = plan(shop.duplicates(), (), "hardlink")
+    assert [step.copy.file for step in steps(found)] == [str(own / "loras" / "b.safetensors")]
+    (stays,) = [each for one in found for each in one.redundant if each.how is None]
+    assert str(own / "loras" / "away" / "b.safetensors") in [copy.file for copy in stays.copies]
+    assert (stays.why, stays.reclaimable) == (replacing.OUTSIDE, 0)
+
+
+def test_a_link_to_a_copy_leads_to_what_takes_its_place_and_is_no_failure(
+    own: Path, call: Call, tmp_path: Path
+) -> None:
+    link = own / "vae" / "link.safetensors"
+    link.symlink_to(own / "loras" / "b.safetensors")
+    call("model", "index", "sync")
+    assert call("model", "index", "duplicates", "--replace", "hardlink", "--yes")[0] == 0
+    assert link.is_symlink()
+    assert len({path.stat().st_ino for path in (link, *(own / "loras").iterdir())}) == 1

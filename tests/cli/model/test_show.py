@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import Call
-from tests.cli.model.conftest import Library
+from tests.cli.model.conftest import Library, put
 from tests.stories.machine import safetensors, sha256
 
 Pieces = Callable[..., Any]
@@ -47,3 +48,18 @@ def test_a_model_of_several_files_shows_its_parts(ask: Call, pieces: Pieces) -> 
     assert "in 2 files" in out
     assert "diffusers/painter/unet/diffusion_pytorch_model.safetensors" in out
     assert len(pieces("show", "painter")["parts"]) == 2
+
+
+def test_k6_why_a_file_is_no_model_is_said_with_what_to_do(ask: Call) -> None:
+    out = ask("show", "broken")[1]
+    assert "(odd: its first bytes are unknown, not safetensors; fetch it again, or remove it)" in out
+
+
+def test_a_file_that_went_away_since_is_shown_without_a_reason(own: Path, call: Call) -> None:
+    put(own / "vae" / "page.safetensors", b"<html>" * 50)
+    call("model", "index", "sync")
+    assert "it is a web page" in call("model", "index", "show", "page")[1]
+    (own / "vae" / "page.safetensors").unlink()
+    code, out, _ = call("model", "index", "show", "page")
+    assert code == 0
+    assert "odd; why cannot be said now: " in out

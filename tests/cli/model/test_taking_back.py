@@ -71,3 +71,31 @@ def test_what_is_no_log_is_refused(linked: tuple[Path, Path, Path], tmp_path: Pa
     code, _, err = undo(call, str(tmp_path / "nowhere.jsonl"))
     assert code == 65
     assert str(tmp_path / "undo") in err
+
+
+@pytest.mark.parametrize("name", ["passwd", "captions.jsonl"])
+def test_a_file_that_is_no_log_keeps_its_name(name: str, own: Path, tmp_path: Path, call: Call) -> None:
+    file = tmp_path / name
+    file.write_bytes(b'{"caption": "a cat"}\nroot:x:0:0\n')
+    code, _, err = undo(call, str(file))
+    assert code == 65
+    assert f"{file} is no undo log" in err
+    assert file.read_bytes() == b'{"caption": "a cat"}\nroot:x:0:0\n'
+
+
+def test_a_log_whose_directory_is_away_waits_for_it(linked: tuple[Path, Path, Path], own: Path, call: Call) -> None:
+    away = own.rename(own.with_name("away"))
+    code, out, err = undo(call)
+    assert (code, linked[2].exists()) == (75, True)
+    assert "mount or restore it" in out
+    assert "undo again" in err
+    away.rename(own)
+    assert undo(call)[0] == 0
+    assert not os.path.samefile(linked[0], linked[1])
+
+
+def test_a_log_that_was_undone_and_is_named_again_keeps_its_name(linked: tuple[Path, Path, Path], call: Call) -> None:
+    undo(call)
+    undone = linked[2].with_name(linked[2].name + ".undone")
+    assert undo(call, str(undone))[0] == 0
+    assert undone.exists()

@@ -20,3 +20,8 @@ def test_a_file_that_was_not_read_is_never_called_sound() -> None:
     found = judged(list(before), before, after, [replace(rotten, file="b")], 1.5)
     assert (found.sound, found.rotten, found.unread) == (("a", "e"), ("b",), ("c", "d"))
     assert found.shape() == {"files": 5, "sound": 2, "rotten": ["b"], "unread": ["c", "d"], "seconds": 1.5}
+
+
+def test_an_odd_file_that_cannot_be_looked_at_is_not_called_sound() -> None:
+    before = {"e": replace(FILES["a"], evidence=None, verified_at="")}
+    assert judged(["e"], before, before, [], 1.5, {"e"}).unread == ("e",)

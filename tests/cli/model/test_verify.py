@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.cli.gate import gate_at
+from tests.cli.model.conftest import put
 
 
 @pytest.fixture
@@ -85,3 +86,15 @@ def test_how_far_it_is_can_be_seen(read: Path, call: Call, monkeypatch, capsys) 
     _, _, err = call("model", "index", "verify")
     assert "0 of 3 files read again, 0.0 of 13.0 kB" in err
     assert "3 of 3 files read again, 13.0 of 13.0 kB" in err
+
+
+def test_c10_of_a_directory_that_is_away_nothing_is_called_sound(own: Path, call: Call) -> None:
+    for number in range(25):
+        put(own / "vae" / f"{number}.safetensors", b"no model" * (90 + number))
+    call("model", "index", "sync")
+    own.rename(own.with_name("away"))
+    code, out, _ = call("model", "index", "verify")
+    assert code == 75
+    assert "28 files, 0 as they were" in out
+    assert "not read: 8 more files; --json names them" in out
+    assert len(json.loads(call("model", "index", "verify", "--json")[1])["unread"]) == 28

@@ -24,7 +24,7 @@ from model_manager.errors import ModelManagerError
 from model_manager.facts.directory import Scan as Look
 from model_manager.facts.disk import Diff, Held, Root
 from model_manager.facts.event import RootBack, RootLost, ScanFinished
-from model_manager.library.markers import Away
+from model_manager.library.markers import Away, Present, any_there
 from model_manager.library.scanning import Memory, Scan
 from model_manager.library.watching import Watcher
 
@@ -272,6 +272,8 @@ class Noticing:
         """Whether a root is there at this moment; the board says why one is not."""
         known = any(held.root == root.path for held in self._shelves.held.values())
         state = await self._roots.look(root, had_files=known)
+        if isinstance(state, Present) and known and not root.own and await self._deserted(root, state.device):
+            state = Away(why="its models lay on another device and none of them is there: its volume is not mounted")
         if isinstance(state, Away):
             await self._lost(root, state.why)
             return False
@@ -280,6 +282,16 @@ class Noticing:
             await self._shelves.tell(RootBack(root=root.path))
             self._ring()
         return True
+
+    async def _deserted(self, root: Root, device: int) -> bool:
+        """Whether a volume is away, whatever else lies in its mount point: all files were on another device, and none is here."""
+        files: list[str] = []
+        for held in self._shelves.held.values():
+            if held.root == root.path:
+                if held.fingerprint.device == device:
+                    return False
+                files.append(held.file)
+        return not await asyncio.to_thread(any_there, files)
 
     async def _lost(self, root: Root, why: str) -> None:
         if self._board.lost_roots.get(root.path) == why:

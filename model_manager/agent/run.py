@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -16,7 +15,6 @@ from typing import Any, Final
 from loguru import logger
 from pydantic import SecretStr
 
-from model_manager import __version__
 from model_manager.agent.board import Board
 from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.clock import Clock
@@ -26,7 +24,8 @@ from model_manager.agent.entitlements import hosts, tokens
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
 from model_manager.agent.following import Following
-from model_manager.agent.gate import READY, Gate, boot_id
+from model_manager.agent.gate import READY, Gate
+from model_manager.agent.greeting import hello
 from model_manager.agent.grouping import Grouping
 from model_manager.agent.hashing import Hashing
 from model_manager.agent.importing import Importing
@@ -49,7 +48,6 @@ from model_manager.bus.connection import connect
 from model_manager.bus.embedded import EmbeddedServer
 from model_manager.bus.publishing import Bus
 from model_manager.errors import BadRecord, BadSetting, BusUnavailable
-from model_manager.facts.event import MachineHello
 from model_manager.facts.identity import MachineId, TokenName
 from model_manager.index.index import Index
 from model_manager.library.buffers import Buffers
@@ -355,12 +353,7 @@ async def _begin(board: Board, machine: MachineId, edges: Edges, clock: Clock) -
     board.epoch, board.instance, board.installation = epoch.epoch, epoch.instance, index.installation
     shelves = Shelves(index, board)
     await shelves.load()
-    size = sum(held.fingerprint.size for held in shelves.held.values())
-    await shelves.tell(
-        MachineHello(
-            version=__version__, host=socket.gethostname(), boot_id=boot_id(), models=len(shelves.held), bytes=size
-        )
-    )
+    await shelves.tell(hello(shelves))
     return shelves
 
 

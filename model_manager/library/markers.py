@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from model_manager.errors import BadRecord, DiskUnavailable
@@ -23,9 +24,10 @@ _MAX_MARKER: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """It is there. `id` is its marker's; empty for directories that we only read."""
+    """It is there. `id` is its marker's; empty for directories that we only read, of which `device` is the st_dev."""
 
     id: str
+    device: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,12 @@ def _foreign(path: str, had_files: bool) -> Present | Away:
     with os.scandir(path) as entries:
         if had_files and next(entries, None) is None:
             return Away(why="it held models and is now completely empty, as a mount point without its volume is")
-    return Present(id="")
+    return Present(id="", device=os.stat(path).st_dev)
+
+
+def any_there(files: Iterable[str]) -> bool:
+    """Whether there is still something at any of these paths."""
+    return any(map(os.path.lexists, files))
 
 
 def _own(path: str, known_id: str | None) -> Present | Fresh | Away:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Final
 
 from loguru import logger
 
-from model_manager import __version__
 from model_manager.agent.board import Board
 from model_manager.agent.clock import Clock
 from model_manager.agent.describing import Describing
 from model_manager.agent.entitlements import hosts, tokens
-from model_manager.agent.gate import boot_id
+from model_manager.agent.greeting import hello
 from model_manager.agent.grouping import Grouping
 from model_manager.agent.hashing import Hashing
 from model_manager.agent.importing import Importing
@@ -28,7 +26,6 @@ from model_manager.agent.staffing import staffed
 from model_manager.agent.tracking import Tracking
 from model_manager.agent.verifying import Verifying
 from model_manager.errors import BadSetting
-from model_manager.facts.event import MachineHello
 from model_manager.facts.identity import MachineId
 from model_manager.index.index import Index
 from model_manager.library.lock import hold
@@ -116,10 +113,5 @@ async def _begun(board: Board, index: Index) -> Shelves:
     board.epoch, board.instance, board.installation = epoch.epoch, epoch.instance, index.installation
     shelves = Shelves(index, board)
     await shelves.load()
-    size = sum(held.fingerprint.size for held in shelves.held.values())
-    await shelves.tell(
-        MachineHello(
-            version=__version__, host=socket.gethostname(), boot_id=boot_id(), models=len(shelves.held), bytes=size
-        )
-    )
+    await shelves.tell(hello(shelves))
     return shelves

@@ -148,6 +148,42 @@ async def test_c10_a_root_that_is_away_loses_nothing_and_is_told_once(scene: Sta
     assert scene.shelves.held == {held.file: held}
 
 
+async def test_c10_a_mount_point_with_strangers_in_it_is_no_volume(scene: Stage, tmp_path: Path) -> None:
+    """A person's volume is unmounted, and something lies in the directory below it."""
+    nas = Root(path=str(tmp_path / "nas"))
+    lora = tmp_path / "nas/loras/a.safetensors"
+    lora.parent.mkdir(parents=True)
+    lora.write_bytes(b"weights")
+    os.utime(lora, (1_700_000_000, 1_700_000_000))
+    eyes = noticing(scene, nas)
+    await eyes.reconcile()
+    held = scene.shelves.held[str(lora)]
+    elsewhere = replace(held, fingerprint=replace(held.fingerprint, device=held.fingerprint.device + 1))
+    await scene.shelves.change(Diff(changed=(elsewhere,)))
+    lora.rename(tmp_path / "unmounted")
+    (tmp_path / "nas/note.txt").write_text("not mounted")
+    await eyes.reconcile()
+    assert scene.shelves.held == {str(lora): elsewhere}
+    assert "not mounted" in scene.board.lost_roots[nas.path]
+    (tmp_path / "unmounted").rename(lora)
+    await eyes.reconcile()
+    assert scene.board.lost_roots == {}
+    assert scene.shelves.held[str(lora)].fingerprint == held.fingerprint
+
+
+async def test_c10_files_that_were_on_the_same_device_are_gone_when_they_are(scene: Stage, tmp_path: Path) -> None:
+    nas = Root(path=str(tmp_path / "nas"))
+    lora = tmp_path / "nas/loras/a.safetensors"
+    lora.parent.mkdir(parents=True)
+    lora.write_bytes(b"weights")
+    os.utime(lora, (1_700_000_000, 1_700_000_000))
+    eyes = noticing(scene, nas)
+    await eyes.reconcile()
+    lora.unlink()
+    await eyes.reconcile()
+    assert (scene.shelves.held, scene.board.lost_roots) == ({}, {})
+
+
 @pytest.mark.parametrize("look", ["whole", "places"])
 async def test_c10_a_root_that_goes_away_during_a_look_loses_nothing(
     scene: Stage, monkeypatch: pytest.MonkeyPatch, look: str

@@ -8,7 +8,7 @@ import pytest
 
 from model_manager.errors import DiskUnavailable
 from model_manager.facts.disk import Root
-from model_manager.library.markers import MARKER, Away, Fresh, Present, inspect, mark
+from model_manager.library.markers import MARKER, Away, Fresh, Present, any_there, inspect, mark
 from tests.library.faulty import FaultyDisk
 from tests.library.shelves import as_nobody, own_root, put
 
@@ -100,3 +100,10 @@ def test_k11_a_root_that_we_may_not_read_is_away_with_the_reason(tmp_path: Path)
         assert "Permission denied" in state.why
 
     as_nobody(look)
+
+
+def test_one_file_that_is_there_is_enough(tmp_path: Path) -> None:
+    here = tmp_path / "a.safetensors"
+    assert not any_there([str(here)])
+    here.symlink_to(tmp_path / "nothing")
+    assert any_there([str(tmp_path / "b"), str(here)])

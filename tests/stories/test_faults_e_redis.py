@@ -162,7 +162,7 @@ async def test_e1_a_restart_while_it_is_away_loses_no_event(scene_of: Stage) -> 
     async with standing(scene_of, *options) as scene:
         scene.server.kill()
         await scene.assign("flux", "style")
-        await scene.machine.until(lambda: FILES["lora"] in scene.machine.files(), "fetched meanwhile")
+        await scene.machine.until(lambda: scene.machine.status()["inventory"]["verified"] == 3, "fetched meanwhile")
         scene.machine.kill()
         await scene.machine.exited()
         scene.machine.start()

@@ -37,8 +37,12 @@ async def asking(url: str | None, *, live: bool = False) -> AsyncIterator[Ask]:
     if url is not None:
         yield _over_http(_insisted(url))
         return
+    from loguru import logger
+
     from model_manager.fleet.problems import Answer  # only who reads Redis pays for it
     from model_manager.fleet.run import looking
+
+    logger.remove()  # what goes wrong is in the answer
 
     async with looking(configuration.load(), live=live) as questions:
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -169,13 +169,22 @@ def _outcome_shape(outcome: Outcome | None) -> dict[str, Any]:
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    for why, files in Counter(str(error) for _, error in outcome.failed).items():
-        many = f" ({counted(files, 'file')})" if files > 1 else ""
-        click.echo(f"! {why}{many}", err=True)
+    for same in _alike(error for _, error in outcome.failed):
+        many = f" ({counted(len(same), 'file')})" if len(same) > 1 else ""
+        click.echo(f"! {same[0]}{many}", err=True)
     stopped = "stopped: " if outcome.stopped else ""
     click.echo(f"{stopped}{counted(len(outcome.done), 'file')} replaced, {size_text(outcome.freed)} freed")
     if outcome.done:
         click.echo(f"undo it with: {PROGRAM} --undo {shlex.quote(outcome.log)}")
+
+
+def _alike(errors: Iterable[ModelManagerError]) -> Iterable[list[ModelManagerError]]:
+    """Those that say the same; how much is free changes from one moment to the next and is no other reason."""
+    groups: dict[tuple[Any, ...], list[ModelManagerError]] = {}
+    for error in errors:
+        facts = (fact for fact in error.facts.items() if fact[0] != "free")
+        groups.setdefault((type(error), *map(str, facts)), []).append(error)
+    return groups.values()
 
 
 def _notice(state_dir: Path | None) -> None:

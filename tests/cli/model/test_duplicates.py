@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import errno
 import json
 import os
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from model_manager.errors import NoSpace
 from tests.cli.conftest import Call
 from tests.cli.gate import gate_at
 from tests.cli.model.conftest import put
@@ -130,5 +131,8 @@ def test_c1_without_room_for_the_undo_log_nothing_is_touched_and_it_is_said_once
     assert len({path.stat().st_ino for path in (*pair, third)}) == 3
 
 
+FREE = count(4096)
+
+
 def _full(*_: object) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
+    raise NoSpace(root="/r", free=next(FREE), name="undo.jsonl", need="more", floor=0)

@@ -47,6 +47,11 @@ def dumps(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_NON_STR_KEYS, default=_plain)
 
 
+def raw(data: bytes | str) -> Any:
+    """JSON that stands as it is within what `dumps` writes."""
+    return orjson.Fragment(data)
+
+
 def loads(data: bytes | str, what: str = "JSON") -> Any:
     """Strict JSON. Raises BadRecord(what) on anything else, NaN and endless nesting included."""
     try:
@@ -63,6 +68,25 @@ def loads_unique(data: bytes, what: str) -> Any:
     loads(data, what)
     try:
         return json.loads(data, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(name=what, why=f"it is not JSON ({error})") from None
+
+
+def loads_lenient(data: bytes, what: str) -> Any:
+    """JSON as people and other programs leave it lying about: NaN (ComfyUI writes it), lone surrogates and a byte order mark
+    are read, a key named twice has its last value. Raises BadRecord(what) on anything else, on endless nesting, and on
+    what holds more than about MAX_VALUES values."""
+    if sum(map(data.count, (b"[", b"{", b","))) > MAX_VALUES:
+        raise BadRecord(name=what, why=f"it holds more than {MAX_VALUES} values")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return _loads_slowly(data, what)
+
+
+def _loads_slowly(data: bytes, what: str) -> Any:
+    try:
+        return json.loads(data, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise BadRecord(name=what, why=f"it is not JSON ({error})") from None
 
@@ -97,11 +121,19 @@ def unpack(kind: str, data: bytes) -> Event:
 
     Raises BadRecord when the data is not JSON at all.
     """
+    return _event(kind, _object(kind, data))
+
+
+def _object(kind: str, data: bytes) -> dict[str, Any]:
     if data[:1] == b"\x78":
         data = _inflate(kind, data)
     body = loads(data, kind)
     if not isinstance(body, dict):
         raise BadRecord(name=kind, why="its data is not an object")
+    return body
+
+
+def _event(kind: str, body: dict[str, Any]) -> Event:
     if kind in _kinds():
         read, refusal = _known()
         try:
@@ -150,6 +182,49 @@ def envelope(entry: dict[bytes, bytes]) -> Envelope:
         )
     except (KeyError, ValueError) as error:
         raise BadRecord(name="stream entry", why=f"{type(error).__name__}: {error}") from None
+
+
+class Sealed(Envelope):
+    """An envelope as it came: its place is read, and `body` is the JSON of its event, which becomes a record when somebody
+    asks for it. Who folds a thousand machines asks for few."""
+
+    __slots__ = ("_event", "body", "kind")
+    kind: str
+    body: dict[str, Any]
+    _event: Event
+
+    def __init__(self, entry: dict[bytes, bytes]) -> None:
+        """Of the fields of a stream entry. Raises BadRecord as `envelope` does."""
+        put = object.__setattr__
+        try:
+            put(self, "machine_id", entry[b"machine_id"].decode())
+            put(self, "instance", entry[b"instance"].decode())
+            put(self, "epoch", int(entry[b"epoch"]))
+            put(self, "seq", int(entry[b"seq"]))
+            put(self, "at", entry[b"at"].decode())
+            put(self, "digest", entry[b"digest"].decode())
+            put(self, "kind", kind := entry[b"kind"].decode())
+            put(self, "body", _object(kind, entry[b"data"]))
+        except (KeyError, ValueError) as error:
+            raise BadRecord(name="stream entry", why=f"{type(error).__name__}: {error}") from None
+
+    @property
+    def event(self) -> Event:
+        try:
+            return self._event
+        except AttributeError:
+            object.__setattr__(self, "_event", _event(self.kind, self.body))
+            return self._event
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Envelope) and _parts(self) == _parts(other)
+
+    def __hash__(self) -> int:
+        return hash((self.machine_id, self.epoch, self.seq))
+
+
+def _parts(envelope: Envelope) -> tuple[Any, ...]:
+    return tuple(getattr(envelope, field.name) for field in fields_of(Envelope))
 
 
 def entry(held: Held) -> Entry:

@@ -35,6 +35,35 @@ def test_an_envelope_comes_back_as_it_went(event):
     assert wire.envelope(as_read(envelope)) == envelope
 
 
+@pytest.mark.parametrize("event", [HELLO, MANY, Unknown(kind="model.sung_to", data={"song": 1})])
+def test_a_sealed_envelope_says_the_same_and_becomes_a_record_when_asked(event):
+    envelope = replace(ENVELOPE, event=event)
+    sealed = wire.Sealed(as_read(envelope))
+    assert (sealed.kind, sealed.seq, sealed.digest) == (event.kind, envelope.seq, envelope.digest)
+    assert sealed.event == event
+    assert sealed.event is sealed.event
+    assert sealed == envelope == sealed
+    assert envelope == sealed
+    assert sealed != replace(envelope, seq=99)
+    assert len({sealed, wire.Sealed(as_read(envelope))}) == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [(b"seq", b"x"), (b"data", b"{"), (b"data", b"[]"), (b"at", None)])
+def test_a_sealed_envelope_is_refused_as_an_open_one_is(field, value):
+    fields = as_read(ENVELOPE) | {field: value}
+    if value is None:
+        del fields[field]
+    for read in (wire.envelope, wire.Sealed):
+        with pytest.raises(BadRecord):
+            read(fields)
+
+
+def test_a_known_kind_of_another_shape_is_sealed_as_what_it_is_and_opens_as_unknown():
+    sealed = wire.Sealed(as_read(ENVELOPE) | {b"kind": b"model.appeared", b"data": b'{"models": 5}'})
+    assert sealed.kind == "model.appeared"
+    assert sealed.event == Unknown(kind="model.appeared", data={"models": 5})
+
+
 def test_the_fields_of_an_entry_are_those_that_were_promised():
     assert set(wire.fields(ENVELOPE)) == {"machine_id", "instance", "epoch", "seq", "kind", "at", "digest", "data"}
 
@@ -176,3 +205,14 @@ def test_what_the_fleet_is_told_of_a_file():
     fast = wire.entry(replace(held("vae/a.safetensors"), digests=Digests(blake3="c" * 64)))
     assert (fast.hash, fast.verified) == ("", True)
     assert wire.gone(held("vae/a.safetensors")).path == "/m/vae/a.safetensors"
+
+
+def test_json_that_is_there_already_is_not_read_again() -> None:
+    assert wire.dumps({"a": wire.raw('{"b": 1}'), "c": [wire.raw(b"null")]}) == b'{"a":{"b": 1},"c":[null]}'
+
+
+def test_lenient_json_reads_what_other_programs_write() -> None:
+    assert wire.loads_lenient(b'\xef\xbb\xbf{"a": NaN, "b": "\\ud800", "a": 1}', "x") == {"a": 1, "b": "\ud800"}
+    for bad in (b"", b"{", b"[" * 100_000, b"[1," * 600_000):
+        with pytest.raises(BadRecord):
+            wire.loads_lenient(bad, "x")

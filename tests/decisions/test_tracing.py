@@ -1,0 +1,48 @@
+"""What values are passed on to."""
+
+from __future__ import annotations
+
+from model_manager.decisions.tracing import FARTHEST, hints, unsettled
+from model_manager.facts.graph import Feed, Node
+
+
+def chain(length: int) -> list[Node]:
+    """A loader whose name comes through `length` nodes."""
+    nodes = [Node(path=("0",), type="VAELoader", feeds=(Feed(input="vae_name", source=("1",)),))]
+    return nodes + [
+        Node(path=(str(n),), type="Pass", feeds=(Feed(input="text", source=(str(n + 1),)),))
+        for n in range(1, length + 1)
+    ]
+
+
+def test_a_use_is_known_as_far_as_names_travel() -> None:
+    found = hints(chain(FARTHEST + 5), None)
+    assert len(found) == FARTHEST + 1
+    assert found["1",].folders == ("vae",)
+    assert found["1",].sure
+    assert "vae_name of VAELoader" in found["1",].use
+
+
+def test_nodes_that_do_not_run_use_nothing_and_names_of_inputs_are_less_sure() -> None:
+    muted = Node(path=("0",), type="VAELoader", why="muted", feeds=(Feed(input="vae_name", source=("1",)),))
+    asks = Node(
+        path=("2",), type="Unknown", feeds=(Feed(input="lora_name", source=("3",)), Feed(input="x", source=("1",)))
+    )
+    found = hints([muted, asks, Node(path=("1",), type="A"), Node(path=("3",), type="B")], None)
+    assert {path: (hint.folders, hint.sure) for path, hint in found.items()} == {("3",): (("loras",), False)}
+
+
+def test_a_circle_ends() -> None:
+    circle = [
+        Node(path=("0",), type="VAELoader", feeds=(Feed(input="vae_name", source=("1",)),)),
+        Node(path=("1",), type="P", feeds=(Feed(input="t", source=("1",)),)),
+    ]
+    assert set(hints(circle, None)) == {("1",)}
+    assert len(list(unsettled(circle, None, set()))) == 1
+
+
+def test_a_name_that_nobody_holds_is_reported() -> None:
+    nodes = chain(3)
+    ((node, feed),) = unsettled(nodes, None, set())
+    assert (node.path, feed.input) == (("0",), "vae_name")
+    assert list(unsettled(nodes, None, {("3",)})) == []

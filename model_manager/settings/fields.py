@@ -1,40 +1,38 @@
-"""Environment + file → one frozen Settings. Every field says whether a reload adopts it (live) or a restart (restart).
+"""Every setting: its names, what it means, whether a reload adopts it (live) or a restart (restart); and what follows from them.
 
 Names are case-sensitive: PM2 puts thirty lower-case variables (`name`, `status`, `watch`) into every environment.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import socket
-import stat
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from model_manager.errors import BadSetting, BadSettings
+from model_manager.errors import BadRecord, BadSetting
 from model_manager.facts.disk import Root
 from model_manager.facts.identity import MachineId
+from model_manager.facts.job import capabilities_in
 from model_manager.facts.model import Assignment
 from model_manager.facts.quota import Quota, Quotas
 
 Change = Literal["live", "restart"]
 Names = Annotated[tuple[str, ...], NoDecode]
 
-FILE_VARIABLE = "MODEL_MANAGER_SETTINGS"
 SECRETS = (
     "HF_TOKEN",
     "CIVITAI_TOKEN",
     "CIVITAI_API_KEY",
     "EMPROPS_API_KEY",
     "MODEL_MANAGER_FLEET_TOKEN",
+    "MODEL_MANAGER_CATALOG_TOKENS",
+    "DATABASE_URL",
     "REDIS_URL",
     "HUB_REDIS_URL",
 )
@@ -50,7 +48,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(case_sensitive=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     # fmt: off
-    redis_url: SecretStr | None = _setting(None, "REDIS_URL HUB_REDIS_URL", "redis://, rediss:// or unix:// address; unset = an embedded server")
+    redis_url: SecretStr | None = _setting(None, "REDIS_URL HUB_REDIS_URL", "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// address; unset = an embedded server")
     redis_prefix: str = _setting("", "MODEL_MANAGER_REDIS_PREFIX", "text before every key; '{pool}:' keeps a pool in one Cluster slot", max_length=64)
     stream_length: int = _setting(200_000, "MODEL_MANAGER_STREAM_LENGTH", "entries that the event stream keeps, about (1000 or more)", ge=1000)
     stream_age: float = _setting(604_800, "MODEL_MANAGER_STREAM_AGE", "seconds that entries stay in the event stream, about, unless it is full (60 or more)", ge=60)
@@ -105,13 +103,24 @@ class Settings(BaseSettings):
     scrub_rate: str = _setting("50MB", "MODEL_MANAGER_SCRUB_RATE", "bytes per second that this reading takes of each device (0 = no limit)", "live")
     metadata: Literal["none", "local", "civitai"] = _setting("local", "MODEL_MANAGER_METADATA", "none; local: what lies beside the models and in their headers; civitai: also asks CivitAI by hash what is still unknown", "live")
     civitai_api: str = _setting("https://civitai.com", "MODEL_MANAGER_CIVITAI_API", "http(s) address of CivitAI's API or of a mirror of it")
+    hf_api: str = _setting("https://huggingface.co", "MODEL_MANAGER_HF_API", "http(s) address of HuggingFace's API or of a mirror of it, where models are searched for by name")
     heartbeat_seconds: float = _setting(15, "MODEL_MANAGER_HEARTBEAT_SECONDS", "seconds between heartbeats; the lease lasts four (0.2 to 30)", ge=0.2, le=30)
+    services: Names = _setting((), "MODEL_MANAGER_SERVICES", "comma list of the services that workers of this machine run, such as comfyui; unset = the agent offers this machine to no job", "live")
+    capabilities: str = _setting("", "MODEL_MANAGER_CAPABILITIES", "JSON object of what else jobs may ask of this machine: {\"hardware\": {\"gpu_memory_gb\": 24}, \"asset_type\": [\"image\"]}", "live")
     http_host: str = _setting("127.0.0.1", "MODEL_MANAGER_HTTP_HOST", "address for the optional read-only TCP port")
     http_port: int | None = _setting(None, "MODEL_MANAGER_HTTP_PORT", "optional TCP port with the read-only routes (1 to 65535)", ge=1, le=65535)
+    telemetry: bool = _setting(False, "MODEL_MANAGER_TELEMETRY", "true copies events to the stream telemetry:events, in the form that the dashboards of an existing fleet read")
     fleet_host: str = _setting("127.0.0.1", "MODEL_MANAGER_FLEET_HOST", "address on which 'model-manager fleet serve' listens")
     fleet_port: int = _setting(8190, "MODEL_MANAGER_FLEET_PORT", "port on which 'model-manager fleet serve' listens (0 to 65535; 0 = any free one)", ge=0, le=65535)
     fleet_names: Names = _setting((), "MODEL_MANAGER_FLEET_NAMES", "comma list of host names, besides addresses and localhost, under which the fleet's HTTP API is asked")
     fleet_token: SecretStr | None = _setting(None, "MODEL_MANAGER_FLEET_TOKEN", "bearer token that writes to the fleet's HTTP API must bring, or MODEL_MANAGER_FLEET_TOKEN_FILE naming a file of mode 0600; unset = writes are refused")
+    database_url: SecretStr | None = _setting(None, "DATABASE_URL", "postgresql:// address where 'model-manager catalog' keeps its records, or DATABASE_URL_FILE naming a file of mode 0600; unset = one SQLite file in the state directory")
+    catalog_host: str = _setting("127.0.0.1", "MODEL_MANAGER_CATALOG_HOST", "address on which 'model-manager catalog serve' listens")
+    catalog_port: int = _setting(8484, "MODEL_MANAGER_CATALOG_PORT", "port on which 'model-manager catalog serve' listens (0 to 65535; 0 = any free one)", ge=0, le=65535)
+    catalog_names: Names = _setting((), "MODEL_MANAGER_CATALOG_NAMES", "comma list of host names, besides addresses and localhost, under which the catalog is asked")
+    catalog_origins: Names = _setting((), "MODEL_MANAGER_CATALOG_ORIGINS", "comma list of origins (https://ui.example.com) whose pages may ask the catalog; * = all")
+    catalog_tokens: SecretStr | None = _setting(None, "MODEL_MANAGER_CATALOG_TOKENS", "comma list of name=token of those who may write to the catalog (one token alone is that of `writer`), or MODEL_MANAGER_CATALOG_TOKENS_FILE naming a file of mode 0600; unset = writes are refused")
+    catalog_requests: int = _setting(6000, "MODEL_MANAGER_CATALOG_REQUESTS", "requests per minute that the catalog answers to one address (0 = no limit)", ge=0, le=10_000_000)
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "MODEL_MANAGER_LOG_LEVEL", "TRACE, DEBUG, INFO, WARNING or ERROR", "live")
     # fmt: on
 
@@ -123,7 +132,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @field_validator(
-        "workflow_ids", "collection_ids", "components", "models", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths", "fleet_names",
+        "workflow_ids", "collection_ids", "components", "models", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths", "fleet_names", "services", "catalog_names", "catalog_origins",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -165,7 +174,16 @@ class Settings(BaseSettings):
             raise ValueError("it is not one token of plain letters")
         return value
 
-    @field_validator("catalog_url", "proxy", "civitai_api")
+    @field_validator("capabilities")
+    @classmethod
+    def _object(cls, value: str) -> str:
+        try:
+            capabilities_in(value)
+        except BadRecord as error:
+            raise ValueError(error.facts["why"]) from None
+        return value
+
+    @field_validator("catalog_url", "proxy", "civitai_api", "hf_api")
     @classmethod
     def _web(cls, value: str | None) -> str | None:
         if value is not None:
@@ -179,9 +197,26 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("it is no redis://, rediss:// or unix:// address")
+        if value is not None and not re.match(r"(rediss?(\+sentinel|\+cluster)?|unix)://", value.get_secret_value()):
+            raise ValueError("it is no redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// address")
         return value
+
+    @field_validator("catalog_tokens")
+    @classmethod
+    def _writers(cls, value: SecretStr | None) -> SecretStr | None:
+        pairs = _writers_in(value)
+        if not all(
+            re.fullmatch(r"[\w.@-]{1,100}", name) and re.fullmatch(r"[!-+\--~]{6,}", token) for name, token in pairs
+        ):
+            raise ValueError("it is no comma list of name=token with tokens of six plain letters or more")
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a name stands in it twice")
+        return value
+
+    @property
+    def catalog_writers(self) -> dict[str, str]:
+        """Name → token of those who may write to the catalog."""
+        return dict(_writers_in(self.catalog_tokens))
 
     @property
     def assignment(self) -> Assignment:
@@ -255,6 +290,14 @@ class Settings(BaseSettings):
         return Path(home) / "model_manager"
 
 
+def _writers_in(value: SecretStr | None) -> list[tuple[str, str]]:
+    """(name, token), as they are written."""
+    pairs = [pair.strip() for pair in value.get_secret_value().split(",")] if value is not None else []
+    return [
+        (name, token) if mark else ("writer", name) for name, mark, token in (pair.partition("=") for pair in pairs)
+    ]
+
+
 def _host_as_id() -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:128].lstrip("-_") or "machine"
 
@@ -274,122 +317,3 @@ def change_of(field: str) -> Change:
     if not isinstance(extra, dict) or extra.get("change") not in get_args(Change):
         raise KeyError(field)
     return "live" if extra["change"] == "live" else "restart"
-
-
-def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the environment and the TOML file that MODEL_MANAGER_SETTINGS names (environment wins).
-
-    Raises BadSettings with every problem found.
-    """
-    problems: list[BadSetting] = []
-    given = _merged(
-        _from_file(environ, problems), _trimmed({name: environ[name] for name in names() if name in environ})
-    )
-    _read_secret_files(environ, given, problems)
-    _see_typos(environ, problems)
-    _see_contradictions(given, problems)
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        problems += [_explained(dict(item)) for item in error.errors()]
-    except BadSetting as error:
-        problems.append(error)
-    if problems:
-        raise BadSettings(tuple(problems))
-    return settings
-
-
-def _merged(file: dict[str, Any], environ: dict[str, Any]) -> dict[str, Any]:
-    """The environment wins, whichever of a field's names each of the two uses."""
-    said = {names()[name] for name in environ}
-    return {name: value for name, value in file.items() if names()[name] not in said} | environ
-
-
-def _trimmed(given: dict[str, Any]) -> dict[str, Any]:
-    """Blanks around a value are nobody's intention; a blank value is none."""
-    texts = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
-    return {name: value for name, value in texts.items() if value != ""}
-
-
-def _from_file(environ: Mapping[str, str], problems: list[BadSetting]) -> dict[str, Any]:
-    path = environ.get(FILE_VARIABLE)
-    if not path:
-        return {}
-    try:
-        content = tomllib.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        problems.append(
-            BadSetting(name=FILE_VARIABLE, why=f"{path} cannot be read ({error})", fix="Write valid TOML there.")
-        )
-        return {}
-    for name in content.keys() - names().keys():
-        problems.append(_unknown(name, f"{name} in {path}"))
-    return _trimmed({name: value for name, value in content.items() if name in names()})
-
-
-def _read_secret_files(environ: Mapping[str, str], given: dict[str, Any], problems: list[BadSetting]) -> None:
-    for name in SECRETS:
-        variable = f"{name}_FILE"
-        path = environ.get(variable, "").strip()
-        if not path:
-            continue
-        try:
-            content = _secret_in(Path(path))
-        except (OSError, ValueError) as error:
-            problems.append(
-                BadSetting(name=variable, why=f"{path}: {error}", fix=f"Put the token alone into it; chmod 600 {path}.")
-            )
-            continue
-        if given.setdefault(name, content) != content:
-            problems.append(
-                BadSetting(name=name, why=f"it differs from what {variable} holds", fix="Set one of the two.")
-            )
-
-
-def _secret_in(path: Path) -> str:
-    """The one line of a token file. Raises ValueError when others may read the file or it is no token."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise ValueError(f"its mode is {mode:04o}, others can read it")
-    content = path.read_text().strip()
-    if not content or len(content.split()) != 1:
-        raise ValueError("it does not hold exactly one token")
-    return content
-
-
-def _see_typos(environ: Mapping[str, str], problems: list[BadSetting]) -> None:
-    known = names().keys() | {FILE_VARIABLE} | {f"{name}_FILE" for name in SECRETS}
-    ours = ("MODEL_MANAGER_", "MODEL_DOWNLOAD_")
-    problems += [
-        _unknown(name, name)
-        for name in environ
-        if name.startswith(ours) and name not in known and not name.startswith("MODEL_MANAGER_TEST_")
-    ]
-
-
-def _unknown(name: str, subject: str) -> BadSetting:
-    near = difflib.get_close_matches(name, names(), n=1)
-    fix = f"Did you mean {near[0]}?" if near else "docs/settings.md lists all names."
-    return BadSetting(name=subject, why="no such setting", fix=fix)
-
-
-def _see_contradictions(given: dict[str, Any], problems: list[BadSetting]) -> None:
-    by_field: dict[str, list[str]] = {}
-    for name in given:
-        by_field.setdefault(names()[name], []).append(name)
-    for same in by_field.values():
-        if len({str(given[name]) for name in same}) > 1:
-            problems.append(
-                BadSetting(name=" and ".join(same), why="they mean the same and differ", fix="Set one of them.")
-            )
-
-
-def _explained(item: dict[str, Any]) -> BadSetting:
-    name = str(item["loc"][0]) if item["loc"] else "settings"
-    field = names().get(name, name)
-    info = Settings.model_fields.get(field)
-    shown = next((alias for alias, target in names().items() if target == field), name) if name == field else name
-    why = str(item["msg"]).removeprefix("Value error, ")
-    return BadSetting(
-        name=shown, why=why[:1].lower() + why[1:], fix=f"Write: {info.description if info else 'a valid value'}."
-    )

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import web
 
 from model_manager.errors import printable
 from model_manager.facts import wire
-from model_manager.fleet.shapes import Problem
 
 CONTENT_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """RFC 9457. `detail` says what to do next."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
 
 
 class Answer(Exception):
@@ -37,12 +48,13 @@ def no_such(what: str, name: str, hint: str) -> Answer:
     return Answer(404, f"no-such-{what}", f"There is no {what} '{printable(name, 200)}'. {hint}")
 
 
-def redis_away(why: str) -> Answer:
-    return Answer(503, "redis-away", why, {"Retry-After": "5"})
+def away(what: str, why: str, seconds: float | None = None) -> Answer:
+    """`what` (redis, catalog) cannot be had now; `seconds` to wait."""
+    return Answer(503, f"{what}-away", why, {"Retry-After": str(max(1, round(seconds or 5)))})
 
 
 def refusal(request: web.Request, answer: Answer) -> web.Response:
-    """The answer as a response. One whose body was not read whole ends the connection."""
+    """The answer as a problem. One whose body was not read whole ends the connection."""
     problem = Problem(
         type=f"urn:model-manager:problem:{answer.kind}",
         title=HTTPStatus(answer.status).phrase,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from model_manager.fleet.asking import cursor_of
+from model_manager.serving.asking import cursor_of
 
 T = TypeVar("T")
 

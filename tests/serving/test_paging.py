@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_manager.fleet.asking import Param
-from model_manager.fleet.paging import page
+from model_manager.serving.asking import Param
+from model_manager.serving.paging import page
 
 CURSOR = Param(name="cursor", help="", kind="cursor")
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from model_manager.fleet.asking import EVENT, MACHINE, Param
-from model_manager.fleet.problems import Answer
+from model_manager.serving.asking import EVENT, MACHINE, Param
+from model_manager.serving.problems import Answer
 
 LIMIT = Param(name="limit", help="", kind="integer", default=1, most=1000)
 FLAG = Param(name="ready", help="", kind="flag")

@@ -4,8 +4,8 @@ import pytest
 from aiohttp import ClientSession, web
 
 from model_manager.errors import BusUnavailable, NotFound
-from model_manager.fleet.answering import answering, takes_gzip
-from model_manager.fleet.problems import Answer
+from model_manager.serving.answering import answering, takes_gzip
+from model_manager.serving.problems import Answer, refusal
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,10 @@ async def test_every_failure_is_a_problem(error: Exception, status: int, word: s
     async def fail(_: web.Request) -> web.Response:
         raise error
 
-    application = web.Application(middlewares=[answering])
+    told: list[Exception] = []
+    application = web.Application(
+        middlewares=[answering(refusal, lambda request, error: told.append(error), "aggregator", "redis")]
+    )
     application.router.add_get("/", fail)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
@@ -44,3 +47,4 @@ async def test_every_failure_is_a_problem(error: Exception, status: int, word: s
     assert (answer.status, body["status"]) == (status, status)
     assert word in body["detail"]
     assert "secret" not in str(body)
+    assert told == ([error] if status == 500 else [])

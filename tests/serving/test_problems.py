@@ -4,7 +4,7 @@ import json
 
 from aiohttp.test_utils import make_mocked_request
 
-from model_manager.fleet.problems import Answer, bad_parameter, no_such, redis_away, refusal
+from model_manager.serving.problems import Answer, away, bad_parameter, no_such, refusal
 
 
 def test_a_refusal_is_a_problem_that_says_what_to_do() -> None:
@@ -20,7 +20,7 @@ def test_a_refusal_is_a_problem_that_says_what_to_do() -> None:
 
 
 def test_who_is_to_wait_is_told_how_long() -> None:
-    assert refusal(make_mocked_request("GET", "/"), redis_away("gone")).headers["Retry-After"] == "5"
+    assert refusal(make_mocked_request("GET", "/"), away("redis", "gone")).headers["Retry-After"] == "5"
 
 
 def test_a_body_that_was_not_read_ends_the_connection() -> None:

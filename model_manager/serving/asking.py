@@ -14,7 +14,7 @@ from aiohttp import web
 
 from model_manager.errors import BadRecord, printable
 from model_manager.facts import wire
-from model_manager.fleet.problems import Answer, bad_body, bad_parameter
+from model_manager.serving.problems import Answer, bad_body, bad_parameter
 
 BODY_SECONDS: Final = 30.0
 """How long a request's body may take to arrive."""

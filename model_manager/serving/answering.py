@@ -1,4 +1,4 @@
-"""Bodies, entity tags, compression, and the one place where failures become problems."""
+"""Bodies, entity tags, compression, and the one place where failures become refusals."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
-from loguru import logger
 
-from model_manager.errors import BadSetting, ModelManagerError, Refused, Unavailable, printable
+from model_manager.errors import Refused, Unavailable, printable
 from model_manager.facts import wire
-from model_manager.fleet.problems import Answer, redis_away, refusal
-
-MAX_BODY: Final = 256 * 1024
-"""Bytes of a request's body."""
+from model_manager.serving.problems import Answer, away
 
 COMPRESS_ABOVE: Final = 1024
 """Bytes of an answer."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Refuse = Callable[[web.Request, Answer], web.Response]
+Fault = Callable[[web.Request, Exception], None]
 
 
 def answered(request: web.Request, record: Any, status: int = 200) -> web.Response:
@@ -30,14 +28,24 @@ def answered(request: web.Request, record: Any, status: int = 200) -> web.Respon
 def tagged(request: web.Request, body: bytes, content_type: str, status: int = 200) -> web.Response:
     headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if request.method in ("GET", "HEAD"):
-        tag = hashlib.sha256(body).hexdigest()[:32]
+        tag = tag_of(body)
         headers["ETag"] = f'W/"{tag}"'
-        if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+        if has(request, tag):
             return web.Response(status=304, headers=headers)
     response = web.Response(status=status, body=body, headers={**headers, "Content-Type": content_type})
     if len(body) > COMPRESS_ABOVE and takes_gzip(request.headers.get("Accept-Encoding", "")):
         response.enable_compression(web.ContentCoding.gzip)
     return response
+
+
+def tag_of(body: bytes) -> str:
+    """The entity tag of an answer, without its quotes."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def has(request: web.Request, tag: str) -> bool:
+    """Whether the asker has this already (If-None-Match)."""
+    return any(known.value in (tag, "*") for known in request.if_none_match or ())
 
 
 def takes_gzip(accepted: str) -> bool:
@@ -49,30 +57,40 @@ def takes_gzip(accepted: str) -> bool:
     return weights.get("gzip", weights.get("*", False))
 
 
-@web.middleware
-async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every failure as a problem of ours: no HTML, no stack trace, no secret."""
-    try:
-        return await handler(request)
-    except Answer as answer:
-        return refusal(request, answer)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return refusal(request, _explained(request, error))
-    except Unavailable as error:
-        return refusal(request, redis_away(str(error)))
-    except (Refused, BadSetting) as error:
-        return refusal(request, Answer(422, "refused", str(error)))
-    except Exception as error:
-        return _fault(request, error)
+def answering(refuse: Refuse, fault: Fault, who: str, needs: str) -> Any:
+    """A middleware: every failure is refused in the shape of `refuse`: no HTML, no stack trace, no secret.
+
+    `fault` is told of what is ours. `who` failed then (the aggregator); `needs` is what is away when something is (redis).
+    """
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Answer as answer:
+            return refuse(request, answer)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return refuse(request, explained(request, error))
+        except Unavailable as error:
+            return refuse(request, away(needs, str(error), error.retry_after))
+        except Refused as error:
+            return refuse(request, Answer(422, "refused", str(error)))
+        except Exception as error:
+            fault(request, error)
+            return refuse(request, Answer(500, "fault", f"This is a fault of the {who}. Look at its log."))
+
+    return answer
 
 
-def _explained(request: web.Request, error: web.HTTPException) -> Answer:
+def explained(request: web.Request, error: web.HTTPException) -> Answer:
+    """What aiohttp refuses, as an answer that says what to do."""
     path = printable(request.path, 200)
     match error:
         case web.HTTPRequestEntityTooLarge():
-            return Answer(413, "too-large", f"The body is larger than {MAX_BODY} bytes. Send less at a time.")
+            limit = request.client_max_size
+            return Answer(413, "too-large", f"The body is larger than {limit} bytes. Send less at a time.")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             detail = f"{path} does not take {printable(request.method, 20)}. Use {allowed}."
@@ -81,9 +99,3 @@ def _explained(request: web.Request, error: web.HTTPException) -> Answer:
             return Answer(404, "no-route", f"There is no route {path}. GET /openapi.json lists them all.")
         case _:
             return Answer(error.status, "http", error.reason)
-
-
-def _fault(request: web.Request, error: Exception) -> web.Response:
-    cause = str(error) if isinstance(error, ModelManagerError) else type(error).__name__
-    logger.opt(exception=error).error("fleet request failed: {} {}: {}", request.method, printable(request.path), cause)
-    return refusal(request, Answer(500, "fault", "This is a fault of the aggregator. Look at its log."))

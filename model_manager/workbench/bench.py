@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,12 +13,14 @@ from model_manager.agent.grouping import Grouping
 from model_manager.agent.hashing import Hashing
 from model_manager.agent.importing import Importing
 from model_manager.agent.noticing import Noticing
+from model_manager.agent.roots import Roots
 from model_manager.agent.shelves import Shelves
 from model_manager.agent.tracking import Tracking
 from model_manager.agent.verifying import Verifying
 from model_manager.facts.disk import Held
 from model_manager.facts.statistics import Statistics
 from model_manager.index.index import Index
+from model_manager.workbench.fetching import Bringing
 
 PATIENCE: Final = 5.0
 """Times the settle time for which a look waits for files that still change."""
@@ -48,6 +50,9 @@ class Workbench:
     verifying: Verifying
     importing: Importing
     tracking: Tracking
+    roots: Roots
+    bringing: Callable[[], Awaitable[Bringing]]
+    """Makes what fetches models; for the length of the workbench, and once."""
 
     async def sync(self, *, read: bool = True, watch: Watch = nobody) -> Statistics:
         """Look through every directory, read what is said of the files, and with `read` the files that nobody has read."""
@@ -86,6 +91,11 @@ class Workbench:
         await self._beside(self.verifying.verify, None, watch)
         return tuple(held for held in self.shelves.held.values() if _rotted(before.get(held.file), held))
 
+    @property
+    def unreadable(self) -> int:
+        """Places that the last look could not look at."""
+        return sum(self.board.unreadable.values())
+
     def _statistics(self, before: dict[str, Held], counted: Counters, described: int, seconds: float) -> Statistics:
         now, counters = self.shelves.held, self.board.counters
         kept = before.keys() & now.keys()
@@ -97,7 +107,7 @@ class Workbench:
             described=described,
             hashes_calculated=counters.hashed - counted.hashed,
             hashes_skipped=self.shelves.unhashed,
-            errors=counters.hash_errors - counted.hash_errors + len(self.board.lost_roots),
+            errors=counters.hash_errors - counted.hash_errors + len(self.board.lost_roots) + self.unreadable,
             seconds=round(seconds, 3),
         )
 

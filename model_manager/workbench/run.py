@@ -11,16 +11,20 @@ from typing import Final
 from loguru import logger
 
 from model_manager.agent.board import Board
+from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.clock import Clock
 from model_manager.agent.describing import Describing
+from model_manager.agent.downloading import Downloading
 from model_manager.agent.entitlements import hosts, tokens
+from model_manager.agent.fetching import Fetching
 from model_manager.agent.greeting import hello
 from model_manager.agent.grouping import Grouping
 from model_manager.agent.hashing import Hashing
 from model_manager.agent.importing import Importing
 from model_manager.agent.inquiring import Inquiring
 from model_manager.agent.noticing import Noticing
-from model_manager.agent.roots import Roots, roots_of
+from model_manager.agent.roots import Roots, insist_on_store, roots_of
+from model_manager.agent.run import LOCK
 from model_manager.agent.shelves import Shelves
 from model_manager.agent.staffing import staffed
 from model_manager.agent.tracking import Tracking
@@ -28,15 +32,24 @@ from model_manager.agent.verifying import Verifying
 from model_manager.errors import BadSetting
 from model_manager.facts.identity import MachineId
 from model_manager.index.index import Index
+from model_manager.library.buffers import Buffers
 from model_manager.library.lock import hold
 from model_manager.library.readers import Readers
+from model_manager.library.space import Space
 from model_manager.library.watching import Watcher
 from model_manager.settings import Settings
+from model_manager.sources.catalog import catalog_at
+from model_manager.sources.civitai import CivitaiOrigin
 from model_manager.sources.civitai_records import CivitaiRecords, civitai_records_at
 from model_manager.sources.credentials import Credentials
+from model_manager.sources.https import HttpsOrigin
+from model_manager.sources.huggingface import HuggingFaceOrigin
 from model_manager.sources.limits import Limits
-from model_manager.sources.web import web
+from model_manager.sources.searching import searches
+from model_manager.sources.web import Web, web
 from model_manager.workbench.bench import Workbench
+from model_manager.workbench.fetching import Bringing
+from model_manager.workbench.searching import Searching
 
 KEEP: Final = 5_000
 """Events that wait for an agent; more are replaced by one snapshot."""
@@ -58,19 +71,24 @@ async def workbench(settings: Settings, clock: Clock | None = None) -> AsyncIter
         stack.push_async_callback(asyncio.to_thread, readers.close)
         roots = Roots(roots_of(settings) if settings.own_store else (), index)
         await roots.load(clock.now(), keeping=True)
-        records = await _records(settings, stack)
+        net = await _net(settings, stack)
+        records = await _records(settings, net, stack)
         grouping = Grouping(board, shelves, index)
+        noticing = Noticing(board, shelves, roots, Watcher(()))
+        hashing = Hashing(board, shelves, index, readers)
         yield Workbench(
             board=board,
             shelves=shelves,
             index=index,
-            noticing=Noticing(board, shelves, roots, Watcher(())),
+            noticing=noticing,
             describing=Describing(board, shelves, index, grouping, Inquiring(board, shelves, index, records)),
             grouping=grouping,
-            hashing=Hashing(board, shelves, index, readers),
+            hashing=hashing,
             verifying=Verifying(board, shelves, readers),
             importing=Importing(board, shelves, index),
             tracking=Tracking(board, roots),
+            roots=roots,
+            bringing=lambda: _bringing(board, shelves, index, net, noticing, hashing, roots, stack),
         )
         rows, _ = await index.outbox_size()
         if rows > KEEP:
@@ -88,21 +106,77 @@ def _prepare(state: Path) -> None:
         ) from None
 
 
-async def _records(settings: Settings, stack: AsyncExitStack) -> CivitaiRecords:
-    ca_file = str(settings.ca_file) if settings.ca_file else None
+async def _net(settings: Settings, stack: AsyncExitStack) -> Web:
     credentials = Credentials(tokens=tokens(settings), hosts=hosts(settings))
-    net = await stack.enter_async_context(
+    return await stack.enter_async_context(
         web(
             credentials,
             allow=settings.allow_hosts,
-            ca_file=ca_file,
+            ca_file=_ca_file(settings),
             proxy=settings.proxy,
             limits=Limits(settings.quotas),
         )
     )
+
+
+def _ca_file(settings: Settings) -> str | None:
+    return str(settings.ca_file) if settings.ca_file else None
+
+
+async def _records(settings: Settings, net: Web, stack: AsyncExitStack) -> CivitaiRecords:
     return await stack.enter_async_context(
-        civitai_records_at(settings.civitai_api, settings.civitai_token, web=net, ca_file=ca_file, proxy=settings.proxy)
+        civitai_records_at(
+            settings.civitai_api, settings.civitai_token, web=net, ca_file=_ca_file(settings), proxy=settings.proxy
+        )
     )
+
+
+@asynccontextmanager
+async def searching(settings: Settings) -> AsyncIterator[Searching]:
+    """Where models that are not here may be found: both searches, and the catalog if one is named. It needs no index."""
+    async with AsyncExitStack() as stack:
+        hub, civitai = await stack.enter_async_context(
+            searches(
+                settings.hf_api,
+                settings.civitai_api,
+                hub_token=settings.hf_token,
+                civitai_token=settings.civitai_token,
+                ca_file=_ca_file(settings),
+                proxy=settings.proxy,
+            )
+        )
+        catalog = None
+        if settings.catalog_url:
+            catalog = await stack.enter_async_context(
+                catalog_at(settings.catalog_url, settings.catalog_key, ca_file=_ca_file(settings))
+            )
+        yield Searching((hub, civitai), catalog)
+
+
+async def _bringing(
+    board: Board,
+    shelves: Shelves,
+    index: Index,
+    net: Web,
+    noticing: Noticing,
+    hashing: Hashing,
+    roots: Roots,
+    stack: AsyncExitStack,
+) -> Bringing:
+    """What fetches into our own store. Raises BadSetting when there is none, AlreadyRunning when somebody else writes there."""
+    settings = board.settings
+    own = next((root for root in roots.all if root.own), None) or settings.own_root
+    insist_on_store(own, "MODEL_MANAGER_STORE")
+    stack.enter_context(hold(f"{own.path}/{LOCK}", f"The models directory {own.path}"))
+    origins = (
+        HuggingFaceOrigin(net, settings.hf_hosts),
+        CivitaiOrigin(net, settings.civitai_hosts),
+        HttpsOrigin(net),
+    )
+    downloading = Downloading(origins, own, Space(settings.disk_floor), board.clock, lambda: settings, Buffers())
+    borrowing = Borrowing(board, shelves, str(settings.hub))
+    fetching = Fetching(board, shelves, downloading, own, noticing.present, borrowing.look)
+    return Bringing(board, shelves, index, fetching, hashing, noticing)
 
 
 async def _begun(board: Board, index: Index) -> Shelves:

@@ -1,0 +1,46 @@
+"""One workflow file, read: what it says, and whether it can be written back to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_manager.errors import BadRecord, BadWorkflow
+from model_manager.facts.workflow import Workflow
+from model_manager.library.embedded import Embedded, embedded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """`data` are the bytes of a JSON file, None for a picture, film or sound, which nobody writes back to."""
+
+    path: Path
+    workflow: Workflow
+    carried: Embedded
+    data: bytes | None = None
+
+    @property
+    def json(self) -> bytes:
+        """The workflow by itself: the drawn one, which a person can go on with, before the prompt."""
+        return self.carried.document or self.carried.workflow or self.carried.prompt or b""
+
+
+def sheet(path: Path) -> Sheet:
+    """Raises BadWorkflow, DiskUnavailable."""
+    carried = embedded(path)
+    return Sheet(path=path, workflow=workflow_of(carried, path.name), carried=carried, data=carried.document)
+
+
+def workflow_of(carried: Embedded, name: str) -> Workflow:
+    """What it says; of two texts, what ran and what was drawn, both together. Raises BadWorkflow."""
+    from model_manager.decisions.referring import read, together
+
+    try:
+        if carried.document is not None:
+            return read(carried.document, name)
+        texts = [read(text, name) for text in (carried.prompt, carried.workflow) if text is not None]
+    except BadWorkflow:
+        raise
+    except BadRecord as error:
+        raise BadWorkflow(name=name, why=error.facts["why"]) from None
+    return together(*texts) if len(texts) == 2 else texts[0]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from model_manager.bus.locating import SOUGHT, UntaggedPrefix, located
 from model_manager.errors import BadSetting, BusUnavailable
 
 FAILURES: Final[tuple[type[Exception], ...]] = (
@@ -27,25 +28,33 @@ _CREDENTIALS: Final = (
 _RIGHTS: Final = (exceptions.AuthorizationError, exceptions.NoPermissionError)
 
 
-def connect(url: str, *, timeout: float = 10.0) -> Redis:
-    """A client of `redis://`, `rediss://` or `unix://`; it connects at the first command. `timeout` in seconds.
+def connect(url: str, *, timeout: float = 10.0, prefix: str = "") -> Redis:
+    """A client of one server (`redis://`, `rediss://`, `unix://`), of the primary that Sentinels name (`redis+sentinel://`) or of
+    the Cluster's node that has the keys of `prefix` (`redis+cluster://`); it connects at the first command. `timeout` in seconds.
 
     Nothing is retried here: a write whose answer was lost is repeated by its (epoch, seq), never blindly.
-    Raises BadSetting for any other address.
+    Raises BadSetting for any other address, and for a prefix that is in no single slot of a Cluster.
     """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 5.0),
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    scheme = url.partition(":")[0]
     try:
-        return Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=min(timeout, 5.0),
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        return located(scheme, url, prefix, options) if scheme in SOUGHT else Redis.from_url(url, **options)
+    except UntaggedPrefix:
+        raise BadSetting(
+            name="MODEL_MANAGER_REDIS_PREFIX",
+            why="without braces the keys are in many slots of the Cluster",
+            fix="Put the name of the pool into braces, for example {pool}:",
+        ) from None
     except ValueError:
         raise BadSetting(
             name="REDIS_URL",
             why="it is not an address of Redis",
-            fix="Write redis://, rediss:// or unix://, for example redis://127.0.0.1:6379/0.",
+            fix="Write redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://, for example redis://127.0.0.1:6379/0.",
         ) from None
 
 
@@ -96,6 +105,8 @@ def _why(error: Exception) -> str:
         return "it is still loading its data"
     if isinstance(error, exceptions.ReadOnlyError):
         return "it is a read-only replica. Point REDIS_URL at the primary, or wait for the failover"
+    if isinstance(error, exceptions.AskError):
+        return "it is a node of a Cluster. Write redis+cluster:// in REDIS_URL"
     if isinstance(error, exceptions.OutOfMemoryError):
         return "it is out of memory (maxmemory). Give it more, or shorten the stream"
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from model_manager.bus.connection import translate
 from model_manager.bus.keys import Keys
-from model_manager.bus.tailing import BLOCK_MS, last_id, told_of
+from model_manager.bus.tailing import BLOCK_MS, last_id, sealed_of
 from model_manager.errors import BadRecord, BusUnavailable
 from model_manager.facts.event import Envelope
 
@@ -81,6 +81,7 @@ class Follower:
         page: int = PAGE,
         block_ms: int = BLOCK_MS,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._redis = redis
         self._key = keys.events
@@ -88,9 +89,11 @@ class Follower:
         self._page = page
         self._block_ms = block_ms
         self._clock = clock
+        self._sleep = sleep
         self._count: int | None = None
         self._end = _End(0, 0, 0)
         self._checked_at: float | None = None
+        self._at_end = False
         self._failures = 0
         self.cursor = since if since == "$" else _full(since)
         self.lag = Lag(0, 0.0)
@@ -113,7 +116,7 @@ class Follower:
         except BusUnavailable as error:
             self._failures += 1
             self.away, self._checked_at = str(error), None
-            await asyncio.sleep(min(SLOWEST, 0.05 * 2 ** min(self._failures, 10)))
+            await self._sleep(min(SLOWEST, 0.05 * 2 ** min(self._failures, 10)))
             return Batch(self.cursor, ())
         self.away, self._failures = None, 0
         if back and not (told and isinstance(told[0][1], Gap)):
@@ -123,17 +126,22 @@ class Follower:
     async def _read(self) -> list[tuple[str, Followed]]:
         if self.cursor == "$":
             self.cursor = _full(await last_id(self._redis, self._keys))
-        if self._checked_at is None or self._clock() - self._checked_at > CALM:
+        gap: Gap | None = None
+        was_at_end = self._at_end
+        entries = await self._unlooked()
+        if entries is None:
             gap, entries = await self._looked_after()
-        else:
-            gap, entries = None, await self._waited()
+            was_at_end, self._checked_at = False, self._clock()
         told: list[tuple[str, Followed]] = [(self.cursor, gap)] if gap else []
-        told += map(told_of, entries)
+        told += map(sealed_of, entries)
         if entries:
             self._advance(entries[-1][0].decode(), len(entries))
-        at_end = len(entries) < self._page
-        self._measure(at_end)
-        self._checked_at = self._clock() if at_end else None
+        self._at_end = len(entries) < self._page
+        self._measure(self._at_end)
+        if self._at_end:
+            self._checked_at = self._clock()
+        elif was_at_end:
+            self._checked_at = None
         return told
 
     def _advance(self, cursor: str, count: int) -> None:
@@ -148,12 +156,26 @@ class Follower:
         entries = self._end.length if self._count is None else max(0, self._end.added - self._count)
         self.lag = Lag(entries, max(0, self._end.last - _position(self.cursor)[0]) / 1000)
 
+    async def _unlooked(self) -> list[Any] | None:
+        """What follows a cursor that needs no looking after; None when it does."""
+        if self._checked_at is None or self._clock() - self._checked_at > CALM:
+            return None
+        return await (self._waited() if self._at_end else self._next_page())
+
     async def _waited(self) -> list[Any]:
         with translate():
             answer: Any = await self._redis.xread(
                 {self._key: self.cursor}, count=self._page, block=self._block_ms or None
             )
         return answer[0][1] if answer else []
+
+    async def _next_page(self) -> list[Any] | None:
+        """The entries that follow, while the entry at the cursor still stands before them: then none was lost between. None
+        when it does not, or when the end is near."""
+        with translate():
+            entries: Any = await self._redis.xrange(self._key, min=self.cursor, count=self._page + 1)
+        whole = len(entries) > self._page and entries[0][0].decode() == self.cursor
+        return list(entries[1:]) if whole else None
 
     async def _looked_after(self) -> tuple[Gap | None, list[Any]]:
         """The next entries, and whether some were lost before them. At the end of the stream it says so, and waits."""

@@ -7,8 +7,9 @@ from collections.abc import Set as AbstractSet
 from sys import intern
 from typing import Any
 
-from model_manager.facts.event import Entry
-from model_manager.facts.mirror import Copy, CopyKey, copy_of, term
+from model_manager.facts.event import Entry, Envelope
+from model_manager.facts.mirror import Copy, CopyKey, Laid, copy_of, key_of, laid, made
+from model_manager.facts.wire import Sealed
 
 
 class Holders:
@@ -22,14 +23,27 @@ class Holders:
 
     def share(self, entry: Entry) -> Copy:
         """The copy that stands for an entry."""
-        key = (entry.path, entry.size, entry.hash, entry.verified, entry.folder, entry.name, entry.evidence)
-        return self._copies.get(key) or copy_of(entry)
+        return self._copies.get(key_of(entry)) or copy_of(entry)
+
+    def laid(self, envelope: Envelope) -> Laid:
+        """What an event lays over its machine's inventory, in copies that stand for its entries."""
+        if isinstance(envelope, Sealed):
+            if envelope.kind not in _CHANGING:
+                return ()
+            try:
+                models = envelope.body["models"]
+                if envelope.kind == "model.vanished":
+                    return [(_path(each), None) for each in models]
+                return [((copy := self.read(each)).path, copy) for each in models]
+            except (KeyError, TypeError):
+                return laid(envelope, self.share)  # of another shape: the record's rules say whether it is an event
+        return laid(envelope, self.share)
 
     def read(self, entry: Mapping[str, Any]) -> Copy:
         """The same of an entry as JSON. Raises KeyError and TypeError when it is none."""
         path, size, sha256, verified = entry["path"], entry["size"], entry["hash"], entry["verified"]
         key = (path, size, sha256, verified, entry["folder"], entry["name"], entry["evidence"])
-        return self._copies.get(key) or _made(*key)
+        return self._copies.get(key) or _made(key)
 
     def replace(self, machine_id: str, before: Mapping[str, Copy], after: Mapping[str, Copy]) -> None:
         """All that a machine has, when it had `before`."""
@@ -40,12 +54,19 @@ class Holders:
             if before.get(path) is not copy:
                 self._enter(machine_id, copy)
 
-    def change(self, machine_id: str, old: Copy | None, new: Copy | None) -> None:
-        """One file of a machine."""
-        if old is not None:
-            self._leave(machine_id, old)
-        if new is not None:
-            self._enter(machine_id, new)
+    def lay(self, machine_id: str, entries: dict[str, Copy], changes: Laid) -> tuple[Copy, ...]:
+        """Changes `entries`, which are all that a machine has, in place. Returns the copies that left and that came."""
+        touched = []
+        for path, new in changes:
+            old = entries.pop(path, None) if new is None else entries.get(path)
+            if old is not None:
+                self._leave(machine_id, old)
+                touched.append(old)
+            if new is not None:
+                entries[path] = new
+                self._enter(machine_id, new)
+                touched.append(new)
+        return tuple(touched)
 
     def named(self, name: str) -> Iterator[tuple[Copy, AbstractSet[str]]]:
         """Copies of this name (within its folder, or `folder/name`) and who has them."""
@@ -90,20 +111,22 @@ class Holders:
             _dropped(self._by_hash, copy.hash, key)
 
 
-def _made(path: str, size: int, sha256: str, verified: bool, folder: str, name: str, evidence: str) -> Copy:
+_CHANGING = frozenset({"model.appeared", "model.changed", "model.vanished"})
+
+
+def _path(gone: Mapping[str, Any]) -> str:
+    path = gone["path"]
+    if not isinstance(path, str):
+        raise TypeError("a path is of another type")
+    return path
+
+
+def _made(key: CopyKey) -> Copy:
+    path, size, sha256, verified, folder, name, evidence = key
     texts = all(isinstance(each, str) for each in (path, sha256, folder, name, evidence))
     if not texts or type(size) is not int or type(verified) is not bool:
         raise TypeError("a field is of another type")
-    return Copy(
-        folder=intern(folder),
-        name=name,
-        path=path,
-        size=size,
-        hash=sha256,
-        verified=verified,
-        evidence=intern(evidence),
-        term=term(path, size, sha256, verified),
-    )
+    return made((path, size, sha256, verified, intern(folder), name, intern(evidence)))
 
 
 def _dropped(table: dict[str, set[CopyKey]], word: str, key: CopyKey) -> None:

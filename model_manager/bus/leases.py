@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from itertools import islice
 from typing import Any, Final
 
@@ -12,11 +13,13 @@ from redis.asyncio import Redis
 from model_manager.bus.connection import translate
 from model_manager.bus.functions import Functions
 from model_manager.bus.keys import Keys
-from model_manager.bus.standing import deadlines, stored, stored_machines
+from model_manager.bus.standing import deadlines, literal, stored, stored_machines
 from model_manager.bus.withdrawing import Withdrawing
 from model_manager.errors import BadRecord
 from model_manager.facts import wire
-from model_manager.facts.machine import Disk, Heartbeat, Readiness, WorkflowReadiness
+from model_manager.facts.machine import Disk, Figures, Heartbeat, Readiness, WorkflowReadiness
+
+_FIGURES: Final = tuple(field.name for field in fields_of(Figures))
 
 CHUNK: Final = 200
 """Hashes of one round trip."""
@@ -85,6 +88,36 @@ class Leases:
                 await self._redis.zadd(self._keys.alive, {machine: int(until) for machine in found}, nx=True)
         return tuple(found)
 
+    async def strays(self, suspects: Iterable[str] = ()) -> frozenset[str]:
+        """Members of the reverse index of whose machine there is nothing else: no hash, no lease, no deadline. Those that were
+        `suspects` already are taken out, the others are returned, to be suspects when this is called again: an agent that
+        comes meanwhile has a hash by then. Looks at every key of the database, and at every member."""
+        before = frozenset(suspects)
+        found: set[str] = set()
+        known = {*await deadlines(self._redis, self._keys), *await stored_machines(self._redis, self._keys)}
+        async for key, members in self._index():
+            gone = [member for member in members if member.decode("utf-8", "replace") not in known]
+            found.update(member.decode("utf-8", "replace") for member in gone)
+            if late := [member for member in gone if member.decode("utf-8", "replace") in before]:
+                with translate():
+                    await self._redis.srem(key, *late)
+        return frozenset(found - before)
+
+    async def _index(self) -> AsyncIterator[tuple[bytes, set[bytes]]]:
+        """Every key of the reverse index, and its members."""
+        rest = self._redis.scan_iter(match=f"{literal(self._keys.index(''))}*", count=1_000, _type="set")
+        with translate():
+            keys = [key async for key in rest]
+        for n in range(0, len(keys), CHUNK):
+            with translate():
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for key in keys[n : n + CHUNK]:
+                        pipe.smembers(key)
+                    answers = await pipe.execute(raise_on_error=False)
+            for key, members in zip(keys[n : n + CHUNK], answers, strict=True):
+                if isinstance(members, set):
+                    yield key, members
+
     async def bury(self) -> tuple[str, ...]:
         """Withdraws machines whose lease ran out, at most 100 at a time, their reverse index entries with them, whoever saw
         them die. Returns their ids."""
@@ -148,7 +181,21 @@ def _heartbeat(fields: Mapping[bytes, bytes]) -> Heartbeat:
         version=said["version"],
         host=said["host"],
         at=said["at"],
+        collections=tuple(map(str, wire.loads(said.get("collections", "[]"), "collections"))),
+        figures=_figures(said.get("figures", "null")),
     )
+
+
+def _figures(text: str) -> Figures | None:
+    """None when an earlier release tells none, or they are unreadable: nothing depends on them."""
+    try:
+        told = wire.loads(text, "figures")
+    except BadRecord:
+        return None
+    if not isinstance(told, dict):
+        return None
+    known: dict[str, Any] = {name: told[name] for name in _FIGURES if type(told.get(name)) in (int, float)}
+    return Figures(**known)
 
 
 def _decoded(fields: Any) -> dict[str, Any]:

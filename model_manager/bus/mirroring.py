@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from sys import intern
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -20,7 +20,7 @@ from model_manager.bus.standing import Stored, deadlines, stored, stored_machine
 from model_manager.bus.tailing import last_id
 from model_manager.errors import BadRecord
 from model_manager.facts import wire
-from model_manager.facts.event import Envelope, InventorySnapshot
+from model_manager.facts.event import Envelope
 from model_manager.facts.mirror import Copy, Fold, Folded, Mirror, Resync, Said, departed, summed
 
 FIRST: Final = 0.25
@@ -32,15 +32,16 @@ BREATH: Final = 256
 """Envelopes folded before others get a turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(NamedTuple):
     """A machine's mirror became another one, by an `envelope` or (None) by its hash. `before` None: it is new; `after` None:
-    it was forgotten."""
+    it was forgotten. `touched` are the copies that left and those that came; None: compare the entries of the two, which are
+    the same dictionary where an envelope told what is touched."""
 
     machine_id: str
     before: Mirror | None
     after: Mirror | None
     envelope: Envelope | None
+    touched: tuple[Copy, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +99,10 @@ class Mirrors:
         """Each distinct copy, and the machines that hold it."""
         return iter(self._holders)
 
+    def holders(self, name: str) -> Iterator[tuple[Copy, AbstractSet[str]]]:
+        """Copies of this name (within its folder, or `folder/name`), each with the machines that hold it; only to be read, at once."""
+        return self._holders.named(name)
+
     def who_has(self, *, name: str | None = None, sha256: str | None = None) -> dict[str, tuple[Copy, ...]]:
         """Machine id → its copies of this name (within its folder, or `folder/name`) and with this SHA-256."""
         found = self._holders.named(name) if name is not None else self._holders.hashed(sha256 or "")
@@ -138,6 +143,12 @@ class Mirrors:
             await self._compare(at_once=False)
             await self._settle()
 
+    async def examine(self, machines: Iterable[str]) -> None:
+        """Compares these with their hashes at once: those of whom the leases say that somebody withdrew them."""
+        async with self._one:
+            await self._compared(machines, at_once=True)
+            await self._settle()
+
     def forget(self, machine_id: str) -> None:
         """Of a machine that will not come back. If it does, it is new."""
         self._owed.pop(machine_id, None)
@@ -150,25 +161,27 @@ class Mirrors:
     def _lay(self, envelope: Envelope) -> None:
         machine = envelope.machine_id
         before = self._machines.get(machine)
-        verdict = self._fold(before, envelope, self._holders.share)
+        verdict = self._fold(before, envelope, self._holders.laid)
         if isinstance(verdict, Folded):
-            self._owed.pop(machine, None)
+            if self._owed:
+                self._owed.pop(machine, None)
             self._fold_in(before, verdict, envelope)
         elif isinstance(verdict, Resync):
             self._owe(machine, verdict.why, (envelope.epoch, envelope.seq))
-            if isinstance(envelope.event, InventorySnapshot):
+            if envelope.kind == "inventory.snapshot":
                 self._owed[machine].due = self._clock()
 
     def _fold_in(self, before: Mirror | None, folded: Folded, envelope: Envelope) -> None:
         after = folded.mirror
-        machine = intern(after.machine_id)
+        machine = before.machine_id if before is not None else intern(after.machine_id)
         self._machines[machine] = after
-        old = before.entries if before else {}
-        if after.left:
-            self._holders.replace(machine, old, {})
-        for path in {change.path for change in folded.changes}:
-            self._holders.change(machine, old.get(path), after.entries.get(path))
-        self._tell(Changed(machine, before, after, envelope))
+        touched = None
+        if not after.left:
+            touched = self._holders.lay(machine, after.entries, folded.laid)
+        elif before is not None:
+            self._holders.replace(machine, before.entries, {})
+        if self._listener is not None:
+            self._listener(Changed(machine, before, after, envelope, touched))
 
     def _owe(self, machine: str, why: str, seen: tuple[int, int] | None) -> None:
         owed = self._owed.get(machine)
@@ -179,6 +192,10 @@ class Mirrors:
 
     async def _compare(self, *, at_once: bool) -> None:
         known = dict.fromkeys([*self._machines, *await deadlines(self._redis, self._keys)])
+        self._behind = await self._compared(known, at_once=at_once)
+
+    async def _compared(self, known: Iterable[str], *, at_once: bool) -> dict[str, tuple[int, int]]:
+        """Those that are behind their hashes, and where these stand."""
         behind: dict[str, tuple[int, int]] = {}
         async for machine, said in stored(self._redis, self._keys, known, models=False):
             mirror = self._machines.get(machine)
@@ -190,7 +207,7 @@ class Mirrors:
                 self._depart(machine, said)
             elif said.position is not None and said.ahead is None:
                 self._doubt_of(mirror, said, said.position, behind, at_once)
-        self._behind = behind
+        return behind
 
     def _doubt_of(
         self,

@@ -80,12 +80,12 @@ async def stored_machines(redis: Redis, keys: Keys) -> set[str]:
     head, _, tail = keys.models("\0").partition("\0")
     found = set()
     with translate():
-        async for key in redis.scan_iter(match=f"{_literal(head)}*{_literal(tail)}", count=1_000):
+        async for key in redis.scan_iter(match=f"{literal(head)}*{literal(tail)}", count=1_000):
             found.add(key.decode("utf-8", "replace")[len(head) : -len(tail)])
     return found
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """For a pattern of SCAN."""
     return "".join(f"\\{letter}" if letter in "\\*?[]" else letter for letter in text)
 

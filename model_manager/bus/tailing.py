@@ -98,6 +98,15 @@ def _concerns(fields: dict[bytes, bytes], machine_id: MachineId | None) -> bool:
     return machine_id is None or fields.get(b"machine_id") == str(machine_id).encode()
 
 
+def sealed_of(entry: Any) -> tuple[str, Told]:
+    """As `told_of`; the event becomes a record when somebody asks for it."""
+    identity, fields = entry
+    try:
+        return identity.decode(), wire.Sealed(fields)
+    except BadRecord as why:
+        return identity.decode(), why
+
+
 def told_of(entry: Any) -> tuple[str, Told]:
     """An entry as redis-py gives it: its id, and what it says."""
     identity, fields = entry

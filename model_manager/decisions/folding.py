@@ -2,102 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from copy import copy
 from dataclasses import replace
 
-from model_manager.facts.event import (
-    AssignmentChanged,
-    Entry,
-    Envelope,
-    Event,
-    Gone,
-    MachineBye,
-    MachineHello,
-    ModelAppeared,
-    ModelChanged,
-    ModelVanished,
-    ReadinessChanged,
-)
+from model_manager.facts.event import AssignmentChanged, Envelope, MachineHello, ReadinessChanged
 from model_manager.facts.mirror import (
     MODULUS,
     Copy,
     Folded,
+    Laid,
     Mirror,
+    Read,
     Repeat,
     Resync,
     Said,
-    Share,
     Verdict,
-    copy_of,
     departed,
+    laid,
 )
 
 
-def fold(mirror: Mirror | None, envelope: Envelope, share: Share = copy_of) -> Verdict:
-    """The rules of docs/events.md for one entry of the stream. `share` says which Copy stands for an entry.
+def fold(mirror: Mirror | None, envelope: Envelope, read: Read = laid) -> Verdict:
+    """The rules of docs/events.md for one entry of the stream. `read` says what an envelope lays over the inventory.
 
     Kinds and shapes that are unknown change nothing that we see; the digest says whether that is true.
     """
-    position = envelope.epoch, envelope.seq
-    if mirror is not None and position <= (mirror.epoch, mirror.seq):
+    epoch, seq = envelope.epoch, envelope.seq
+    if mirror is not None and (epoch, seq) <= (mirror.epoch, mirror.seq):
         return Repeat()
-    event = envelope.event
-    if isinstance(event, MachineBye):
-        return Folded(departed(envelope.machine_id, position, envelope.at, envelope.instance))
+    if envelope.kind == "machine.bye":
+        return Folded(departed(envelope.machine_id, (epoch, seq), envelope.at, envelope.instance))
     if mirror is None:
-        return Resync(f"{event.kind} of an unknown machine")
-    if position == (mirror.epoch, mirror.seq + 1):
-        return _next(mirror, envelope, share)
-    if isinstance(event, MachineHello) and envelope.digest == mirror.digest:
-        return Folded(_moved(mirror, envelope, mirror.entries, mirror.sum))
-    return Resync(f"a hole between {mirror.epoch}-{mirror.seq} and {event.kind} {envelope.epoch}-{envelope.seq}")
+        return Resync(f"{envelope.kind} of an unknown machine")
+    if epoch == mirror.epoch and seq == mirror.seq + 1:
+        return _next(mirror, envelope, read(envelope))
+    if envelope.kind == "machine.hello" and envelope.digest == mirror.digest:
+        return Folded(_moved(mirror, envelope, mirror.sum))
+    return Resync(f"a hole between {mirror.epoch}-{mirror.seq} and {envelope.kind} {epoch}-{seq}")
 
 
-def _next(mirror: Mirror, envelope: Envelope, share: Share) -> Verdict:
-    changes = changes_of(envelope.event)
-    entries, total = _laid(mirror, changes, share) if changes else (mirror.entries, mirror.sum)
+def _next(mirror: Mirror, envelope: Envelope, changes: Laid) -> Verdict:
+    total = _summed(mirror.entries, mirror.sum, changes) if changes else mirror.sum
     if f"{total:032x}" != envelope.digest:
-        return Resync(f"the digest after {envelope.event.kind} {envelope.epoch}-{envelope.seq}")
-    return Folded(_moved(mirror, envelope, entries, total), changes)
+        return Resync(f"the digest after {envelope.kind} {envelope.epoch}-{envelope.seq}")
+    return Folded(_moved(mirror, envelope, total), changes)
 
 
-def _laid(mirror: Mirror, changes: Iterable[Entry | Gone], share: Share) -> tuple[dict[str, Copy], int]:
-    entries, total = copy(mirror.entries), mirror.sum
-    for change in changes:
-        old = entries.pop(change.path, None)
+def _summed(entries: dict[str, Copy], total: int, changes: Laid) -> int:
+    """The digest as a number with these laid over the entries; a path may come twice."""
+    if len(changes) > 1:
+        entries = {path: entries[path] for path, _ in changes if path in entries}
+    for path, new in changes:
+        old = entries.get(path)
         if old is not None:
             total -= old.term
-        if isinstance(change, Entry):
-            entries[change.path] = new = share(change)
+        if new is not None:
             total += new.term
-    return entries, total % MODULUS
+        if len(changes) > 1:
+            _put(entries, path, new)
+    return total % MODULUS
 
 
-def changes_of(event: Event) -> tuple[Entry | Gone, ...]:
-    """What an event says that it changes in the inventory."""
-    if isinstance(event, ModelAppeared | ModelChanged | ModelVanished):
-        return event.models
-    return ()
+def _put(entries: dict[str, Copy], path: str, new: Copy | None) -> None:
+    if new is None:
+        entries.pop(path, None)
+    else:
+        entries[path] = new
 
 
-def _moved(mirror: Mirror, envelope: Envelope, entries: dict[str, Copy], total: int) -> Mirror:
-    """The mirror one step on, with what the machine says of itself. A new epoch begins with nothing said."""
-    said = mirror.said if envelope.epoch == mirror.epoch else replace(mirror.said, readiness=None, assignment=None)
-    match envelope.event:
-        case MachineHello(host=host, version=version):
-            said = replace(said, host=host, version=version)
-        case ReadinessChanged() as readiness:
-            said = Said(host=said.host, version=said.version, readiness=readiness, assignment=said.assignment)
-        case AssignmentChanged() as assignment:
-            said = replace(said, assignment=assignment)
+def _moved(mirror: Mirror, envelope: Envelope, total: int) -> Mirror:
     return Mirror(
         machine_id=mirror.machine_id,
         instance=envelope.instance,
         epoch=envelope.epoch,
         seq=envelope.seq,
         at=envelope.at,
-        entries=entries,
+        entries=mirror.entries,
         sum=total,
-        said=said,
+        said=_said(mirror, envelope),
     )
+
+
+def _said(mirror: Mirror, envelope: Envelope) -> Said:
+    """What the machine says of itself. A new epoch begins with nothing said."""
+    said = mirror.said
+    if envelope.epoch != mirror.epoch:
+        said = replace(said, readiness=None, assignment=None)
+    if envelope.kind not in _TELLING:
+        return said
+    match envelope.event:
+        case MachineHello(host=host, version=version):
+            return replace(said, host=host, version=version)
+        case ReadinessChanged() as readiness:
+            return Said(host=said.host, version=said.version, readiness=readiness, assignment=said.assignment)
+        case AssignmentChanged() as assignment:
+            return Said(host=said.host, version=said.version, readiness=said.readiness, assignment=assignment)
+    return said
+
+
+_TELLING = frozenset({"machine.hello", "readiness.changed", "assignment.changed"})

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from model_manager.facts.event import AssignmentChanged, Entry, Envelope, Gone, ReadinessChanged
+from model_manager.facts.event import (
+    AssignmentChanged,
+    Entry,
+    Envelope,
+    ModelAppeared,
+    ModelChanged,
+    ModelVanished,
+    ReadinessChanged,
+)
 
 MODULUS = 2**128
 
@@ -28,25 +37,47 @@ class Copy:
     verified: bool
     evidence: str
     term: int
-
-    @property
-    def key(self) -> CopyKey:
-        """Everything that tells it from others."""
-        return self.path, self.size, self.hash, self.verified, self.folder, self.name, self.evidence
+    key: CopyKey = field(repr=False, compare=False)
+    """Everything that tells it from others."""
 
 
 def copy_of(entry: Entry) -> Copy:
     """What a mirror keeps of an entry."""
+    return made(key_of(entry))
+
+
+def key_of(entry: Entry) -> CopyKey:
+    return entry.path, entry.size, entry.hash, entry.verified, entry.folder, entry.name, entry.evidence
+
+
+def made(key: CopyKey) -> Copy:
+    """The copy that a key tells from others."""
+    path, size, sha256, verified, folder, name, evidence = key
     return Copy(
-        folder=entry.folder,
-        name=entry.name,
-        path=entry.path,
-        size=entry.size,
-        hash=entry.hash,
-        verified=entry.verified,
-        evidence=entry.evidence,
-        term=term(entry.path, entry.size, entry.hash, entry.verified),
+        folder=folder,
+        name=name,
+        path=path,
+        size=size,
+        hash=sha256,
+        verified=verified,
+        evidence=evidence,
+        term=term(path, size, sha256, verified),
+        key=key,
     )
+
+
+Laid = Sequence[tuple[str, Copy | None]]
+"""Absolute path → what lies there now, in order."""
+
+
+def laid(envelope: Envelope, share: Callable[[Entry], Copy] = copy_of) -> Laid:
+    """What an event says that it changes in the inventory; `share` says which Copy stands for an entry."""
+    event = envelope.event
+    if isinstance(event, ModelAppeared | ModelChanged):
+        return [(each.path, share(each)) for each in event.models]
+    if isinstance(event, ModelVanished):
+        return [(each.path, None) for each in event.models]
+    return ()
 
 
 def term(path: str, size: int, sha256: str, verified: bool) -> int:
@@ -70,10 +101,10 @@ class Said:
     assignment: AssignmentChanged | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mirror:
-    """A machine as of (`epoch`, `seq`), which was `at` (ISO 8601 UTC). `entries` is by absolute path and never changed; `sum` is their digest as
-    a number. `left`: it said goodbye or was withdrawn, and offers nothing.
+class Mirror(NamedTuple):
+    """A machine as of (`epoch`, `seq`), which was `at` (ISO 8601 UTC). `entries` is by absolute path, `sum` their digest as
+    a number. Its owner alone changes `entries`, when it takes the next step: do not keep them. `left`: it said goodbye or was
+    withdrawn, and offers nothing.
     """
 
     machine_id: str
@@ -124,12 +155,12 @@ def departed(machine_id: str, position: tuple[int, int], at: str, instance: str 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """An envelope was the next one, and its digest fits: `changes` is what it did to the inventory."""
+class Folded(NamedTuple):
+    """An envelope was the next one, and its digest fits. `mirror` is the next one as soon as its owner has laid `laid` over
+    its entries, in order: ten thousand entries are not copied for the sake of one."""
 
     mirror: Mirror
-    changes: tuple[Entry | Gone, ...] = ()
+    laid: Laid = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +176,5 @@ class Resync:
 
 
 Verdict = Folded | Repeat | Resync
-Share = Callable[[Entry], Copy]
-Fold = Callable[[Mirror | None, Envelope, Share], Verdict]
+Read = Callable[[Envelope], Laid]
+Fold = Callable[[Mirror | None, Envelope, Read], Verdict]

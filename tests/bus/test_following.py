@@ -202,3 +202,19 @@ async def test_e1_an_outage_is_waited_for_and_nothing_of_the_stream_is_missed(ow
 @pytest.mark.parametrize("since", ["5", "5-3", "0"])
 def test_a_cursor_may_be_written_short(redis: Redis, since: str) -> None:
     assert following(redis, since).cursor == (since if "-" in since else f"{since}-0")
+
+
+async def test_who_is_behind_reads_page_after_page_and_looks_after_its_cursor_only_when_something_left(
+    bus: Bus, redis: Redis
+) -> None:
+    await filled(bus, 60)
+    follower = Follower(redis, Keys(), "0", page=10, block_ms=0, clock=lambda: 0.0)
+    pages = [await taken(follower) for _ in range(3)]
+    assert [len(page.told) for page in pages] == [10, 10, 10]
+    await redis.xdel(Keys().events, follower.cursor)
+    assert len((await taken(follower)).told) == 10, "the entry at the cursor is gone, and none that was not read"
+    await redis.xtrim(Keys().events, maxlen=5, approximate=False)
+    late = (await taken(follower)).told
+    assert isinstance(late[0][1], Gap)
+    assert len(late) == 6
+    assert await everything(follower) == []

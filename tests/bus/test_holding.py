@@ -6,8 +6,9 @@ import pytest
 
 from model_manager.bus.holding import Holders
 from model_manager.facts.event import Entry
-from model_manager.facts.mirror import Copy, copy_of
-from tests.bus.telling import entry
+from model_manager.facts.mirror import Copy, copy_of, laid
+from model_manager.facts.wire import Sealed, dumps, fields
+from tests.bus.telling import Teller, entry
 
 
 def having(holders: Holders, machine: str, *entries: Entry) -> dict[str, Copy]:
@@ -58,14 +59,58 @@ def test_what_nobody_has_any_more_is_gone_from_every_table() -> None:
     two = having(holders, "m2", entry("a.pt"))
     holders.replace("m1", one, {})
     assert [(copy.name, set(machines)) for copy, machines in holders] == [("a.pt", {"m2"})]
-    holders.change("m2", next(iter(two.values())), None)
+    holders.lay("m2", two, [(path, None) for path in list(two)])
+    assert two == {}
     assert len(holders) == 0
     assert not any(vars(holders).values())
 
 
 def test_a_change_leaves_the_old_and_enters_the_new() -> None:
     holders = Holders()
-    old = next(iter(having(holders, "m1", entry("a.pt")).values()))
+    entries = having(holders, "m1", entry("a.pt"))
+    old = entries[entry("a.pt").path]
     new = holders.share(entry("a.pt", size=9))
-    holders.change("m1", old, new)
+    assert holders.lay("m1", entries, [(new.path, new)]) == (old, new)
+    assert entries == {new.path: new}
     assert [copy.size for copy, _ in holders.named("a.pt")] == [9]
+
+
+def test_an_event_is_read_alike_as_it_came_and_as_a_record() -> None:
+    teller = Teller()
+    told = [
+        teller.appear(entry("a.pt"), entry("b.pt")),
+        teller.change(entry("a.pt", size=9)),
+        teller.vanish(entry("b.pt")),
+    ]
+    for envelope in [*told, teller.hello()]:
+        sealed = Sealed({key.encode(): _bytes(value) for key, value in fields(envelope).items()})
+        assert list(Holders().laid(sealed)) == list(Holders().laid(envelope)) == list(laid(envelope))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"models": 5},
+        {"models": [5]},
+        {"models": [{"path": ["a"]}]},
+        {"models": [asdict(entry("a.pt")) | {"size": "much"}]},
+        {},
+        {"models": "x"},
+    ],
+)
+@pytest.mark.parametrize("kind", ["model.appeared", "model.changed", "model.vanished"])
+def test_l7_an_event_of_another_shape_changes_nothing_that_we_see(kind: str, body: dict[str, object]) -> None:
+    entry_of = {key.encode(): _bytes(value) for key, value in fields(Teller().hello()).items()}
+    sealed = Sealed(entry_of | {b"kind": kind.encode(), b"data": dumps(body)})
+    assert [copy for _, copy in Holders().laid(sealed) if copy] == []
+
+
+def test_a_number_as_text_is_read_as_the_record_reads_it() -> None:
+    entry_of = {key.encode(): _bytes(value) for key, value in fields(Teller().hello()).items()}
+    body = {"models": [asdict(entry("a.pt")) | {"size": "9"}]}
+    sealed = Sealed(entry_of | {b"kind": b"model.appeared", b"data": dumps(body)})
+    assert [copy.size for _, copy in Holders().laid(sealed) if copy] == [9]
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from model_manager.bus.keys import Keys
 from model_manager.bus.leases import NOTICE, Leases
 from model_manager.bus.publishing import Bus
-from model_manager.facts.machine import Disk, Readiness, WorkflowReadiness
+from model_manager.facts.machine import Disk, Figures, Readiness, WorkflowReadiness
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Total, Transfer
 from tests.bus.telling import Teller, entry, indexed
@@ -25,6 +25,7 @@ async def test_a_heartbeat_comes_back_as_it_was_said(bus: Bus, redis: Redis) -> 
             ready=False, reasons=("flux",), workflows=(workflow,), generation="g", required=3, present=2
         ),
         disks=(Disk(root="/models", free=1, total=2, floor=3),),
+        figures=Figures(startup_seconds=1.5, downloads_verified=3),
     )
     await bus.beat(said, {"peer": "http://a"})
     looked = await Leases(redis, KEYS).look()
@@ -67,6 +68,23 @@ async def test_l7_fields_of_a_later_release_do_not_matter(bus: Bus, redis: Redis
     await bus.beat(Teller().beat(), {})
     await redis.hset(KEYS.lease("m1"), "colour", "blue")
     assert (await Leases(redis, KEYS).look()).leases["m1"].alive
+
+
+@pytest.mark.parametrize(
+    ("told", "figures"),
+    [
+        ("{", None),
+        ("[1]", None),
+        ("null", None),
+        ('{"startup_seconds": "soon", "cache_hits": true, "cache_misses": 4, "more": 1}', Figures(cache_misses=4)),
+    ],
+)
+async def test_e8_figures_that_are_unreadable_are_unknown(bus: Bus, redis: Redis, told: str, figures: object) -> None:
+    await bus.beat(Teller().beat(), {})
+    await redis.hset(KEYS.lease("m1"), "figures", told)
+    heartbeat = (await Leases(redis, KEYS).look()).leases["m1"].heartbeat
+    assert heartbeat is not None
+    assert heartbeat.figures == figures
 
 
 async def test_progress_is_read_of_many_at_once_and_garbage_is_left_out(bus_of: Make, redis: Redis) -> None:
@@ -112,3 +130,26 @@ async def test_the_living_and_the_withdrawn_are_no_orphans(bus_of: Make, redis: 
     assert await Leases(redis, KEYS).orphans() == ()
     await redis.delete(KEYS.alive)
     assert await Leases(redis, KEYS).orphans() == (), "it beats"
+
+
+async def test_l1_members_of_whom_nothing_else_is_left_leave_the_reverse_index(bus_of: Make, redis: Redis) -> None:
+    await introduced(bus_of("m1"), entry("a.pt"))
+    await introduced(bus_of("m2"), entry("a.pt"))
+    await redis.delete(*(key_of("m1") for key_of in (KEYS.models, KEYS.inventory, KEYS.names, KEYS.lease)))
+    await redis.zrem(KEYS.alive, "m1")
+    await redis.set(KEYS.index("garbage"), "x")
+    leases = Leases(redis, KEYS)
+    suspects = await leases.strays()
+    await redis.delete(KEYS.index("garbage"))
+    assert suspects == {"m1"}
+    assert await indexed(redis, "m1") == {"a.pt"}, "it may just be coming"
+    assert await leases.strays(suspects) == frozenset()
+    assert (await indexed(redis, "m1"), await indexed(redis, "m2")) == (set(), {"a.pt"})
+
+
+async def test_a_suspect_that_comes_meanwhile_stays(bus_of: Make, redis: Redis) -> None:
+    await redis.sadd(KEYS.index("a.pt"), "m1")
+    suspects = await Leases(redis, KEYS).strays()
+    await introduced(bus_of("m1"), entry("a.pt"))
+    assert await Leases(redis, KEYS).strays(suspects) == frozenset()
+    assert await indexed(redis, "m1") == {"a.pt"}

@@ -281,3 +281,17 @@ async def test_a_stranger_that_redis_forgot_is_not_waited_for(bus: Bus, redis: R
     await bus.snapshot(teller.snapshot(), teller.entries)
     await reader.read()
     reader.insist(teller)
+
+
+async def test_l1_who_was_withdrawn_by_somebody_else_is_gone_at_the_first_look(
+    bus: Bus, redis: Redis, reader: Reader
+) -> None:
+    teller = await introduced(bus, A)
+    await reader.read()
+    await redis.delete(Keys().lease("m1"))
+    await redis.zadd(Keys().alive, {"m1": 1})
+    assert await bus.reap() == ("m1",)
+    await reader.mirrors.examine(["m1", "never-heard-of"])
+    assert reader.mirrors.machines["m1"].left
+    assert not reader.mirrors.who_has(name="a.pt")
+    assert teller.machine in reader.mirrors.machines

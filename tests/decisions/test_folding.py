@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model_manager.decisions.folding import fold
-from model_manager.facts.event import AssignmentChanged, Envelope, MachineHello, ReadinessChanged, Unknown
+from model_manager.facts.event import AssignmentChanged, Envelope, MachineHello, ModelChanged, ReadinessChanged, Unknown
 from model_manager.facts.mirror import Folded, Mirror, Repeat, Resync, Said, copy_of, summed
 from tests.bus.telling import Teller, entry
 
@@ -36,9 +36,16 @@ def mirror_of(teller: Teller) -> Mirror:
 
 
 def folded(mirror: Mirror, envelope: Envelope) -> Mirror:
+    """As the owner of a mirror does it, in a dictionary of its own."""
     verdict = fold(mirror, envelope)
     assert isinstance(verdict, Folded), verdict
-    return verdict.mirror
+    entries = dict(verdict.mirror.entries)
+    for path, copy in verdict.laid:
+        if copy is None:
+            entries.pop(path, None)
+        else:
+            entries[path] = copy
+    return verdict.mirror._replace(entries=entries)
 
 
 def test_what_appears_changes_and_vanishes_is_followed(teller: Teller) -> None:
@@ -47,7 +54,7 @@ def test_what_appears_changes_and_vanishes_is_followed(teller: Teller) -> None:
         mirror = folded(mirror, envelope)
         assert (mirror.position, mirror.digest) == ((envelope.epoch, envelope.seq), envelope.digest)
     assert mirror.entries == mirror_of(teller).entries
-    assert list(before.entries) == [A.path], "the mirror before is not touched"
+    assert list(before.entries) == [A.path], "the decision touches nothing"
 
 
 def test_a_change_set_is_one_step_and_says_what_it_did(teller: Teller) -> None:
@@ -55,8 +62,18 @@ def test_a_change_set_is_one_step_and_says_what_it_did(teller: Teller) -> None:
     many = [entry(f"{n}.pt") for n in range(50)]
     verdict = fold(mirror, teller.appear(*many))
     assert isinstance(verdict, Folded)
-    assert verdict.changes == tuple(many)
-    assert len(verdict.mirror.entries) == 51
+    assert verdict.laid == [(each.path, copy_of(each)) for each in many]
+    assert verdict.mirror.entries is mirror.entries
+    assert len(mirror.entries) == 1
+
+
+def test_a_path_that_comes_twice_counts_once(teller: Teller) -> None:
+    mirror = mirror_of(teller)
+    twice = teller.tell(ModelChanged(models=(replace(A, size=5), replace(B, size=7), replace(A, size=9))))
+    teller.held |= {A.path: replace(A, size=9), B.path: replace(B, size=7)}
+    after = folded(mirror, replace(twice, digest=mirror_of(teller).digest))
+    assert after.entries == mirror_of(teller).entries
+    assert after.digest == f"{summed(after.entries.values()):032x}"
 
 
 def test_what_is_repeated_changes_nothing(teller: Teller) -> None:
@@ -89,7 +106,7 @@ def test_a_digest_that_does_not_fit_asks_for_the_hash(teller: Teller) -> None:
     mirror = mirror_of(teller)
     assert isinstance(fold(mirror, replace(teller.appear(B), digest="0" * 32)), Resync)
     silent = teller.tell(ReadinessChanged(ready=True, reasons=(), workflows={}))
-    assert isinstance(fold(replace(mirror, seq=silent.seq - 1), replace(silent, digest="0" * 32)), Resync)
+    assert isinstance(fold(mirror._replace(seq=silent.seq - 1), replace(silent, digest="0" * 32)), Resync)
 
 
 def test_a_new_epoch_goes_on_when_its_hello_has_our_digest(teller: Teller) -> None:
@@ -150,6 +167,6 @@ def test_what_a_machine_says_of_itself_is_kept_for_its_epoch(teller: Teller) -> 
 
 def test_the_caller_says_which_copy_stands_for_an_entry(teller: Teller) -> None:
     shared = copy_of(B)
-    verdict = fold(mirror_of(teller), teller.appear(B), lambda _: shared)
+    verdict = fold(mirror_of(teller), teller.appear(B), lambda _: [(B.path, shared)])
     assert isinstance(verdict, Folded)
-    assert verdict.mirror.entries[B.path] is shared
+    assert verdict.laid[0][1] is shared

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import pytest
+from redis.asyncio import Redis
+
+from model_manager.bus.claims import Claims
+from model_manager.bus.jobs import PER_CALL, Jobs
+from model_manager.errors import BadRequest, JobOver, NoSuchJob
+from model_manager.facts.job import Asks, Available, Job
+from tests.bus.working import Rig, job, until
+
+
+@pytest.fixture
+def jobs(redis: Redis) -> Jobs:
+    return Jobs(redis, patience=5.0)
+
+
+async def test_an_answer_says_how_many_machines_can_take_it_and_where_its_models_are(redis: Redis, jobs: Jobs) -> None:
+    await Rig(redis, "m1").begin("a.pt", "b.pt")
+    await Rig(redis, "m2").begin("a.pt")
+    answer = await jobs.submit(job("1", "a.pt", "b.pt"))
+    assert (answer.word, answer.eligible) == ("queued", 1)
+    assert answer.models == (Available(model="a.pt", machines=2), Available(model="b.pt", machines=1))
+
+
+async def test_the_same_id_again_is_the_same_job(jobs: Jobs) -> None:
+    assert (await jobs.submit(job("1", "a.pt"))).word == "queued"
+    assert (await jobs.submit(job("1", "b.pt"))).word == "known"
+    assert (await jobs.job("1")).asks["models"] == ["a.pt"]
+
+
+async def test_a_job_that_nobody_can_take_is_refused_if_its_policy_says_so(redis: Redis, jobs: Jobs) -> None:
+    await Rig(redis).begin("a.pt")
+    answer = await jobs.submit(job("1", "nobody.pt", policy="reject"))
+    assert (answer.word, answer.eligible) == ("rejected", 0)
+    assert answer.models == (Available(model="nobody.pt", machines=0),)
+    with pytest.raises(NoSuchJob):
+        await jobs.job("1")
+
+
+@pytest.mark.parametrize("asks", [{"models": 7}, {"gpu_memory_gb": "much"}, {"models": [None]}])
+async def test_k10_what_cannot_be_read_is_refused_with_a_reason_and_nobody_gets_it(jobs: Jobs, asks: object) -> None:
+    with pytest.raises(BadRequest, match="job '1'"):
+        await jobs.submit(Job(id="1", asks=asks))  # type: ignore[arg-type]
+    with pytest.raises(NoSuchJob):
+        await jobs.job("1")
+
+
+async def test_l4_a_bad_job_among_many_keeps_no_other_from_being_taken(jobs: Jobs) -> None:
+    many = [job(str(n), "a.pt") for n in range(3)]
+    many[1] = Job(id="1", asks={"models": {"a": []}})
+    assert [each.word for each in await jobs.submit_all(many)] == ["queued", "bad", "queued"]
+
+
+async def test_more_jobs_than_one_call_takes_are_handed_in_together(jobs: Jobs) -> None:
+    many = [job(str(n), payload=b"x" * 20_000) for n in range(PER_CALL + 50)]
+    assert {each.word for each in await jobs.submit_all(many)} == {"queued"}
+    assert sorted([each.id async for each in jobs.jobs("pending")], key=int) == [each.id for each in many]
+    assert len([each async for each in jobs.jobs("pending", at_most=120)]) == 120
+    assert [each.id for each in await jobs.next_up()] == [each.id for each in many[:100]]
+
+
+async def test_a_job_is_told_whole(redis: Redis, jobs: Jobs) -> None:
+    await Rig(redis).begin("a.pt")
+    await jobs.submit(job("1", "a.pt", priority=7, customer="c", workflow="w", payload=b"\xff{", max_attempts=5))
+    found = await jobs.job("1")
+    assert (found.id, found.state, found.priority, found.customer, found.workflow) == ("1", "pending", 7, "c", "w")
+    assert (found.attempts, found.max_attempts, found.policy, found.eligible) == (0, 5, "wait", 1)
+    assert found.models == (Available(model="a.pt", machines=1),)
+    assert found.submitted > 1_700_000_000
+    assert found.payload == "\ufffd{"
+
+
+async def test_a_cancelled_job_is_nobodys_until_it_is_tried_again(redis: Redis, jobs: Jobs) -> None:
+    rig = await Rig(redis).begin("a.pt")
+    await jobs.submit(job("1", "a.pt"))
+    await jobs.cancel("1")
+    assert (await jobs.job("1")).state == "cancelled"
+    assert await rig.claims.claim("m1", "w") is None
+    await jobs.retry("1")
+    assert (await rig.claims.claim("m1", "w")) is not None
+
+
+async def test_a_job_that_is_done_is_neither_cancelled_nor_tried_again(redis: Redis, jobs: Jobs) -> None:
+    rig = await Rig(redis).begin("a.pt")
+    await jobs.submit(job("1", "a.pt"))
+    work = await rig.claims.claim("m1", "w")
+    assert work is not None
+    await rig.claims.complete(work, "the result")
+    for late in (jobs.cancel, jobs.retry):
+        with pytest.raises(JobOver, match="done"):
+            await late("1")
+    assert [(each.id, each.result) async for each in jobs.jobs("done")] == [("1", "the result")]
+
+
+async def test_a_job_that_nobody_knows_is_said_to_be_none(jobs: Jobs) -> None:
+    for question in (jobs.job, jobs.cancel, jobs.retry, jobs.explain):
+        with pytest.raises(NoSuchJob):
+            await question("nobody")
+
+
+async def test_why_a_machine_cannot_take_a_job_is_said_by_the_rules(redis: Redis, jobs: Jobs) -> None:
+    await Rig(redis, "m1").begin("a.pt")
+    await Rig(redis, "m2").begin("a.pt", "b.pt", offer={"services": ["a1111"]})
+    asks = Asks(service="comfyui", models=("a.pt", "b.pt"))
+    explained = await jobs.explain(asks=asks)
+    by_machine = {each.machine: each for each in explained.machines}
+    assert explained.eligible == 0
+    assert (by_machine["m1"].fits, by_machine["m1"].missing) == (False, ("b.pt",))
+    assert {rule for rule, _ in by_machine["m1"].reasons} == {"models"}
+    assert {rule for rule, _ in by_machine["m2"].reasons} == {"service"}
+    (alone,) = (await jobs.explain(asks=asks, machine="m2")).machines
+    assert (alone.machine, alone.live) == ("m2", True)
+
+
+async def test_a_machine_that_nobody_heard_of_is_in_no_explanation(jobs: Jobs) -> None:
+    assert (await jobs.explain(asks=Asks(), machine="nobody")).machines == ()
+
+
+async def test_which_machines_can_take_a_job(redis: Redis, jobs: Jobs) -> None:
+    for name in ("m1", "m2", "m3"):
+        await Rig(redis, name).begin("a.pt")
+    assert await jobs.machines_for(Asks(models=("a.pt",)), limit=2) == (3, ("m1", "m2"))
+    assert await jobs.machines_for(Asks(models=("b.pt",))) == (0, ())
+
+
+async def test_jobs_of_others_are_taken_in_and_unreadable_ones_stop_nobody(redis: Redis, jobs: Jobs) -> None:
+    await Rig(redis).begin("a.pt")
+    for id, requirements in (("1", '{"models": ["a.pt"]}'), ("2", "{"), ("3", '{"models": ["b.pt"]}')):
+        await redis.hset(f"job:{id}", mapping={"id": id, "service_required": "comfyui", "requirements": requirements})
+        await redis.zadd("jobs:pending", {id: 100 - int(id)})
+
+    async def one_is_left() -> bool:
+        await jobs.take_in(only_eligible=True)
+        return await redis.zrange("jobs:pending", 0, -1) == [b"3"]
+
+    await until(one_is_left, "what can be done here is taken, once its requirement is indexed")
+    assert await jobs.take_in() == (1, 0, 0)
+    assert [each.id async for each in jobs.jobs("dead")] == ["2"]
+
+
+async def test_what_a_point_of_priority_is_worth_can_be_chosen(redis: Redis, jobs: Jobs) -> None:
+    rig = await Rig(redis).begin("a.pt")
+    await jobs.tune(priority_seconds=3600)
+    await jobs.submit(job("1", "a.pt"))
+    await jobs.submit(job("2", "a.pt", priority=1))
+    work = await rig.claims.claim("m1", "w")
+    assert work is not None
+    assert work.job == "2"
+    with pytest.raises(BadRequest):
+        await jobs.tune(priority_seconds=0)
+
+
+async def test_pools_of_different_prefixes_know_nothing_of_each_other(redis: Redis) -> None:
+    one, other = Claims(redis, "{one}:"), Jobs(redis, "{other}:")
+    await one.submit(job("1", "a.pt"))
+    with pytest.raises(NoSuchJob):
+        await other.job("1")
+    assert {key.decode().partition(":")[0] for key in await redis.keys("*")} <= {"{one}", "{other}"}

@@ -1,0 +1,67 @@
+"""What the agent does when somebody asks: through its socket, or through Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from model_manager.agent.board import Board
+from model_manager.agent.exposing import Exposing
+from model_manager.agent.fetching import Fetching
+from model_manager.agent.hashing import Hashing
+from model_manager.agent.obeying import Hands
+from model_manager.agent.reloading import Reloading
+from model_manager.agent.socket import Action, Asked
+from model_manager.agent.verifying import Verifying
+from model_manager.agent.wanting import Wanting
+from model_manager.facts.asked import asked_models
+
+Reload = Callable[[], str]
+"""Adopts what changed; says why not, or nothing."""
+
+
+def reload_of(board: Board, reloading: Reloading, fetching: Fetching) -> Reload:
+    """Settings, tokens and the assignment file are read again; what waits for another attempt is tried now."""
+
+    def reload() -> str:
+        accepted = reloading.reload()
+        fetching.nudge()
+        return "" if accepted else board.settings_error or board.assignment_error
+
+    return reload
+
+
+def hands_of(board: Board, hashing: Hashing, verifying: Verifying, reload: Reload) -> Hands:
+    """What orders through Redis do."""
+
+    def scan() -> None:
+        board.bells.noticing.ring()
+        hashing.nudge()
+
+    return Hands(scan=scan, verify=verifying.ask, verified=lambda: verifying.finished, reload=reload)
+
+
+def fetch_of(wanting: Wanting, fetching: Fetching) -> Action:
+    """Models that a person asks for are fetched beside the assignment's."""
+
+    async def fetch(asked: Asked) -> dict[str, Any]:
+        models = asked_models(asked)
+        wanting.ask(models)
+        fetching.nudge()
+        return {"accepted": True, "models": [str(model.path) for model in models]}
+
+    return fetch
+
+
+def actions(reload: Reload, exposing: Exposing) -> dict[str, Action]:
+    """What a POST on the socket does to the agent; `library_actions` are the others."""
+
+    async def adopt(_: Asked) -> dict[str, Any]:
+        why = reload()
+        return {"accepted": not why, "reason": why}
+
+    async def expose(_: Asked) -> dict[str, Any]:
+        await exposing.expose()
+        return {"accepted": True, "extra_model_paths": str(exposing.yaml)}
+
+    return {"reload": adopt, "expose": expose}

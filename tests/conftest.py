@@ -76,6 +76,7 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
     "iptables": (lambda: _works("unshare", "-n", "iptables", "-w", "-L", "-n"), "run as root, with iptables"),
     "mkfs.xfs": (lambda: _mountable("xfs"), "run as root, with loop devices; apt-get install xfsprogs"),
     "mkfs.btrfs": (lambda: _mountable("btrfs"), "run as root, with loop devices; apt-get install btrfs-progs"),
+    "chromium": (_on_path("chromium"), "apt-get install chromium"),
     "faketime": (_on_path("faketime"), "apt-get install faketime"),
 }
 """Name → whether it works here, and how to get it."""

@@ -1,0 +1,47 @@
+// One workflow: what it needs, who can run it, and what is missing where.
+import { html, useState } from '../vendor/preact-htm.js';
+import { link } from '../address.js';
+import { asked, named, useAnswer } from '../api.js';
+import { bytes, counted } from '../words.js';
+import { Badge, Empty, Table, Trouble } from '../parts/pieces.js';
+import { push } from '../parts/acting.js';
+
+export default function Workflow({ address }) {
+  const name = address.parts.slice(1).join('/');
+  const { data, problem, again } = useAnswer(asked(named('workflows', name), { limit: 1000 }), { every: 5000, on: ['readiness.', 'model.', 'assignment.', 'machine.'] });
+  return html`
+    <div class="title"><h1 tabindex="-1">${name}</h1>${data && html`<p class="muted">${counted(data.ready, 'machine')} ready</p>`}</div>
+    <${Trouble} problem=${problem} />
+    ${data && html`
+      ${data.unknown && html`<p class="notice">What it needs is not known: ${data.unknown}</p>`}
+      <h2>Needs</h2>
+      ${data.needs.length === 0 && html`<${Empty}>No models, as far as is known.<//>`}
+      ${data.needs.length > 0 && html`<${Table} label="Needed models" rows=${data.needs} id=${(row) => `${row.folder}/${row.name}`} columns=${[
+        ['Model', (row) => html`<a href=${link('models', `${row.folder}/${row.name}`)}>${row.folder}/${row.name}</a>`],
+        ['Size', (row) => bytes(row.size), 'num'],
+        ['Hash', (row) => html`<code>${row.hash || '–'}</code>`],
+      ]} />`}
+      <h2>Machines</h2>
+      <${Candidates} rows=${data.items} workflow=${name} again=${again} />`}`;
+}
+
+function verdict(row) {
+  if (row.ready) return ['good', 'ready'];
+  if (row.state !== 'live') return [row.state === 'away' ? 'bad' : 'warn', row.state];
+  if (row.has_all) return ['busy', row.assigned ? 'has all, not open yet' : 'has all, not told'];
+  return ['warn', row.has_all === null ? 'unknown' : 'misses models'];
+}
+
+const lacks = (row) => row.missing.map((each) => `${each.how} ${each.folder}/${each.name}`).join(', ') || row.reasons.join('; ');
+
+export function Candidates({ rows, workflow, again }) {
+  const fetch = async (row) => (await push([row.machine_id], { workflows: [workflow] })) && again?.();
+  return html`<${Table} label="Machines that can run it" rows=${rows} id=${(row) => row.machine_id} columns=${[
+    ['Machine', (row) => html`<a href=${link('machines', row.machine_id)}>${row.machine_id}</a>`],
+    ['State', (row) => html`<${Badge} tone=${verdict(row)[0]}>${verdict(row)[1]}<//>`, 'tight'],
+    ['Missing there', lacks],
+    ['To fetch', (row) => `${bytes(row.bytes)}${row.unknown ? ` and ${row.unknown} of unknown size` : ''}`, 'num'],
+    ['Fits', (row) => ({ true: 'yes', false: 'no' })[row.fits] ?? 'unknown'],
+    ['Act', (row) => !row.assigned && row.state === 'live' && html`<button class="quiet" onClick=${() => fetch(row)} aria-label=${`Fetch on ${row.machine_id}`}>Fetch</button>`],
+  ]} />`;
+}

@@ -1,0 +1,37 @@
+// Numbers as people read them.
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+
+export function bytes(count) {
+  if (count === null || count === undefined) return '–';
+  let value = count;
+  let unit = 0;
+  while (value >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(value >= 10 ? 1 : 2)} ${UNITS[unit]}`;
+}
+
+export const speed = (rate) => (rate ? `${bytes(rate)}/s` : '–');
+
+export function span(seconds) {
+  if (seconds === null || seconds === undefined) return '–';
+  const s = Math.round(seconds);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d`;
+}
+
+export const ago = (seconds) => (seconds === null || seconds === undefined ? 'never' : `${span(seconds)} ago`);
+
+export const number = (value) => (value ?? 0).toLocaleString('en');
+
+export const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+
+export function clock(iso) {
+  const at = new Date(iso);
+  return Number.isNaN(at.getTime()) ? iso || '–' : at.toLocaleString('sv', { hour12: false });
+}
+
+export const percent = (part, whole) => (whole ? Math.min(100, Math.max(0, (100 * part) / whole)) : 0);

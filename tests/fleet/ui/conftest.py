@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.stories.conftest import home, machine_of
+
+__all__ = ["home", "machine_of"]

@@ -1,0 +1,48 @@
+"""Three real agents, seen through the pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.bus.servers import Server
+from tests.fleet.stage import served, settings_for
+from tests.fleet.ui.browser import PATIENCE, browsing
+from tests.stories.machine import Machine, safetensors
+
+pytestmark = pytest.mark.needs("chromium")
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+async def test_three_agents_are_watched_scanned_and_one_of_them_dies(
+    own: Server, machine_of: Callable[..., Machine], tmp_path: Path
+) -> None:
+    machines = [
+        machine_of(NOWHERE, f"m{n}", WORKFLOW_IDS="", REDIS_URL=own.url, MACHINE_ID=f"gpu-{n}") for n in range(3)
+    ]
+    for machine in machines:
+        machine.start()
+    async with served(settings_for(own.url, tmp_path)) as client, browsing(client.url) as person:
+        await asyncio.gather(*(machine.until_ready() for machine in machines))
+        await person.open("/ui/")
+        await expect(person.page.locator(".card .badge.good")).to_have_count(3, timeout=PATIENCE)
+        shelf = machines[1].store / "loras"
+        shelf.mkdir(parents=True, exist_ok=True)
+        (shelf / "new.safetensors").write_bytes(safetensors(60_000, 5))
+        await person.page.get_by_role("link", name="Models", exact=True).click()
+        await person.sees("loras/new.safetensors")
+        await person.page.get_by_role("button", name="Scan all machines").click()
+        await person.gives_the_token()
+        done = person.page.locator("dialog tbody .badge.good")
+        await expect(done).to_have_count(3, timeout=PATIENCE)
+        await person.page.keyboard.press("Escape")
+        machines[2].kill()
+        await person.page.get_by_role("link", name="Doctor", exact=True).click()
+        await expect(person.page.get_by_label("Silent machines").first).to_contain_text("gpu-2", timeout=2 * PATIENCE)
+        assert await person.broken_rules() == []
+        assert person.wrong == []

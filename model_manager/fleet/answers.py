@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from model_manager import __version__
 from model_manager.facts.mirror import Copy
 from model_manager.fleet import shapes
-from model_manager.fleet.asking import Asked
-from model_manager.fleet.paging import page
-from model_manager.fleet.problems import bad_parameter, no_such
 from model_manager.fleet.rows import assigned, download, downloads, folders, machine_row, pace_of
 from model_manager.fleet.view import View
+from model_manager.serving.asking import Asked
+from model_manager.serving.paging import page
+from model_manager.serving.problems import bad_parameter, no_such
 
 
 class Answers:
@@ -19,6 +19,7 @@ class Answers:
 
     def __init__(self, view: View) -> None:
         self._view = view
+        self._counted: tuple[int, shapes.ModelCounts] | None = None
 
     async def fleet(self, _: Asked) -> shapes.Fleet:
         view = self._view
@@ -39,7 +40,9 @@ class Answers:
 
     async def machines(self, asked: Asked) -> shapes.Machines:
         view = self._view
-        chosen = [each for each in view.ids if self._fits(each, asked)]
+        holders = None if asked["has"] is None else view.mirrors.who_has(name=asked["has"])
+        able = view.ids if holders is None else [each for each in view.ids if _serves(holders.get(each, ()))]
+        chosen = [each for each in able if self._fits(each, asked)]
         found = page(chosen, asked["cursor"], asked["limit"], lambda each: machine_row(view, each))
         return shapes.Machines(items=found.items, next=found.next, total=found.total)
 
@@ -53,7 +56,7 @@ class Answers:
             workflows=view.workflows(machine_id),
             disks=heartbeat.disks if heartbeat else (),
             folders=folders(mirror),
-            assignment=assigned(mirror),
+            assignment=assigned(mirror, heartbeat),
             downloads=tuple(download(name, body) for name, body in sorted(downloads(view, machine_id).items())),
         )
 
@@ -68,7 +71,7 @@ class Answers:
     async def models(self, asked: Asked) -> shapes.Models:
         view = self._view
         order, rows = view.order(), view.rows()
-        chosen = [place for place in order if _wanted(rows[place], asked)]
+        chosen = [place for place in order if _wanted(rows[place], asked)] if _filtered(asked) else order
         found = page(chosen, asked["cursor"], asked["limit"], rows.__getitem__)
         return shapes.Models(items=found.items, next=found.next, total=found.total)
 
@@ -104,17 +107,22 @@ class Answers:
             (asked["state"] is None or view.state(machine_id) == asked["state"])
             and (asked["ready"] is None or view.ready(machine_id) == asked["ready"])
             and (asked["q"] is None or asked["q"].lower() in machine_id.lower())
+            and (asked["collection"] is None or asked["collection"] in self._collections(machine_id))
             and (
                 asked["workflow"] is None or any(flow.name == asked["workflow"] for flow in view.workflows(machine_id))
             )
         )
+
+    def _collections(self, machine_id: str) -> tuple[str, ...]:
+        heartbeat = self._view.heartbeat(machine_id)
+        return heartbeat.collections if heartbeat else ()
 
     def _holders(self, what: str, holders: Mapping[str, Sequence[Copy]], asked: Asked) -> shapes.Holders:
         view = self._view
 
         def made(machine_id: str) -> shapes.Holder:
             state, copies = view.state(machine_id), holders[machine_id]
-            serves = state == "live" and any(copy.verified for copy in copies)
+            serves = state == "live" and _serves(copies)
             return shapes.Holder(machine_id=machine_id, state=state, serves=serves, files=tuple(map(_file, copies)))
 
         found = page(sorted(holders), asked["cursor"], asked["limit"], made)
@@ -139,13 +147,11 @@ class Answers:
         )
 
     def _model_counts(self) -> shapes.ModelCounts:
-        rows = self._view.rows().values()
-        return shapes.ModelCounts(
-            distinct=len(rows),
-            copies=sum(row.copies for row in rows),
-            single=sum(row.machines == 1 for row in rows),
-            bytes=sum(row.bytes for row in rows),
-        )
+        """Counted again only when some model changed: pages ask every few seconds."""
+        rows = self._view.rows()
+        if self._counted is None or self._counted[0] != self._view.catalogue.counts:
+            self._counted = self._view.catalogue.counts, _counted(rows.values())
+        return self._counted[1]
 
     def workflow_rows(self) -> dict[str, shapes.WorkflowRow]:
         """Every workflow that a machine which is not away was told to serve, by name."""
@@ -170,6 +176,15 @@ class Answers:
         return shapes.DownloadCounts(running=sum(p.running for p in paces), speed=sum(p.speed for p in paces))
 
 
+def _counted(rows: Collection[shapes.ModelRow]) -> shapes.ModelCounts:
+    return shapes.ModelCounts(
+        distinct=len(rows),
+        copies=sum(row.copies for row in rows),
+        single=sum(row.machines == 1 for row in rows),
+        bytes=sum(row.bytes for row in rows),
+    )
+
+
 def _file(copy: Copy) -> shapes.HeldFile:
     return shapes.HeldFile(
         folder=copy.folder,
@@ -182,9 +197,19 @@ def _file(copy: Copy) -> shapes.HeldFile:
     )
 
 
+def _serves(copies: Sequence[Copy]) -> bool:
+    return any(copy.verified for copy in copies)
+
+
+def _filtered(asked: Asked) -> bool:
+    return any(asked[name] is not None for name in ("folder", "q", "conflicting", "verified", "single"))
+
+
 def _wanted(row: shapes.ModelRow, asked: Asked) -> bool:
     return (
         (asked["folder"] is None or row.folder == asked["folder"])
         and (asked["q"] is None or asked["q"].lower() in row.model.lower())
+        and (asked["conflicting"] is None or (len(row.hashes) > 1) == asked["conflicting"])
+        and (asked["verified"] is None or (row.verified == row.copies) == asked["verified"])
         and (asked["single"] is None or (row.machines == 1) == asked["single"])
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from model_manager.bus.mirroring import Changed
-from model_manager.facts.event import ModelAppeared, ModelChanged, ModelVanished
 from model_manager.facts.mirror import Copy, Mirror
 from model_manager.facts.shelf import ShelfPath
 from model_manager.fleet.shapes import ModelRow
@@ -17,13 +16,15 @@ Slot = tuple[str, str]
 
 
 class Catalogue:
-    """One row for each model. A change only notes which rows it touches: a thousand changes cost one count."""
+    """One row for each model. A change only notes which rows it touches: a thousand changes cost one count. `counts` is another
+    number after each of these."""
 
     def __init__(self) -> None:
         self._rows: dict[str, ModelRow] = {}
         self._touched: set[str] = set()
         self._order: list[str] | None = None
         self._slots: dict[Slot, set[str]] = {}
+        self.counts = 0
 
     def changed(self, change: Changed) -> None:
         """Hear of a change of one machine's inventory."""
@@ -37,6 +38,7 @@ class Catalogue:
     def rows(self, who_has: WhoHas) -> Mapping[str, ModelRow]:
         """`folder/name` → its row, as of now."""
         touched, self._touched = self._touched, set()
+        self.counts += bool(touched)
         for place in touched:
             holders = who_has(place)
             if holders:
@@ -74,9 +76,8 @@ class Catalogue:
 
 
 def _touched(change: Changed) -> set[str]:
-    event = change.envelope.event if change.envelope else None
-    if isinstance(event, ModelAppeared | ModelChanged | ModelVanished):
-        return {f"{model.folder}/{model.name}" for model in event.models}
+    if change.touched is not None:
+        return {f"{copy.folder}/{copy.name}" for copy in change.touched}
     before, after = _entries(change.before), _entries(change.after)
     if before is after:
         return set()

@@ -10,11 +10,11 @@ from model_manager.facts.fleet import Needed, Takes
 from model_manager.facts.machine import WorkflowReadiness
 from model_manager.facts.mirror import Copy
 from model_manager.fleet import shapes
-from model_manager.fleet.asking import Asked
 from model_manager.fleet.needs import Demand, Needs
-from model_manager.fleet.paging import page
-from model_manager.fleet.problems import no_such
 from model_manager.fleet.view import View
+from model_manager.serving.asking import Asked
+from model_manager.serving.paging import page
+from model_manager.serving.problems import no_such
 
 SHA256: Final = 64
 """Hex digits of a full digest."""
@@ -34,12 +34,12 @@ class Forecasts:
         needs = await self._demand.of(workflow)
         if needs.missing and not self._served(workflow):
             raise no_such("workflow", workflow, "Check the name, or add it to the catalog. GET /workflows lists some.")
-        found = {_order(each): each for each in self._candidates(workflow, needs)}
+        found = {order_of(each): each for each in self._candidates(workflow, needs)}
         shown = page(sorted(found), asked["cursor"], asked["limit"], found.__getitem__)
         return shapes.Candidates(
             workflow=workflow,
             unknown=needs.unknown,
-            needs=tuple(map(_needed, needs.models)),
+            needs=tuple(map(needed_row, needs.models)),
             ready=sum(each.ready for each in found.values()),
             items=shown.items,
             next=shown.next,
@@ -127,12 +127,12 @@ class Stock:
         return takes(needed, held, self._digests.get(machine_id, ()), self._view.room(machine_id))
 
 
-def _order(candidate: shapes.Candidate) -> str:
+def order_of(candidate: shapes.Candidate) -> str:
     """The readiest first: who is ready, then who has all, then whom the least bytes keep from it."""
     rank = 0 if candidate.ready else 1 if candidate.has_all else 2 if candidate.assigned else 3
     return f"{rank}{candidate.bytes:020d}\0{candidate.machine_id}"
 
 
-def _needed(need: Needed) -> shapes.NeededModel:
+def needed_row(need: Needed) -> shapes.NeededModel:
     hash_ = need.pin.hex if need.pin else ""
     return shapes.NeededModel(folder=need.path.folder, name=need.path.name, size=need.size, hash=hash_)

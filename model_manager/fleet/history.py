@@ -14,9 +14,9 @@ from model_manager.errors import BusUnavailable
 from model_manager.facts import wire
 from model_manager.facts.event import Envelope, Unknown
 from model_manager.fleet import shapes
-from model_manager.fleet.asking import EVENT, Asked, Param
-from model_manager.fleet.problems import Answer, redis_away
 from model_manager.fleet.telling import Listening, Telling, place
+from model_manager.serving.asking import EVENT, Asked, Param
+from model_manager.serving.problems import Answer, away
 
 SCANNED: Final = 1_000
 """Entries in one look at the past."""
@@ -27,7 +27,7 @@ LOOKS: Final = 10
 KEEP_ALIVE: Final = 15.0
 """Seconds without an event after which a comment says that we are still there."""
 
-LISTENERS: Final = 500
+LISTENERS: Final = 2_000
 
 START: Final = "0-0"
 
@@ -73,7 +73,7 @@ class History:
         try:
             return await self._recall(after, SCANNED)
         except BusUnavailable as error:
-            raise redis_away(f"{error} Events that were told lately are served from memory meanwhile.") from None
+            raise away("redis", f"{error} Events that were told lately are served from memory meanwhile.") from None
 
     async def _last(self, asked: Asked) -> shapes.Events:
         scanned = SCANNED if asked["machine_id"] or asked["kind"] else asked["limit"]

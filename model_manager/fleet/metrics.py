@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal
 
 from model_manager.facts.machine import Heartbeat
 from model_manager.fleet import shapes
 from model_manager.fleet.rows import pace_of
 from model_manager.fleet.view import View
+
+Kind = Literal["gauge", "counter"]
+
+MEASURED: Final[tuple[tuple[str, str, Kind, str], ...]] = (
+    ("discovery_seconds", "model_discovery_seconds", "gauge", "time to understand its assignment"),
+    ("startup_seconds", "startup_seconds", "gauge", "time from its start to the first opening of its gate"),
+    ("inventory_age_seconds", "inventory_age_seconds", "gauge", "time since its last full scan, as of its last beat"),
+    ("downloads_verified", "downloads_verified_total", "counter", "downloads that it verified and placed"),
+    ("downloads_failed", "downloads_failed_total", "counter", "its downloads that counted as failed"),
+    ("downloaded_bytes", "downloaded_bytes_total", "counter", "bytes that it fetched over the network"),
+    ("cache_hits", "model_cache_hits_total", "counter", "its models that were there when first wanted"),
+    ("cache_misses", "model_cache_misses_total", "counter", "its wanted models that had to come"),
+)
+"""A field of a heartbeat's figures, the metric that tells it, its kind and its meaning."""
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -42,6 +56,7 @@ def _lines(view: View, fleet: shapes.Fleet, workflows: Iterable[shapes.WorkflowR
     assigned = {row.workflow: row.assigned for row in rows}
     yield from _labelled("workflow_machines_assigned", "machines told to serve it", "workflow", assigned)
     yield from _machines(view)
+    yield from _figures(view)
 
 
 def _machines(view: View) -> Iterator[str]:
@@ -54,8 +69,35 @@ def _machines(view: View) -> Iterator[str]:
     yield from _labelled("machine_models_missing", "required models that it lacks", "machine", missing)
     room = {each: room for each in ids if (room := view.room(each)) is not None}
     yield from _labelled("machine_room_bytes", "bytes that its store takes above the floor", "machine", room)
+    used = {each: 1 - disk.free / disk.total for each, beat in beats.items() for disk in beat.disks[:1] if disk.total}
+    yield from _labelled("machine_storage_utilization_ratio", "part of its store's disk that is taken", "machine", used)
+    sizes = {each: mirror.bytes for each in ids if (mirror := view.mirror(each)) is not None}
+    yield from _labelled("machine_model_bytes", "bytes of the models that it holds", "machine", sizes)
     speeds = {each: pace.speed for each in ids if (pace := pace_of(view, each)).running}
     yield from _labelled("machine_download_bytes_per_second", "speed of its downloads", "machine", speeds)
+
+
+def _figures(view: View) -> Iterator[str]:
+    """What machines that are not away measured of themselves, and of all of them together what is a part of a whole."""
+    told = {
+        each: beat.figures
+        for each in view.ids
+        if (beat := view.heartbeat(each)) is not None and beat.figures is not None and view.state(each) != "away"
+    }
+    for field, name, kind, help in MEASURED:
+        values = {each: value for each, figures in told.items() if (value := getattr(figures, field)) is not None}
+        yield from _labelled(f"machine_{name}", help, "machine", values, kind)
+    every = told.values()
+    verified, failed = sum(f.downloads_verified for f in every), sum(f.downloads_failed for f in every)
+    yield from _ratio("download_success_ratio", "verified downloads by all that ended", verified, failed)
+    hits, misses = sum(f.cache_hits for f in every), sum(f.cache_misses for f in every)
+    yield from _ratio("model_cache_hit_ratio", "wanted models that were here when first wanted", hits, misses)
+
+
+def _ratio(name: str, help: str, good: float, other: float) -> Iterator[str]:
+    """Nothing while there is nothing to tell of."""
+    if good + other:
+        yield from _plain(name, help, good / (good + other))
 
 
 def _missing(beat: Heartbeat) -> int:
@@ -67,16 +109,16 @@ def _plain(name: str, help: str, value: float) -> Iterator[str]:
     yield f"model_manager_fleet_{name} {_number(value)}"
 
 
-def _labelled(name: str, help: str, label: str, values: dict[str, int] | dict[str, float]) -> Iterator[str]:
+def _labelled(name: str, help: str, label: str, values: Mapping[str, float], kind: Kind = "gauge") -> Iterator[str]:
     if values:
-        yield from _head(name, help)
+        yield from _head(name, help, kind)
     for text, value in sorted(values.items()):
         yield f'model_manager_fleet_{name}{{{label}="{_escaped(text)}"}} {_number(value)}'
 
 
-def _head(name: str, help: str) -> Iterator[str]:
+def _head(name: str, help: str, kind: Kind = "gauge") -> Iterator[str]:
     yield f"# HELP model_manager_fleet_{name} {help}"
-    yield f"# TYPE model_manager_fleet_{name} gauge"
+    yield f"# TYPE model_manager_fleet_{name} {kind}"
 
 
 def _number(value: float) -> str:

@@ -1,21 +1,18 @@
-"""The OpenAPI document (3.1) of the routes. Schemas are made from the very records that are answered."""
+"""The OpenAPI document (3.1) of the fleet's routes."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import TypeAdapter
-
-from model_manager import __version__
-from model_manager.facts import wire
-from model_manager.fleet import shapes
-from model_manager.fleet.asking import MACHINE, MAX_NAME, Param
-from model_manager.fleet.problems import CONTENT_TYPE
+from model_manager.facts.order import MOST_FILES, WHATS
 from model_manager.fleet.pushing import GROUP
-from model_manager.fleet.routes import JSON, ROUTES, Route
+from model_manager.fleet.routes import ROUTES
+from model_manager.fleet.seeds import EDITABLE, MOST_SYNCED
+from model_manager.serving import openapi
+from model_manager.serving.asking import MACHINE, MAX_NAME
+from model_manager.serving.problems import CONTENT_TYPE, Problem
+from model_manager.serving.receiving import LARGEST
 
-_REF: Final = "#/components/schemas/{model}"
 _NAMES: Final = {"type": "array", "items": {"type": "string", "maxLength": MAX_NAME}, "maxItems": 10_000}
 _ASSIGNED: Final = {
     "workflows": _NAMES,
@@ -24,7 +21,74 @@ _ASSIGNED: Final = {
     "models": _NAMES,
     "mode": {"enum": ["add", "replace"], "default": "add"},
 }
+_GROUP: Final = {
+    "type": "array",
+    "items": {"type": "string", "pattern": MACHINE},
+    "minItems": 1,
+    "maxItems": GROUP,
+}
+_ORDERED: Final = {
+    "order": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "files": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": MOST_FILES},
+}
+_JOB: Final = {
+    "asks": {"type": "object", "description": "What it asks of a machine; docs/routing.md has every key."},
+    "payload": {"description": "The workers' own: a text as it is, anything else as JSON."},
+    "id": {"type": "string", "maxLength": 200, "pattern": "^[ -~]*$"},
+    "priority": {"type": "integer", "minimum": -1000, "maximum": 1000, "default": 0},
+    "customer": {"type": "string", "maxLength": 200, "pattern": "^[ -~]*$"},
+    "workflow": {"type": "string", "maxLength": 512, "pattern": "^[ -~]*$"},
+    "max_attempts": {"type": "integer", "minimum": 1, "maximum": 100, "default": 3},
+    "policy": {"enum": ["wait", "reject", "fetch"], "default": "wait"},
+    "dry_run": {"type": "boolean", "default": False, "description": "true only says what would become of it."},
+}
 _BODIES: Final[dict[str, dict[str, Any]]] = {
+    "Job": {
+        "type": "object",
+        "description": "An `id` of yours makes that asking again is no second job.",
+        "properties": _JOB,
+        "additionalProperties": False,
+    },
+    "SeedScan": {
+        "type": "object",
+        "description": "The `machines` that are named, or without them everyone who is not away.",
+        "properties": {"machines": _GROUP},
+        "additionalProperties": False,
+    },
+    "SeedSync": {
+        "type": "object",
+        "description": "`full`: this is all that it holds; `changes`: this came, and `removed` went.",
+        "properties": {
+            "mode": {"enum": ["full", "changes"], "default": "full"},
+            "models": {"type": "array", "maxItems": MOST_SYNCED, "items": {"type": ["object", "string"]}},
+            "removed": {"type": "array", "maxItems": MOST_SYNCED, "items": {"type": ["object", "string"]}},
+        },
+        "additionalProperties": False,
+    },
+    "SeedFields": {
+        "type": "object",
+        "minProperties": 1,
+        "properties": {name: {"type": ["string", "number", "array", "null"]} for name in EDITABLE},
+        "additionalProperties": False,
+    },
+    "SeedJob": {
+        "type": "object",
+        "description": "As StableQueue takes it. What is not known of it goes to the worker with the rest.",
+        "properties": {
+            "generation_params": {"type": "object"},
+            "generation_info_raw": {"type": "string"},
+            "app_type": {"type": "string", "minLength": 1, "pattern": "^[a-z0-9_-]{1,64}$"},
+            "priority": {"type": "integer", "minimum": -1000, "maximum": 1000},
+            "policy": {"enum": ["wait", "reject", "fetch"], "default": "wait"},
+            "mobilesd_job_id": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+            "dry_run": {"type": "boolean"},
+        },
+    },
+    "SeedVerify": {
+        "type": "object",
+        "properties": {"hash": {"type": "string"}, "civitai_version_id": {"type": ["string", "integer"]}},
+    },
+    "DroppedFile": {"type": "string", "format": "binary", "maxLength": LARGEST},
     "Assignment": {
         "type": "object",
         "description": "At least one name. `add` serves it besides what the machine's own configuration says.",
@@ -33,16 +97,25 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
     },
     "GroupAssignment": {
         "type": "object",
+        "description": "To the `machines` that are named, or to `all` that are not away.",
         "properties": {
             **_ASSIGNED,
-            "machines": {
-                "type": "array",
-                "items": {"type": "string", "pattern": MACHINE},
-                "minItems": 1,
-                "maxItems": GROUP,
-            },
+            "machines": _GROUP,
+            "all": {"type": "boolean"},
         },
-        "required": ["machines"],
+        "additionalProperties": False,
+    },
+    "Order": {
+        "type": "object",
+        "description": "`order`: an id of yours, so that asking again is no second order. `files` only to verify.",
+        "properties": _ORDERED,
+        "additionalProperties": False,
+    },
+    "GroupOrder": {
+        "type": "object",
+        "description": "To the `machines` that are named, or to `all` that are not away.",
+        "properties": {**_ORDERED, "what": {"enum": list(WHATS)}, "machines": _GROUP, "all": {"type": "boolean"}},
+        "required": ["what"],
         "additionalProperties": False,
     },
 }
@@ -50,70 +123,4 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
 
 def document() -> bytes:
     """As JSON."""
-    answers, definitions = _schemas([*(route.answer for route in ROUTES if route.answer), shapes.Problem])
-    paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, answers)
-    return wire.dumps({
-        "openapi": "3.1.0",
-        "info": {"title": "model_manager fleet", "version": __version__},
-        "paths": paths,
-        "components": {
-            "schemas": {**definitions, **_BODIES},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-    })  # fmt: skip
-
-
-def _schemas(records: list[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """A reference for each record, and what the references lead to."""
-    mode: Literal["serialization"] = "serialization"
-    adapters = [(record, mode, TypeAdapter(record)) for record in dict.fromkeys(records)]
-    references, found = TypeAdapter.json_schemas(adapters, ref_template=_REF)
-    return {record: reference for (record, _), reference in references.items()}, found.get("$defs", {})
-
-
-def _operation(route: Route, answers: dict[Any, Any]) -> dict[str, Any]:
-    schema = answers.get(route.answer, {"type": "object"} if route.content == JSON else {"type": "string"})
-    good: dict[str, Any] = {"description": "What was asked for.", "content": {route.content: {"schema": schema}}}
-    operation: dict[str, Any] = {
-        "operationId": route.name,
-        "summary": route.summary,
-        "parameters": [_parameter(param) for param in route.params],
-        "responses": {"200": good, **_refusals(route, answers[shapes.Problem])},
-    }
-    if route.takes:
-        body = {"schema": {"$ref": _REF.format(model=route.takes)}}
-        operation["requestBody"] = {"required": True, "content": {JSON: body}}
-        operation["security"] = [{"token": []}]
-    return operation
-
-
-def _refusals(route: Route, problem: Any) -> dict[str, Any]:
-    content = {CONTENT_TYPE: {"schema": problem}}
-    statuses = sorted({400, 403, 500, *route.refusals})
-    return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
-
-
-def _parameter(param: Param) -> dict[str, Any]:
-    return {
-        "name": param.name,
-        "in": param.where,
-        "required": param.required,
-        "description": param.help,
-        "schema": _schema(param),
-    }
-
-
-def _schema(param: Param) -> dict[str, Any]:
-    match param.kind:
-        case "integer":
-            return {"type": "integer", "minimum": param.least, "maximum": param.most, "default": param.default}
-        case "flag":
-            return {"type": "boolean"}
-        case "cursor":
-            return {"type": "string", "maxLength": 4 * MAX_NAME}
-        case _:
-            text: dict[str, Any] = {"type": "string", "minLength": param.least, "maxLength": param.most}
-            text |= {"enum": list(param.choices)} if param.choices else {}
-            return text | ({"pattern": param.pattern} if param.pattern else {})
+    return openapi.document("model_manager fleet", ROUTES, _BODIES, Problem, CONTENT_TYPE)

@@ -23,7 +23,7 @@ def machine_row(view: View, machine_id: str) -> shapes.MachineRow:
     readiness = heartbeat.readiness if heartbeat else None
     flows, silent = view.workflows(machine_id), view.silent(machine_id)
     pace = pace_of(view, machine_id)
-    free, size = _space(heartbeat.disks if heartbeat else ())
+    free, size, floor = _space(heartbeat.disks if heartbeat else ())
     return shapes.MachineRow(
         machine_id=machine_id,
         state=view.state(machine_id),
@@ -42,6 +42,7 @@ def machine_row(view: View, machine_id: str) -> shapes.MachineRow:
         eta=pace.eta,
         free=free,
         total=size,
+        floor=floor,
         version=_version(mirror, heartbeat),
         host=heartbeat.host if heartbeat else mirror.host if mirror else "",
         at=heartbeat.at if heartbeat else mirror.at if mirror else "",
@@ -70,12 +71,12 @@ def _version(mirror: Mirror | None, heartbeat: Heartbeat | None) -> str:
     return heartbeat.version if heartbeat else mirror.version if mirror else ""
 
 
-def _space(disks: tuple[Disk, ...]) -> tuple[int | None, int | None]:
-    """Free and total bytes; directories of one file system count once."""
-    distinct = {(disk.free, disk.total) for disk in disks}
+def _space(disks: tuple[Disk, ...]) -> tuple[int | None, int | None, int | None]:
+    """Free, total and floor in bytes; directories of one file system count once."""
+    distinct = {(disk.free, disk.total): disk.floor for disk in disks}
     if not distinct:
-        return None, None
-    return sum(free for free, _ in distinct), sum(total for _, total in distinct)
+        return None, None, None
+    return sum(free for free, _ in distinct), sum(total for _, total in distinct), sum(distinct.values())
 
 
 def folders(mirror: Mirror | None) -> tuple[shapes.FolderRow, ...]:
@@ -86,9 +87,10 @@ def folders(mirror: Mirror | None) -> tuple[shapes.FolderRow, ...]:
     return tuple(shapes.FolderRow(folder=name, models=n, bytes=size) for name, (n, size) in sorted(counts.items()))
 
 
-def assigned(mirror: Mirror | None) -> shapes.Assigned | None:
+def assigned(mirror: Mirror | None, heartbeat: Heartbeat | None) -> shapes.Assigned | None:
+    """As its last event told it; where that was not heard, as far as its heartbeat does."""
     if mirror is None or mirror.assignment is None:
-        return None
+        return None if heartbeat is None or not heartbeat.readiness.generation else _beaten(heartbeat)
     told = mirror.assignment
     return shapes.Assigned(
         generation=told.generation,
@@ -97,6 +99,18 @@ def assigned(mirror: Mirror | None) -> shapes.Assigned | None:
         models=told.models,
         required=told.required,
         problems=told.problems,
+    )
+
+
+def _beaten(heartbeat: Heartbeat) -> shapes.Assigned:
+    readiness = heartbeat.readiness
+    return shapes.Assigned(
+        generation=readiness.generation,
+        workflows=tuple(flow.name for flow in readiness.workflows),
+        collections=heartbeat.collections,
+        models=(),
+        required=readiness.required,
+        problems=(),
     )
 
 

@@ -3,46 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
 from loguru import logger
 
 from model_manager.bus.assignments import push
 from model_manager.bus.connection import connect
 from model_manager.bus.following import Follower
+from model_manager.bus.jobs import Jobs
 from model_manager.bus.keys import Keys
 from model_manager.bus.leases import Leases
 from model_manager.bus.mirroring import Mirrors
+from model_manager.bus.orders import send
 from model_manager.bus.recalling import recalled
+from model_manager.bus.shortages import shortages
 from model_manager.bus.tailing import history
 from model_manager.decisions.folding import fold
-from model_manager.errors import BadSetting
+from model_manager.errors import BadSetting, StrangeAnswer
+from model_manager.fleet import job_routes, matrix_routes, seed_job_routes, seed_routes
 from model_manager.fleet.answers import Answers
 from model_manager.fleet.catalogue import Catalogue
+from model_manager.fleet.collecting import seldom
+from model_manager.fleet.collections import Sets
+from model_manager.fleet.dropping import Dropping
+from model_manager.fleet.finding import Finding
 from model_manager.fleet.forecasts import Forecasts
 from model_manager.fleet.history import History, Latest, Recall
+from model_manager.fleet.jobs import Desk, Lacks
+from model_manager.fleet.matrix import Board
 from model_manager.fleet.needs import Demand, Describe
 from model_manager.fleet.openapi import document
+from model_manager.fleet.ordering import Ordering, Send
+from model_manager.fleet.pivoting import Pivots
 from model_manager.fleet.pushing import Push, Pushing
+from model_manager.fleet.registry import Registry
 from model_manager.fleet.routes import Questions, Server
+from model_manager.fleet.seed_jobs import SeedJobs
+from model_manager.fleet.seeds import Records, Seeds
+from model_manager.fleet.store import Store
+from model_manager.fleet.submitting import Words
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
 from model_manager.fleet.watching import Watching
+from model_manager.serving.listening import listening, until_signalled
 from model_manager.settings import Settings
 from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
+from model_manager.sources.civitai_records import civitai_records_at
+from model_manager.sources.credentials import Credentials
+from model_manager.sources.web import web
 
 PATIENCE: Final = 2.5
 """Heartbeats after which a beat is overdue."""
 
-LINGER_SECONDS: Final = 1.0
-"""How long the rest of a refused body is read, so that its sender gets to see the refusal."""
+PATIENT: Final = 2.0
+"""Seconds for which a question about jobs is asked again while Redis is away: somebody waits for the answer."""
+
+BANDWIDTH: Final = 100e6
+"""Bytes per second at which an answer says how long a download would take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +78,19 @@ class Edges:
     latest: Latest
     follow: Callable[[str], Follower]
     push: Push
+    send: Send
     describe: Describe | None
+    jobs: Jobs
+    lacks: Lacks
+    store: Store
+    records: Records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     questions: Questions
+    pushing: Pushing
+    ordering: Ordering
     server: Server
     watching: Watching
 
@@ -72,9 +101,12 @@ async def built(settings: Settings) -> AsyncIterator[Program]:
     if settings.redis_url is None:
         raise BadSetting(name="REDIS_URL", why="it is not set", fix="Name the Redis that the machines use.")
     async with AsyncExitStack() as stack:
-        redis, keys = connect(settings.redis_url.get_secret_value()), Keys(settings.redis_prefix)
+        keys = Keys(settings.redis_prefix)
+        redis = connect(settings.redis_url.get_secret_value(), prefix=keys.prefix)
         stack.push_async_callback(redis.aclose)
         catalogue = Catalogue()
+        store = Store(settings.state / "fleet.sqlite")
+        stack.push_async_callback(store.close)
         edges = Edges(
             mirrors=Mirrors(redis, keys, fold, listener=catalogue.changed),
             catalogue=catalogue,
@@ -83,20 +115,36 @@ async def built(settings: Settings) -> AsyncIterator[Program]:
             latest=lambda count: history(redis, keys, count=count),
             follow=lambda since: Follower(redis, keys, since),
             push=lambda machine_id, assignment, mode: push(redis, keys, machine_id, assignment, mode),
+            send=lambda machines, order: send(redis, keys, machines, order),
             describe=await stack.enter_async_context(_catalog(settings)),
+            jobs=(jobs := Jobs(redis, keys.prefix, patience=PATIENT)),
+            lacks=lambda explained: shortages(redis, jobs, explained, bandwidth=BANDWIDTH),
+            store=store,
+            records=lambda sha256: _record(settings, sha256),
         )
         yield _program(settings, edges)
 
 
 def _program(settings: Settings, edges: Edges) -> Program:
-    telling = Telling()
     view = View(edges.mirrors, edges.catalogue, PATIENCE * settings.heartbeat_seconds, time.monotonic)
+    ordering = Ordering(view, edges.send, time.monotonic)
+    telling = Telling(ordering.hear)
     demand = Demand(edges.describe, settings.catalog_poll_seconds, time.monotonic)
     past = History(telling, edges.recall, edges.latest, lambda since: edges.follow(since).batches())
-    questions = Questions(view, Answers(view), Forecasts(view, demand), past)
+    questions = Questions(view, Answers(view), Forecasts(view, demand), past, ordering, Sets(view, demand))
+    pushing = Pushing(view, edges.push)
+    finding = Finding(view)
+    registry = Registry(view, finding, edges.store)
+    board = Board(view, finding, Pivots(view, demand), registry.base, edges.store.refresh)
+    desk = Desk(edges.jobs, edges.lacks, Words(registry.lookup))
+    more = job_routes.handlers(desk) | seed_job_routes.handlers(SeedJobs(desk, finding))
+    more |= matrix_routes.handlers(board, Dropping(view, edges.describe))
+    more |= seed_routes.handlers(Seeds(registry, ordering, edges.records))
     return Program(
         questions=questions,
-        server=Server(questions, Pushing(view, edges.push), telling, document()),
+        pushing=pushing,
+        ordering=ordering,
+        server=Server(questions, pushing, ordering, telling, document(), more),
         watching=Watching(view, edges.leases, telling, edges.follow),
     )
 
@@ -110,6 +158,24 @@ async def _catalog(settings: Settings) -> AsyncIterator[Describe | None]:
     ca_file = str(settings.ca_file) if settings.ca_file else None
     async with catalog_at(settings.catalog_url, settings.catalog_key, ca_file=ca_file) as catalog:
         yield CachedCatalog(catalog, settings.state / f"fleet-{settings.fleet_port}").describe
+
+
+async def _record(settings: Settings, sha256: str) -> Mapping[str, Any] | None:
+    """What CivitAI says of these bytes. It is asked because somebody wants to know it now, whatever the settings say of
+    questions that nobody put. Raises what `CivitaiRecords.records` raises."""
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    credentials = Credentials(tokens={}, hosts={})
+    async with (
+        web(credentials, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy) as net,
+        civitai_records_at(
+            settings.civitai_api, settings.civitai_token, web=net, ca_file=ca_file, proxy=settings.proxy
+        ) as civitai,
+    ):
+        async for found in civitai.records([sha256]):
+            if sha256 in found.doubtful:
+                raise StrangeAnswer(host=civitai.host, name=sha256, why=found.doubtful[sha256])
+            return found.found.get(sha256)
+    return None
 
 
 @asynccontextmanager
@@ -127,6 +193,17 @@ async def looking(settings: Settings, *, live: bool = False) -> AsyncIterator[Qu
 
 
 @asynccontextmanager
+async def acting(settings: Settings) -> AsyncIterator[Program]:
+    """As `looking`, kept up to date, for commands that give orders and hear what becomes of them."""
+    async with built(settings) as program:
+        cursor = await program.watching.once()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(program.watching.run_from(cursor), name="watching")
+            yield program
+            task.cancel()
+
+
+@asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[str]:
     """Serve for the length of the block; the value is the base URL. It answers before Redis does.
 
@@ -135,45 +212,19 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
     async with built(settings) as program:
         token = settings.fleet_token.get_secret_value() if settings.fleet_token else None
         application = program.server.application((settings.fleet_host, *settings.fleet_names), token)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, lingering_time=LINGER_SECONDS)
-        await runner.setup()
-        try:
-            url = await _bound(runner, settings.fleet_host, settings.fleet_port)
-            async with asyncio.TaskGroup() as group:
-                task = group.create_task(program.watching.run(), name="watching")
-                yield url
-                task.cancel()
-        finally:
-            await runner.cleanup()
+        where = settings.fleet_host, settings.fleet_port
+        async with listening(application, *where, "MODEL_MANAGER_FLEET_PORT") as url, asyncio.TaskGroup() as group:
+            task = group.create_task(program.watching.run(), name="watching")
+            yield url
+            task.cancel()
 
 
 async def run(settings: Settings, started: Callable[[str], Any] = lambda url: None) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
+    seldom()
+    with until_signalled() as stop:
         async with serve(settings) as url:
             logger.bind(url=url, writes=settings.fleet_token is not None).info("the fleet is served")
             started(url)
             await stop.wait()
             logger.info("stopping")
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-async def _bound(runner: web.AppRunner, host: str, port: int) -> str:
-    """The base URL once it listens."""
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise BadSetting(
-            name="MODEL_MANAGER_FLEET_PORT",
-            why=f"{host}:{port} cannot be listened on ({error.strerror or error})",
-            fix="Choose a free port, or 0 for any.",
-        ) from error
-    address = runner.addresses[0]
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"http://{shown}:{address[1]}"

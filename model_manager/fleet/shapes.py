@@ -76,8 +76,8 @@ class MachineRow:
 
     `ready` is only said of live machines. `silent`: seconds since its last beat, null when none was ever heard; `phase` is
     the state that its heartbeat names. `models` files of `bytes`; `required` models, of which `present` are here and
-    verified. `free` of `total` bytes of its disks. `speed` in bytes per second, `eta` in seconds. `unsure` says why its
-    inventory is being read anew, else it is empty.
+    verified. `free` of `total` bytes of its disks, of which downloads leave `floor`. `speed` in bytes per second, `eta` in
+    seconds. `unsure` says why its inventory is being read anew, else it is empty.
     """
 
     machine_id: str
@@ -97,6 +97,7 @@ class MachineRow:
     eta: float | None
     free: int | None
     total: int | None
+    floor: int | None
     version: str
     host: str
     at: str
@@ -123,7 +124,7 @@ class FolderRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """What the machine understood it serves."""
+    """What the machine understood it serves. `models` and `problems` are those of its last event, and empty until one was heard."""
 
     generation: str
     workflows: tuple[str, ...]
@@ -339,14 +340,3 @@ class Pushed:
     """The machines that the assignment was pushed to. They adopt it by themselves; `assignment.changed` says when."""
 
     machines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """RFC 9457. `detail` says what to do next."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str

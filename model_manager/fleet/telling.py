@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -55,9 +55,10 @@ class Listening:
 
 
 class Telling:
-    """`last` is the id of the last event that was told, "" before the first."""
+    """`last` is the id of the last event that was told, "" before the first. `heard` hears of each before listeners do."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[list[Numbered]], None] = lambda told: None) -> None:
+        self._heard = heard
         self._recent: deque[Numbered] = deque(maxlen=KEPT)
         self._listeners: set[Listening] = set()
         self.last = ""
@@ -65,6 +66,7 @@ class Telling:
     def tell(self, told: list[Numbered]) -> None:
         if not told:
             return
+        self._heard(told)
         self.last = told[-1][0]
         self._recent.extend(told)
         for listener in self._listeners:

@@ -11,10 +11,11 @@ from typing import Final, Protocol
 from loguru import logger
 
 from model_manager.bus.following import Batch, Gap, Lag
-from model_manager.bus.leases import Leases
+from model_manager.bus.leases import Lease, Leases
 from model_manager.bus.mirroring import Mirrors
 from model_manager.errors import BadRecord, BusUnavailable
-from model_manager.facts.event import Envelope, MachineBye, MachineHello, ReadinessChanged
+from model_manager.facts.event import Envelope
+from model_manager.fleet.collecting import set_aside
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
 
@@ -27,9 +28,15 @@ BREATH: Final = 0.2
 AUDIT: Final = 60.0
 """Seconds between two comparisons of everything with its machine's own hash, and searches for the dead whom nobody buried."""
 
+STRAYS: Final = 3_600.0
+"""Seconds between two searches for members of the reverse index of whose machine nothing else is left."""
+
 AGAIN: Final = 1.0
 SLOWEST: Final = 5.0
 """Seconds before Redis is asked again at the start; doubling up to this."""
+
+RINGING: Final = frozenset({"machine.hello", "machine.bye", "readiness.changed"})
+"""Events after which the leases say something else."""
 
 FORGOTTEN: Final = 86_400.0
 """Seconds after which a machine that is away is no longer shown."""
@@ -58,10 +65,14 @@ class Watching:
         self._follow = follow
         self._bell = asyncio.Event()
         self._unburied = ""
+        self._suspects: frozenset[str] = frozenset()
+        self._strays_due = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self.run_from(await self.begin())
+        cursor = await self.begin()
+        set_aside()
+        await self.run_from(cursor)
 
     async def run_from(self, cursor: str) -> None:
         """As `run`, after `once`."""
@@ -109,7 +120,7 @@ class Watching:
             match each:
                 case Envelope():
                     told.append((identity, each))
-                    if isinstance(each.event, MachineHello | MachineBye | ReadinessChanged):
+                    if each.kind in RINGING:
                         self._bell.set()
                 case BadRecord():
                     logger.bind(id=identity, reason=str(each)).warning("an entry of the stream is no event")
@@ -135,11 +146,19 @@ class Watching:
 
     async def _look(self) -> None:
         view = self._view
-        view.heard(await self._leases.look(view.ids))
+        looked = await self._leases.look(view.ids)
+        view.heard(looked)
+        if gone := [machine_id for machine_id, lease in looked.leases.items() if self._is_buried(machine_id, lease)]:
+            await self._mirrors.examine(gone)
         lively = [machine_id for machine_id in view.ids if view.state(machine_id) != "away"]
         view.moved(await self._leases.progress(lively))
         for machine_id in list(view.gone_for(FORGOTTEN)):
             view.forget(machine_id)
+
+    def _is_buried(self, machine_id: str, lease: Lease) -> bool:
+        """By somebody else: no event tells of it. Or Redis forgot it, and the machine itself will say so."""
+        mirror = self._view.mirror(machine_id)
+        return mirror is not None and not mirror.left and not lease.alive and lease.deadline is None
 
     async def _tidy(self, *, whole: bool) -> None:
         """The dead leave the reverse index, also those that died while nobody looked; no event tells of it."""
@@ -154,6 +173,7 @@ class Watching:
         try:
             if search:
                 await self._leases.orphans()
+                await self._drop_strays()
             buried = await self._leases.bury()
         except BusUnavailable as error:
             if self._view.away is None and str(error) != self._unburied:
@@ -162,6 +182,13 @@ class Watching:
             return ()
         self._unburied = ""
         return buried
+
+    async def _drop_strays(self) -> None:
+        """At the first search and the next, and then once an hour: it looks at the whole reverse index."""
+        now = time.monotonic()
+        if self._suspects or now >= self._strays_due:
+            self._suspects = await self._leases.strays(self._suspects)
+            self._strays_due = now + STRAYS
 
     def _reached(self) -> None:
         if self._view.away is not None:

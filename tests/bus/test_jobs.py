@@ -53,7 +53,7 @@ async def test_l4_a_bad_job_among_many_keeps_no_other_from_being_taken(jobs: Job
 
 
 async def test_more_jobs_than_one_call_takes_are_handed_in_together(jobs: Jobs) -> None:
-    many = [job(str(n), payload=b"x" * 20_000) for n in range(PER_CALL + 50)]
+    many = [job(str(n), payload=b"x" * 20_000) for n in range(PER_CALL + 200)]
     assert {each.word for each in await jobs.submit_all(many)} == {"queued"}
     assert sorted([each.id async for each in jobs.jobs("pending")], key=int) == [each.id for each in many]
     assert len([each async for each in jobs.jobs("pending", at_most=120)]) == 120
@@ -157,3 +157,17 @@ async def test_pools_of_different_prefixes_know_nothing_of_each_other(redis: Red
     with pytest.raises(NoSuchJob):
         await other.job("1")
     assert {key.decode().partition(":")[0] for key in await redis.keys("*")} <= {"{one}", "{other}"}
+
+
+async def test_pages_that_end_within_a_signature_leave_nobody_out(jobs: Jobs) -> None:
+    for number in range(7):
+        await jobs.submit(job(f"j{number}", f"{number % 3}.pt"))
+    found: list[str] = []
+    cursor = "0"
+    for _ in range(7):
+        page, cursor, total = await jobs.page("pending", cursor, 3)
+        assert total == 7
+        found += [each.id for each in page]
+        if cursor == "0":
+            break
+    assert sorted(found) == [f"j{number}" for number in range(7)]

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from model_manager.bus.mirroring import Changed
-from model_manager.facts.mirror import Copy, Mirror
+from model_manager.facts.mirror import Copy, Mirror, copy_of
 from model_manager.facts.shelf import ShelfPath
 from model_manager.fleet.catalogue import Catalogue
 from tests.bus.telling import Teller, entry
@@ -56,8 +56,8 @@ def test_an_event_touches_only_its_own_models() -> None:
 
     catalogue.changed(Changed("m1", None, mirror(a), None))
     catalogue.rows(who_has)
-    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.appear(b)))
-    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.change(b)))
+    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.appear(b), (copy_of(b),)))
+    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.change(b), (copy_of(b), copy_of(b))))
     catalogue.rows(who_has)
     catalogue.rows(who_has)
     assert counted == ["loras/a.safetensors", "loras/b.safetensors"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+from model_manager.facts.machine import Disk, Figures
 from model_manager.fleet import shapes
 from model_manager.fleet.answers import Answers
 from model_manager.fleet.metrics import metrics
@@ -28,6 +29,30 @@ async def test_every_line_is_of_the_exposition_format() -> None:
 async def test_a_name_is_described_once() -> None:
     heads = [line for line in (await text_of("m1", "m2")).splitlines() if line.startswith("# TYPE")]
     assert len(set(heads)) == len(heads)
+
+
+async def test_what_machines_measured_is_told_and_summed() -> None:
+    seen = view(Now())
+    figures = (
+        Figures(startup_seconds=12.5, downloads_verified=3, downloads_failed=1, cache_hits=1),
+        Figures(downloads_verified=4, cache_misses=3),
+        None,
+    )
+    disk = Disk(root="/m", free=25, total=100, floor=0)
+    beats = [Teller(f"m{n}").beat(figures=each, disks=(disk,)) for n, each in enumerate(figures)]
+    seen.heard(looked(*beats))
+    text = metrics(seen, await Answers(seen).fleet({}), (), 0)
+    for line in (
+        'machine_startup_seconds{machine="m0"} 12.5',
+        'machine_downloads_verified_total{machine="m1"} 4',
+        "download_success_ratio 0.875",
+        "model_cache_hit_ratio 0.25",
+        'machine_storage_utilization_ratio{machine="m0"} 0.75',
+    ):
+        assert f"model_manager_fleet_{line}\n" in text
+    assert "# TYPE model_manager_fleet_machine_downloads_verified_total counter\n" in text
+    assert 'machine_startup_seconds{machine="m1"}' not in text
+    assert 'machine_downloads_verified_total{machine="m2"}' not in text
 
 
 async def test_machines_are_told_one_by_one() -> None:

@@ -39,7 +39,13 @@ async def test_long_answers_are_compressed_for_those_who_take_it(fleet: Client) 
 
 @pytest.mark.parametrize("route", READING, ids=lambda route: route.name)
 async def test_a_misspelt_parameter_is_refused_by_every_route(fleet: Client, route: Route) -> None:
-    path = route.path.replace("{machine_id}", "m1").replace("{name}", "x").replace("{workflow}", "x")
+    path = (
+        route.path.replace("{machine_id}", "m1")
+        .replace("{name}", "x")
+        .replace("{workflow}", "x")
+        .replace("{order}", "x")
+        .replace("{collection}", "x")
+    )
     problem = await fleet.get(f"{path}?limitt=3", 400)
     assert "'limitt' is no parameter of this route" in problem["detail"]
 

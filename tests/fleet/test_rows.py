@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from model_manager.facts.event import AssignmentChanged
-from model_manager.facts.machine import Disk
+from model_manager.facts.machine import Disk, Readiness, WorkflowReadiness
 from model_manager.facts.mirror import Said
 from model_manager.fleet.rows import assigned, download, folders, machine_row, pace_of
 from tests.bus.telling import Teller, entry
@@ -50,8 +50,17 @@ def test_an_assignment_is_what_the_machine_told_of_it() -> None:
     told = AssignmentChanged(
         generation="g", workflows=("flux",), collections=(), models=("a",), required=1, problems=("p",)
     )  # fmt: skip
-    shown = assigned(mirror(said=Said(assignment=told)))
+    shown = assigned(mirror(said=Said(assignment=told)), None)
     assert shown is not None
     assert (shown.generation, shown.workflows, shown.problems) == ("g", ("flux",), ("p",))
-    assert assigned(mirror()) is None
-    assert assigned(None) is None
+    assert assigned(mirror(), None) is None
+    assert assigned(mirror(), Teller("m1").beat()) is None
+
+
+def test_an_assignment_whose_event_was_not_heard_is_as_the_heartbeat_tells_it() -> None:
+    flow = WorkflowReadiness(name="flux", ready=True)
+    readiness = Readiness(ready=True, reasons=(), workflows=(flow,), generation="g", required=3)
+    shown = assigned(mirror(), Teller("m1").beat(readiness=readiness, collections=("art",)))
+    assert shown is not None
+    assert (shown.generation, shown.workflows, shown.collections, shown.required) == ("g", ("flux",), ("art",), 3)
+    assert assigned(None, None) is None

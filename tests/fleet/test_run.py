@@ -65,7 +65,7 @@ async def test_l1_a_machine_that_died_unseen_leaves_the_reverse_index(own: Serve
         while await indexed(redis, "m1"):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
-        assert (await client.get("/who-has?name=a.safetensors"))["total"] == 0
+        await client.until("/who-has?name=a.safetensors", lambda body: body["total"] == 0)
     await redis.aclose()
 
 

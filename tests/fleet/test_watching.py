@@ -73,3 +73,23 @@ async def test_who_was_away_for_a_day_is_no_longer_shown(redis: Redis, join: Joi
     now.seconds += watching.FORGOTTEN + 1
     await loops.once()
     assert view.ids == []
+
+
+async def test_l1_whom_another_aggregator_buries_offers_nothing_at_the_next_look(redis: Redis, join: Join) -> None:
+    await join("m1").begin(*files("a.safetensors"))
+    view, _, loops = made(redis, Now())
+    loops._bury = _nobody  # type: ignore[method-assign]
+    async with running(loops):
+        while not view.exact:
+            await asyncio.sleep(0.01)
+        await redis.delete(Keys().lease("m1"))
+        await redis.zadd(Keys().alive, {"m1": 1})
+        assert await Leases(redis, Keys()).bury() == ("m1",)
+        while view.who_has("loras/a.safetensors"):
+            await asyncio.sleep(0.01)
+    assert view.state("m1") == "away"
+
+
+async def _nobody(*, search: bool) -> tuple[str, ...]:
+    """As one who may only read."""
+    return ()

@@ -1,0 +1,131 @@
+"""Models of the fleet by number, as programs know them that were made for a single table: and what is told of each.
+
+A number is made of `folder/name` alone, so that every aggregator gives the same one, after any reset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from model_manager.facts.mirror import Copy
+from model_manager.fleet.finding import Finding
+from model_manager.fleet.shapes import ModelRow
+from model_manager.fleet.store import Claimed, Store
+from model_manager.fleet.view import View
+from model_manager.serving.problems import Answer, no_such
+
+DIGITS: Final = {64: "sha256", 10: "autov2"}
+
+
+def number_of(place: str) -> int:
+    """53 bits, which every JSON reader takes: the chance that two of 100,000 models share one is one in a million."""
+    return int.from_bytes(hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()[:7], "big") >> 3
+
+
+class Registry:
+    def __init__(self, view: View, finding: Finding, store: Store) -> None:
+        self.view = view
+        self.store = store
+        self._finding = finding
+        self._order: Sequence[str] = ()
+        self._claimed: object = None
+        self._known: dict[str, int] = {}
+        self._merged: tuple[Sequence[str], object, Sequence[str]] | None = None
+        self._numbers: dict[int, str] = {}
+
+    async def places(self, q: str = "", folder: str | None = None) -> Sequence[str]:
+        """Every `folder/name` that a machine holds, ours or not; by name."""
+        await self.store.refresh()
+        found, claims = self._finding.places(q, folder), self.store.claims
+        if self._merged is None or self._merged[0] is not found or self._merged[1] is not claims:
+            words = q.lower().split()
+            more = [
+                place
+                for place in self._only_claimed()
+                if all(word in place.lower() for word in words) and (folder is None or place.startswith(f"{folder}/"))
+            ]
+            self._merged = found, claims, sorted([*found, *more]) if more else found
+        return self._merged[2]
+
+    def _only_claimed(self) -> set[str]:
+        rows = self.view.rows()
+        return {place for held in self.store.claims.values() for place in held if place not in rows}
+
+    async def place(self, given: str) -> str:
+        """Of a number or a digest. Raises Answer 404, 409 for a digest of several models."""
+        await self.store.refresh()
+        kind = DIGITS.get(len(given))
+        if kind and all(each in "0123456789abcdefABCDEF" for each in given):
+            found = sorted(self.hashed(given.lower()))
+            if found:
+                return found[0]
+        if given.isdigit() and (known := self._numbered().get(int(given))):
+            return known
+        raise no_such("model", given, "GET /api/v1/models lists them with their numbers.")
+
+    def _numbered(self) -> dict[int, str]:
+        order, claims = self.view.order(), self.store.claims
+        if order is not self._order or claims is not self._claimed:
+            self._order, self._claimed = order, claims
+            known = self._known
+            self._known = {p: known[p] if p in known else number_of(p) for p in (*order, *self._only_claimed())}
+            self._numbers = {number: place for place, number in self._known.items()}
+        return self._numbers
+
+    def hashed(self, digits: str) -> Iterator[str]:
+        """Places of models with this SHA-256, or whose SHA-256 begins so."""
+        if len(digits) == 64:
+            for copies in self.view.mirrors.who_has(sha256=digits).values():
+                yield from {f"{copy.folder}/{copy.name}" for copy in copies}
+        else:
+            yield from (p for p, row in self.view.rows().items() if any(h.startswith(digits) for h in row.hashes))
+        for held in self.store.claims.values():
+            yield from (place for place, each in held.items() if each.sha256 and each.sha256.startswith(digits))
+
+    def versioned(self, version: str) -> list[str]:
+        """Places of which somebody told this CivitAI version."""
+        told = self.store.told
+        return sorted(p for p, words in told.items() if str(_value(words.get("civitai_version_id"))) == version)
+
+    async def lookup(self, asked: str) -> Sequence[str]:
+        """SHA-256 of models with this CivitAI version, as far as the fleet knows."""
+        await self.store.refresh()
+        return [sha256 for place in self.versioned(asked) if (sha256 := self.sha256(place))]
+
+    def row(self, place: str) -> ModelRow | None:
+        return self.view.rows().get(place)
+
+    def sha256(self, place: str) -> str:
+        """The one that machines read, else what one claims; empty while nobody knows, or several differ."""
+        row = self.row(place)
+        if row is not None and row.hashes:
+            return row.hashes[0] if len(row.hashes) == 1 else ""
+        return next((each.sha256 for _, each in self.claimants(place) if each.sha256), "")
+
+    def claimants(self, place: str) -> list[tuple[str, Claimed]]:
+        """Machines that are not ours and say that they hold it."""
+        return [(server, held[place]) for server, held in sorted(self.store.claims.items()) if place in held]
+
+    def holders(self, place: str) -> dict[str, Sequence[Copy]]:
+        """Our machines, and their copies."""
+        return dict(sorted(self.view.who_has(place).items()))
+
+    def told(self, place: str, field: str) -> Any:
+        """None while nobody told it."""
+        return _value(self.store.told.get(place, {}).get(field))
+
+    def base(self, row: ModelRow) -> str:
+        """The base model, empty while nobody told it. As of the last refresh."""
+        return str(self.told(row.model, "civitai_model_base") or "")
+
+    def insist_foreign(self, server: str) -> None:
+        """Raises Answer 409 for a machine that tells for itself what it holds."""
+        if self.view.knows(server):
+            detail = f"'{server}' runs this product, and tells by itself what it holds. Ask it for a scan instead."
+            raise Answer(409, "own-machine", detail)
+
+
+def _value(word: Any) -> Any:
+    return None if word is None else word.value

@@ -1,0 +1,193 @@
+"""What the aggregator keeps: words of people and services about models, and inventories of machines that are not ours.
+
+A small SQLite database in the state directory. Aggregators of one host share it; those of other hosts have their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from model_manager.errors import StoreUnavailable
+from model_manager.facts import wire
+
+Teller = Literal["manual", "civitai", "server"]
+
+TELLERS: Final[tuple[Teller, ...]] = ("manual", "civitai", "server")
+"""The order in which they are believed."""
+
+WAIT: Final = 5.0
+"""Seconds that another process may hold the lock."""
+
+VERSION: Final = 1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one teller said of a field; `at` is ISO 8601 UTC."""
+
+    value: Any
+    teller: Teller
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A file that a machine says it holds; `size` in bytes, `sha256` is hex or empty."""
+
+    place: str
+    size: int | None
+    sha256: str
+    at: str = ""
+
+
+Told = Mapping[str, Mapping[str, Word]]
+"""`folder/name` → field → the word that is believed."""
+
+
+class Store:
+    """It is opened when it is first used. Every method raises StoreUnavailable."""
+
+    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.path = path
+        self._now = now
+        self._one = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._seen: tuple[int, int] = (-1, -1)
+        self.told: Told = {}
+        self.claims: Mapping[str, Mapping[str, Claimed]] = {}
+
+    async def refresh(self) -> None:
+        """Brings `told` (of models) and `claims` (server → place → what it claims) up to date."""
+        await self._do(self._read)
+
+    async def tell(self, place: str, teller: Teller, fields: Mapping[str, Any]) -> None:
+        """None takes a word back."""
+        await self.tell_all(teller, {place: fields})
+
+    async def tell_all(self, teller: Teller, words: Mapping[str, Mapping[str, Any]]) -> None:
+        """Of many places."""
+        at = self._at()
+        each = [(place, teller, name, value) for place, fields in words.items() for name, value in fields.items()]
+        gone = [(place, teller, name) for place, teller, name, value in each if value is None]
+        new = [(*key, wire.dumps(value).decode(), at) for *key, value in each if value is not None]
+
+        def write(base: sqlite3.Connection) -> None:
+            base.executemany("DELETE FROM told WHERE place = ? AND teller = ? AND field = ?", gone)
+            base.executemany("INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?, ?)", new)
+
+        await self._do(write)
+
+    async def claim(self, server: str, claimed: Iterable[Claimed], gone: Iterable[str], *, whole: bool) -> None:
+        """What a server holds now; `whole`: and nothing else."""
+        at = self._at()
+        rows = [(server, each.place, each.size, each.sha256, at) for each in claimed]
+        lost = [(server, place) for place in gone]
+
+        def write(base: sqlite3.Connection) -> None:
+            if whole:
+                base.execute("DELETE FROM held WHERE server = ?", (server,))
+            base.executemany("DELETE FROM held WHERE server = ? AND place = ?", lost)
+            base.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?)", rows)
+
+        await self._do(write)
+
+    async def reset(self) -> Path:
+        """Empties it; the copy of before is complete before anything goes."""
+        stamp = self._now().strftime("%Y%m%dT%H%M%S%f")
+        target = self.path.with_name(f"{self.path.name}.backup-{stamp}")
+
+        def write(base: sqlite3.Connection) -> None:
+            base.execute("DELETE FROM told")
+            base.execute("DELETE FROM held")
+
+        await self._do(lambda base: _copy(base, target), writing=False)
+        await self._do(write)
+        return target
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await asyncio.to_thread(self._connection.close)
+            self._connection = None
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T], *, writing: bool = True) -> T:
+        return await asyncio.to_thread(self._done, work, writing)
+
+    def _done(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
+        with self._one:
+            try:
+                base = self._opened()
+                if work == self._read or not writing:
+                    return work(base)
+                return _changed(base, work, self._read)
+            except sqlite3.Error as error:
+                raise StoreUnavailable(path=str(self.path), why=str(error)) from error
+            except OSError as error:
+                raise StoreUnavailable(path=str(self.path), why=error.strerror or "it failed") from error
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            base = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+            _prepare(base)
+            self._connection = base
+        return self._connection
+
+    def _read(self, base: sqlite3.Connection) -> None:
+        """Only when somebody wrote since."""
+        seen = int(base.execute("PRAGMA data_version").fetchone()[0]), base.total_changes
+        if seen == self._seen:
+            return
+        self.told = _believed(base.execute("SELECT place, teller, field, value, at FROM told").fetchall())
+        claims: dict[str, dict[str, Claimed]] = {}
+        for server, place, size, sha256, at in base.execute("SELECT server, place, size, sha256, at FROM held"):
+            claims.setdefault(server, {})[place] = Claimed(place, size, sha256, at)
+        self.claims, self._seen = claims, seen
+
+    def _at(self) -> str:
+        return self._now().isoformat(timespec="milliseconds")
+
+
+def _changed(base: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], read: Callable[..., None]) -> T:
+    """One transaction, and what is remembered follows it."""
+    base.execute("BEGIN IMMEDIATE")
+    try:
+        made = work(base)
+        base.execute("COMMIT")
+    except BaseException:
+        base.rollback()
+        raise
+    read(base)
+    return made
+
+
+def _prepare(base: sqlite3.Connection) -> None:
+    found = int(base.execute("PRAGMA user_version").fetchone()[0])
+    if found > VERSION:
+        raise sqlite3.DatabaseError(f"a newer release wrote it (schema {found}, known {VERSION}); use that one")
+    base.execute("PRAGMA journal_mode = WAL")
+    base.executescript(Path(__file__).with_name("schema.sql").read_text())
+    base.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _copy(base: sqlite3.Connection, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    with closing(sqlite3.connect(part)) as copy:
+        base.backup(copy)
+    part.rename(target)
+
+
+def _believed(rows: Sequence[tuple[str, Teller, str, str, str]]) -> Told:
+    found: dict[str, dict[str, Word]] = {}
+    for place, teller, field, value, at in sorted(rows, key=lambda row: -TELLERS.index(row[1])):
+        found.setdefault(place, {})[field] = Word(wire.loads(value, field), teller, at)
+    return found

@@ -8,6 +8,7 @@ from typing import Literal
 
 from model_manager.agent.bell import Bell
 from model_manager.agent.clock import Clock
+from model_manager.facts.flow import Flow
 from model_manager.facts.machine import Disk, Readiness
 from model_manager.facts.model import Requirements
 from model_manager.facts.plan import Plan
@@ -41,6 +42,7 @@ class Counters:
     ready_seconds: float | None = None
     scan_seconds: float | None = None
     scanned_at: float | None = None
+    scans: int = 0
     started: int = 0
     verified: int = 0
     failed: int = 0
@@ -49,6 +51,8 @@ class Counters:
     published: int = 0
     hashed: int = 0
     hash_errors: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
 
 
 def _closed() -> Readiness:
@@ -69,12 +73,17 @@ class Board:
     requirements: Requirements | None = None  # wanting
     assignment_error: str = ""  # wanting: why the last assignment was not taken
     catalog_error: str = ""  # wanting
+    flows: tuple[Flow, ...] | None = ()  # filing: workflow files that are assignments; None until they were looked at
+    flows_error: str = ""  # filing: why some cannot be read now
+    judging_error: str = ""  # wanting: why what they need cannot be told now
     pushed_error: str = ""  # following
     settings_error: str = ""  # reloading
     plan: Plan | None = None  # fetching
     transfers: dict[ShelfPath, Transfer] = field(default_factory=dict)  # fetching
     speed: float = 0.0  # progressing: bytes/s of all downloads together
     lost_roots: dict[str, str] = field(default_factory=dict)  # noticing: root → why
+    unreadable: dict[str, int] = field(default_factory=dict)  # noticing: root → places that could not be looked at
+    unverifiable: int = 0  # verifying: files that could not be read again when somebody asked last
     settling: frozenset[str] = frozenset()  # noticing: files that are not calm yet, so that nobody knows them
     suspects: set[str] = field(default_factory=set)  # gate: files that are not as the index knows them
     watch_mode: str = "starting"  # noticing

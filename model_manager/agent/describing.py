@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,10 @@ PAUSE: Final = 15.0
 SINCE: Final = "described since"
 """The note of when the last look at what lies beside the models began, in seconds since the epoch."""
 
+THOROUGH: Final = 3600.0
+"""Seconds between two looks at every description beside a model: one that is written to in place does not change its directory,
+so that a look at the directory alone does not show it."""
+
 LEEWAY: Final = 600.0
 """Seconds by which the clock of a file server may be behind ours: what was laid down since then is looked at again."""
 
@@ -59,6 +64,7 @@ class Describing:
         self._scan = ""
         self._asked_at = -PAUSE
         self._unread: set[str] = set()
+        self._thorough_at = -math.inf
 
     async def run(self) -> None:
         while True:
@@ -104,8 +110,11 @@ class Describing:
         before, now, at = await self._index.note(SINCE), self._board.clock.epoch_ms() / 1000, self._board.clock.now()
         known = [held for held in self._shelves.held.values() if held.root not in self._board.lost_roots]
         await self._take(await finishing(_noted, known, at))
+        now_at = self._board.clock.monotonic()
+        thorough = before is None or now_at - self._thorough_at >= THOROUGH
+        self._thorough_at = now_at if thorough else self._thorough_at
         if before is not None:
-            await self._take(await finishing(_laid_beside, known, float(before) - LEEWAY, at))
+            await self._take(await finishing(_laid_beside, known, float(before) - LEEWAY, at, thorough))
         again = [held for held in known if held.file in self._unread]
         self._unread -= {held.file for held in again} | (self._unread - self._shelves.held.keys())
         await self._take(await finishing(_described, again, at))
@@ -143,11 +152,12 @@ def _noted(held: Iterable[Held], at: str) -> _Heard:
     return heard
 
 
-def _laid_beside(held: Iterable[Held], since: float, at: str) -> _Heard:
-    """What lies beside models and came there after a time (Unix seconds), in directories that changed since."""
+def _laid_beside(held: Iterable[Held], since: float, at: str, thorough: bool) -> _Heard:
+    """What lies beside models and came there, or was written to, after a time (Unix seconds); unless `thorough`, in directories
+    that changed since."""
     heard = _Heard()
     for directory, files in _by_directory(held):
-        if _changed(directory) < since:
+        if not thorough and _changed(directory) < since:
             continue
         for each, near in _neighbours(directory, files, heard):
             beside = [os.path.join(directory, name) for name in (*near.json, near.preview) if name]

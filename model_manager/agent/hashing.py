@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -81,12 +81,15 @@ class Hashing:
         self._unreadable: dict[str, tuple[Held, float]] = {}
         self._learnt: list[Held] = []
         self._sampled: list[tuple[str, Fingerprint, str]] = []
+        self._troubles: list[tuple[Held, str]] = []
+        self._said: dict[str, str] = {}
         self._told = 0.0
         self._turn = asyncio.Lock()
         self._running: dict[str, _Task] = {}
         self._behind: dict[str, Future[Read]] = {}
         self._devices: dict[int, Device] = {}
         self._asking: dict[int, asyncio.Lock] = {}
+        self._sampled_for = -1
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -98,16 +101,19 @@ class Hashing:
                     group.create_task(self._carry(task), name=f"read {task.held.file}")
                 if self._due:
                     await self._tell()
-                await self._board.bells.hashing.wait(TELL_EVERY if self._learnt else AGAIN)
+                if not self._running:
+                    await self._sample()
+                await self._board.bells.hashing.wait(TELL_EVERY if self._learnt or self._troubles else AGAIN)
 
     @property
     def idle(self) -> bool:
         """Whether there is nothing to read and nothing to tell."""
-        return not self._running and not self._learnt and not any(self._next())
+        sampled = self._sampled_for == self._shelves.comings
+        return sampled and not (self._running or self._learnt or self._troubles or any(self._next()))
 
     async def tell(self) -> None:
         """Tell what was learnt, though the loop has ended."""
-        if self._learnt:
+        if self._learnt or self._troubles:
             await self._tell()
 
     def nudge(self) -> None:
@@ -120,13 +126,14 @@ class Hashing:
     def _due(self) -> bool:
         """Whether what was learnt is told now: enough of it, or nothing more to wait for, or somebody waits."""
         late = self._board.clock.monotonic() - self._told >= TELL_EVERY
-        return bool(self._learnt) and (late or len(self._learnt) >= BATCH or not self._running)
+        enough = len(self._learnt) + len(self._troubles) >= BATCH
+        return bool(self._learnt or self._troubles) and (late or enough or not self._running)
 
     async def _tell(self) -> None:
         """What was learnt of files that are still as they were."""
         async with self._turn:
             self._told = self._board.clock.monotonic()
-            news, sampled = tuple(self._learnt), tuple(self._sampled)
+            news, sampled, troubles = tuple(self._learnt), tuple(self._sampled), tuple(self._troubles)
             fresh = [
                 held for held in news if (known := self._known(held.file)) and known.fingerprint == held.fingerprint
             ]
@@ -137,7 +144,18 @@ class Hashing:
             await self._index.sampled([each for each in sampled if each[0] in self._shelves.held])
             twins = await self._index.twins([held.file for held in fresh])
             await self._shelves.change(Diff(changed=tuple(_as_sound(twin, fresh) for twin in twins)))
-            del self._learnt[: len(news)], self._sampled[: len(sampled)]
+            await self._shelves.complain(troubles)
+            del self._learnt[: len(news)], self._sampled[: len(sampled)], self._troubles[: len(troubles)]
+
+    async def _sample(self) -> None:
+        """Quick hashes of what was hashed on its way here, when files came since the last time."""
+        comings = self._shelves.comings
+        while self._sampled_for != comings:
+            files = await self._index.unsampled(BATCH, read=True)
+            sampled = await finishing(_quick, [held for held in files if held.root not in self._board.lost_roots])
+            await self._index.sampled(sampled)
+            if len(sampled) < BATCH:
+                self._sampled_for = comings
 
     def _known(self, file: str) -> Held | None:
         return self._shelves.held.get(file) or self._shelves.lent.get(file)
@@ -214,14 +232,23 @@ class Hashing:
         except ModelManagerError as error:
             self._give_up(held)
             self._board.counters.hash_errors += 1
-            logger.bind(file=held.file, reason=str(error)).warning("file could not be read whole")
+            self._complain(held, str(error))
             return
         if self._known(held.file) != held or read.fingerprint != held.fingerprint:
             self._changed(held)
             return
         self._board.counters.hashed += 1
+        self._said.pop(held.file, None)
         self._learnt.append(self._judged(task, read.digests, read.unsound))
         self._sampled.append((held.file, read.fingerprint, read.quick))
+
+    def _complain(self, held: Held, why: str) -> None:
+        """Once, however often it is tried again."""
+        if self._said.get(held.file) == why:
+            return
+        self._said[held.file] = why
+        self._troubles.append((held, why))
+        logger.bind(file=held.file, reason=why).warning("file could not be read whole; it is tried again every minute")
 
     async def _whole(self, task: _Task) -> _Found:
         held = task.held
@@ -336,6 +363,17 @@ def _as_sound(twin: Held, fresh: list[Held]) -> Held:
 
 def _urgency(task: _Task) -> tuple[bool, int]:
     return not (task.wanted and task.wanted.required), task.held.fingerprint.size
+
+
+def _quick(files: Iterable[Held]) -> list[tuple[str, Fingerprint, str]]:
+    """Of those that can be read; the others have their turn when the next file comes."""
+    found: list[tuple[str, Fingerprint, str]] = []
+    for held in files:
+        try:
+            found.append((held.file, *quick_hash(held.file)))
+        except ModelManagerError as error:
+            logger.bind(file=held.file, reason=str(error)).debug("no quick hash of a file")
+    return found
 
 
 def _looked_at(held: Held, fingerprint: Fingerprint, digests: Digests) -> _Found:

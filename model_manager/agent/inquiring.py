@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -67,13 +68,20 @@ class Inquiring:
         known: list[str] = []
         async for ids in self._records.ids(tuple(asked)):
             await self._note(asked, ids.absent, "absent")
+            await self._doubt(asked, ids.doubtful)
             known += ids.found
         async for records in self._records.records(known):
             await self._note(asked, await self._learn(asked, records.found), "found")
             await self._note(asked, records.absent, "absent")
-            for sha256, why in records.doubtful.items():
-                logger.bind(sha256=sha256, reason=why).warning("CivitAI's record of a model is left out")
-            await self._note(asked, records.doubtful, "absent")
+            await self._doubt(asked, records.doubtful)
+
+    async def _doubt(self, asked: Mapping[str, Question], doubtful: Mapping[str, str]) -> None:
+        """What was said of these could not be read: neither known nor unknown, and asked again after a while."""
+        for why, number in Counter(doubtful.values()).items():
+            logger.bind(models=number, reason=why).warning(
+                "what CivitAI says of models cannot be read; it is asked again later"
+            )
+        await self._note(asked, doubtful, "doubtful")
 
     async def _learn(self, asked: Mapping[str, Question], found: Mapping[str, Mapping[str, Any]]) -> Collection[str]:
         """Which of the hashes belong to files that are still here; the others are asked for again when they are."""

@@ -16,6 +16,7 @@ from model_manager.agent.board import Board
 from model_manager.agent.collecting import MANY, set_aside, undisturbed
 from model_manager.agent.departed import Departed
 from model_manager.agent.looking import Kin, Sight, Whole, places, whole
+from model_manager.agent.remarking import Remarking
 from model_manager.agent.roots import Roots
 from model_manager.agent.shelves import Shelves
 from model_manager.decisions.comparing import compare, kindred
@@ -70,7 +71,9 @@ class Noticing:
         self._hints: set[str] = set()
         self._stirred = Bell()
         self._departed = Departed()
+        self._remarking = Remarking(board)
         self._memories: dict[str, Memory] = {}
+        self._configured: frozenset[str] | None = None
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -92,16 +95,21 @@ class Noticing:
             await self._reconcile_root(root)
         self._board.scan_finished = self._board.clock.now()
         self._board.counters.scanned_at = self._board.clock.monotonic()
+        self._board.counters.scans += 1
         self._board.bells.describing.ring()
 
     async def _let_go(self) -> None:
         """What lies in directories that are not configured any more is not ours to tell of."""
-        paths = {root.path for root in self._roots.all}
-        for path in self._board.lost_roots.keys() - paths:
-            del self._board.lost_roots[path]
+        paths = frozenset(root.path for root in self._roots.all)
+        if paths == self._configured:
+            return
+        for told in (self._board.lost_roots, self._board.unreadable):
+            for path in told.keys() - paths:
+                del told[path]
         gone = [held for held in self._shelves.held.values() if held.root not in paths]
         for start in range(0, len(gone), AT_ONCE):
             await self._shelves.change(Diff(vanished=tuple(gone[start : start + AT_ONCE])))
+        self._configured = paths
 
     async def _reconcile_root(self, root: Root) -> None:
         if not await self.present(root):
@@ -118,10 +126,9 @@ class Noticing:
         if not await self.present(root):
             return
         tally = await self._enter(look, before)
+        await self._roots.remounting.remember(root.path, self._shelves.held.values())
         self._board.counters.scan_seconds = look.scan.seconds
         await self._tell_scanned(root, look.scan, tally)
-        for place in look.scan.unreadable:
-            logger.bind(directory=place).warning("directory cannot be read; what was known below it stays")
 
     async def _enter(self, look: Whole, before: dict[str, Held]) -> Tally:
         """What a full look found to differ. What was written to just now has to settle first."""
@@ -137,6 +144,7 @@ class Noticing:
         """Bring what is known of some files to what was found of them, so many at a time that nobody waits long for the
         index or the event loop. What was fetched, read or removed meanwhile is newer than the look."""
         tally = Tally()
+        kin.linked.extend(await self._roots.remounting.same(found, before))
         for start in range(0, len(files), AT_ONCE):
             piece = files[start : start + AT_ONCE]
             newer = self._newer(piece, before)
@@ -161,9 +169,7 @@ class Noticing:
 
     async def _tell_scanned(self, root: Root, scan: Scan, tally: Tally) -> None:
         """The fleet hears of a scan that found a change, and of the first; the index of each."""
-        at = self._board.clock.now()
-        seen = Look(path=root.path, state="here", at=at, seconds=scan.seconds, files=scan.files, bytes=scan.bytes)
-        await self._roots.saw(seen)
+        await self._roots.saw(self._remarking.of(root.path, scan))
         if self._board.scanned and not tally.any:
             return
         finished = ScanFinished(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from model_manager.agent.remounting import Remounting
 from model_manager.errors import BadSetting, DiskUnavailable, NoSpace
 from model_manager.facts.directory import Directory
 from model_manager.facts.directory import Scan as Look
@@ -26,6 +27,7 @@ class Roots:
         self._named = tuple(roots)
         self.all = distinct(self._named)
         self._index = index
+        self.remounting = Remounting(index)
         self._ids: dict[str, str | None] = {}
 
     async def load(self, at: str, *, keeping: bool = False) -> None:

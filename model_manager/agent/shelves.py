@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -137,6 +137,11 @@ class Shelves:
         """Nobody waits for this file any more, or takes its bytes, until it changes."""
         self._passed_over.add(held.file)
         self._board.bells.fetching.ring()
+
+    async def complain(self, found: Sequence[tuple[Held, str]]) -> None:
+        """Why files could not be read whole; "" for one that could. Nobody else is told: their bytes are what they were."""
+        if found:
+            await self._index.troubled(found)
 
     def forgive(self) -> None:
         """What was passed over may be readable now."""

@@ -9,12 +9,14 @@ from model_manager import __version__
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
 from model_manager.decisions.summing import total
-from model_manager.facts.machine import Readiness, ScanStatus
+from model_manager.facts.machine import Figures, Readiness, ScanStatus
 from model_manager.facts.plan import Check, Fetch, Keep, Link, Plan, Refuse, Step
 from model_manager.facts.transfer import Phase, Total, Transfer
 
 SHOWN: Final = 64
 """Downloads that are told one by one; the totals count the others."""
+
+WHICH: Final = "'model-manager model index status' says which and why"
 
 _FIRST: Final = (Phase.FETCHING, Phase.VERIFYING, Phase.PLACING, Phase.RESOLVING, Phase.WAITING, Phase.FAILED)
 
@@ -103,9 +105,16 @@ def problems(board: Board) -> list[str]:
     said = [f"{p.subject}: {p.why}" for p in board.requirements.problems] if board.requirements else []
     said += [f"{root}: {why}" for root, why in board.lost_roots.items()]
     said += [
+        f"{root}: {number:,} places in it cannot be looked at; {WHICH}" for root, number in board.unreadable.items()
+    ]
+    if board.unverifiable:
+        said.append(f"{board.unverifiable:,} files could not be read again when they were verified last; {WHICH}")
+    said += [
         why
         for why in (
             board.assignment_error,
+            board.flows_error,
+            board.judging_error,
             board.settings_error,
             board.pushed_error,
             board.catalog_error,
@@ -236,6 +245,22 @@ def success_rate(board: Board) -> float | None:
     """Verified downloads by all that ended, None before the first."""
     ended = board.counters.verified + board.counters.failed
     return round(board.counters.verified / ended, 4) if ended else None
+
+
+def figures(board: Board) -> Figures:
+    """What the fleet is told of it with each heartbeat."""
+    counters = board.counters
+    scanned = counters.scanned_at
+    return Figures(
+        discovery_seconds=counters.discovery_seconds,
+        startup_seconds=counters.ready_seconds,
+        inventory_age_seconds=None if scanned is None else round(board.clock.monotonic() - scanned, 1),
+        downloads_verified=counters.verified,
+        downloads_failed=counters.failed,
+        downloaded_bytes=counters.fetched_bytes,
+        cache_hits=counters.cache_hits,
+        cache_misses=counters.cache_misses,
+    )
 
 
 def _counters(board: Board) -> dict[str, Any]:

@@ -26,16 +26,23 @@ LOOK: Final = 600.0
 
 DAY: Final = 86_400
 
+CHANGED: Final = "it changed meanwhile"
+
 
 class Verifying:
     """Bit rot keeps size and time: only reading finds it. A file that rotted is not verified any more: if it is wanted it is
-    fetched again, and set aside when the right one takes its place."""
+    fetched again, and set aside when the right one takes its place.
+
+    `finished` counts verifications that somebody asked for; `unread`: the files that the last one could not read, and why.
+    """
 
     def __init__(self, board: Board, shelves: Shelves, readers: Readers) -> None:
         self._board = board
         self._shelves = shelves
         self._readers = readers
         self._asked: dict[str, None] = {}
+        self.finished = 0
+        self.unread: dict[str, str] = {}
         self._bell = Bell()
 
     def ask(self, files: Collection[str] | None = None) -> int:
@@ -57,11 +64,15 @@ class Verifying:
         """Read everything that was asked for."""
         if not self._asked:
             return
+        self.unread = {}
         while self._asked:
             asked, self._asked = self._asked, {}
+            self.unread |= dict.fromkeys((file for file in asked if file not in self._shelves.held), "it left")
             for files in rounds(held for file in asked if (held := self._shelves.held.get(file))):
                 await self._beside_each_other(files, "background")
-        logger.info("verification finished")
+        self.finished += 1
+        self._board.unverifiable = len(self.unread)
+        logger.bind(unread=len(self.unread)).info("verification finished")
 
     async def scrub(self) -> None:
         """Read what nobody read for so many days, until somebody asks for something else."""
@@ -84,18 +95,21 @@ class Verifying:
     async def _verify(self, held: Held, haste: Haste) -> None:
         known = held.digests
         if known is None or self._shelves.held.get(held.file) != held:
+            self.unread[held.file] = CHANGED
             return
         ending = never if haste == "background" else lambda: bool(self._asked)
         try:
             device = await finishing(device_of, held.file)
             reading = self._readers.submit(held.file, EVERYTHING, device=device, haste=haste, cancelled=ending)
             fingerprint, digests = await asyncio.wrap_future(reading)
-        except Stopped:
+        except Stopped as error:
+            self.unread[held.file] = str(error)
             return
         except ModelManagerError as error:
-            logger.bind(file=held.file, reason=str(error)).warning("file could not be verified")
+            await self._complain(held, str(error))
             return
         if self._shelves.held.get(held.file) != held or fingerprint != held.fingerprint:
+            self.unread[held.file] = CHANGED
             return
         if not known.same_bytes(digests):
             logger.bind(file=held.file, was=str(known), now=str(digests)).error("file rotted on disk")
@@ -103,3 +117,10 @@ class Verifying:
         elif held.verified:
             at = self._board.clock.now()
             await self._shelves.enter(replace(held, digests=known.merged(digests), verified_at=at))
+        else:
+            await self._shelves.complain(((held, ""),))
+
+    async def _complain(self, held: Held, why: str) -> None:
+        self.unread[held.file] = why
+        await self._shelves.complain(((held, why),))
+        logger.bind(file=held.file, reason=why).warning("file could not be verified")

@@ -11,12 +11,22 @@ TrackedBy = Literal["settings", "person"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """A place in a directory that is left out, and why: `unreadable`, or with a model's name and no model for us."""
+
+    path: str
+    why: str
+    unreadable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
     """A tracked directory. `path` is absolute; `folder` is None for a models directory, or the folder that the whole
     directory is (`loras`); `own`: we may write there. `why` says why it is away, "" while it is not.
 
     `added_at` and `scanned_at` are ISO 8601 UTC, `scanned_at` is "" before the first scan; `scan_seconds`, `files` and
-    `bytes` are of the last scan.
+    `bytes` are of the last scan, and so are `unreadable` and `passed_over`, the numbers of places that it left out; the
+    first few of them are its `remarks`.
     """
 
     path: str
@@ -30,6 +40,9 @@ class Directory:
     scan_seconds: float = 0.0
     files: int = 0
     bytes: int = 0
+    unreadable: int = 0
+    passed_over: int = 0
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +57,6 @@ class Scan:
     seconds: float = 0.0
     files: int = 0
     bytes: int = 0
+    unreadable: int = 0
+    passed_over: int = 0
+    remarks: tuple[Remark, ...] = ()

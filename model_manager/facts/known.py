@@ -8,9 +8,11 @@ from typing import Literal
 from model_manager.facts.description import Address, Claim, Told
 from model_manager.facts.disk import Evidence, Fingerprint
 from model_manager.facts.identity import Digests
+from model_manager.facts.shelf import runs_code
 
-Outcome = Literal["found", "absent"]
-"""What a remote service said of a hash: it knows the model, or it does not. No answer at all is no outcome."""
+Outcome = Literal["found", "absent", "doubtful"]
+"""What a remote service said of a hash: it knows the model, it does not, or what it said could not be read. No answer at all
+is no outcome."""
 
 Order = Literal["name", "size", "added"]
 """Of a listing: by folder and name; large before small; new before old."""
@@ -23,7 +25,8 @@ class Known:
 
     `quick` is the quick hash, "" when it was not taken: a hint, never an identity. `type`, `base_model` and `title` are the
     best that anybody told, "" when nobody did. `claims` are hashes that others claim, as hex. `bundle` is the key of the
-    model of several files that it belongs to, "" for a model of one file. `verified_at` and `first_seen` are ISO 8601 UTC.
+    model of several files that it belongs to, "" for a model of one file. `trouble` says why it could not be read whole, "" when
+    it could, or was not tried. `verified_at` and `first_seen` are ISO 8601 UTC.
     """
 
     content_id: int
@@ -39,6 +42,7 @@ class Known:
     verified_at: str = ""
     first_seen: str = ""
     bundle: str = ""
+    trouble: str = ""
     type: str = ""
     base_model: str = ""
     title: str = ""
@@ -52,6 +56,11 @@ class Known:
     @property
     def verified(self) -> bool:
         return self.evidence is not None
+
+    @property
+    def runs_code(self) -> bool:
+        """Loading it can run code that is in it, verified or not."""
+        return runs_code(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +137,8 @@ class Detail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The index in figures. `verified` and `read` count files, `contents` what the files contain, `missing` contents whose
-    digest is known and that lie nowhere any more."""
+    """The index in figures. `verified` and `read` count files, `contents` what the files contain, `troubled` files that could
+    not be read whole, `pickles` files that can run code when they are loaded, `missing` contents whose digest is known and that lie nowhere any more."""
 
     files: int
     bytes: int
@@ -137,4 +146,6 @@ class Summary:
     verified: int
     read: int
     unread_bytes: int
+    troubled: int
+    pickles: int
     missing: int

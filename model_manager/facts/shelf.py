@@ -19,6 +19,10 @@ CATEGORY_OF: Final[dict[str, str]] = {
 WEIGHTS: Final = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl", ".gguf", ".onnx"})
 """Extensions that ComfyUI and its common loaders list (folder_paths.supported_pt_extensions, ComfyUI-GGUF, onnx)."""
 
+PICKLES: Final = frozenset({".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl"})
+"""Those of WEIGHTS that are unpickled, which can run code of whoever made them. Loaders choose by the ending
+(comfy.utils.load_torch_file), and a pickle with another ending is no well-formed file here."""
+
 COMPANIONS: Final = frozenset({".yaml", ".yml", ".json", ".txt", ".model"})
 """What a model may bring along: configs, tokenizers, index files of sharded models."""
 
@@ -26,7 +30,8 @@ _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )
 _ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff\u202a-\u202e\u2066-\u2069\u200e\u200f]")
+"""Control characters, halves of surrogate pairs, and what turns the direction of writing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -74,9 +79,15 @@ class ShelfPath:
         return f"{self.folder}/{self.name}"
 
 
+def runs_code(name: str) -> bool:
+    """Whether loading a file of this name can run code that is in it. That its bytes are the promised ones changes nothing."""
+    return "." + name.rpartition(".")[2].lower() in PICKLES
+
+
 def _is_file(part: str) -> bool:
     dot = part.rfind(".")
-    return dot > 0 and part[dot:].lower() in WEIGHTS | COMPANIONS
+    ending = part[dot:].lower()
+    return dot > 0 and (ending in WEIGHTS or ending in COMPANIONS)
 
 
 def _insist(text: str) -> None:
@@ -88,7 +99,7 @@ def _insist(text: str) -> None:
         why = "it contains percent escapes"
     elif ":" in text:
         why = "it contains ':'"
-    elif any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF or c in _BIDI for c in text):
+    elif _CONTROL.search(text):
         why = "it contains control characters"
     elif text.startswith("/"):
         why = "it is absolute"

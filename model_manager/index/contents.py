@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from model_manager.facts import wire
 from model_manager.facts.disk import Fingerprint, Held
+from model_manager.index import naming
 from model_manager.index.database import Database
 from model_manager.index.filing import Filing, Known
 from model_manager.index.history import Change
@@ -25,6 +26,7 @@ def put(db: Database, change: Change, located: Located, at: str) -> None:
     _write(db, filing)
     directories = directories_of(db, {held.root for held, _ in pairs}, at)
     db.each("put_location", (row_of(held, filing.now(one), directories[held.root], at) for held, one in placed))
+    naming.add(db, _named(change, located))
     left = {held.file: located[held.file][1] for held in change.vanished}
     left |= {held.file: located[held.file][1] for held, before in pairs if before is None and held.file in located}
     left |= {held.file: before for held, before in pairs if before is not None}
@@ -45,6 +47,15 @@ def _paired(change: Change, located: Located) -> list[tuple[Held, int | None]]:
         (new, located[new.file][1] if old.fingerprint == new.fingerprint else None) for old, new in change.changed
     ]
     return [*pairs, *((held, None) for held in change.appeared)]
+
+
+def _named(change: Change, located: Located) -> list[str]:
+    """Names that were not known of their files."""
+    return [
+        held.shelf.slot[1].rpartition("/")[2]
+        for held in change.written
+        if held.file not in located or located[held.file][0].shelf != held.shelf
+    ]
 
 
 def _filing(db: Database, pairs: list[tuple[Held, int | None]]) -> Filing:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from model_manager.errors import BadRecord, DiskUnavailable
 from model_manager.facts import wire
-from model_manager.facts.directory import Directory, Scan
+from model_manager.facts.directory import Directory, Remark, Scan
 from model_manager.facts.disk import Root
 from model_manager.index.database import Database
 
@@ -56,7 +56,9 @@ def scanned(db: Database, scan: Scan) -> None:
         db.change("scanned_away", {"path": scan.path, "why": scan.why})
         return
     found = {"seconds": scan.seconds, "files": scan.files, "bytes": scan.bytes}
-    db.change("scanned_here", {"path": scan.path, "at": scan.at, **found})
+    left_out = {"unreadable": scan.unreadable, "passed_over": scan.passed_over}
+    remarks = wire.dumps([[each.path, each.why, each.unreadable] for each in scan.remarks]).decode()
+    db.change("scanned_here", {"path": scan.path, "at": scan.at, **found, **left_out, "remarks": remarks})
 
 
 def recall(db: Database, beside: Path) -> str:
@@ -83,7 +85,8 @@ def _adopt(db: Database, wanted: Wishes, known: Wishes) -> None:
 
 
 def _directory(row: Sequence[Any]) -> Directory:
-    path, folder, own, tracked_by, added_at, state, why, scanned_at, seconds, files, size = row
+    path, folder, own, tracked_by, added_at, state, why, scanned_at, seconds, files, size, *left_out = row
+    unreadable, passed_over, remarks = left_out
     return Directory(
         path=path,
         folder=folder,
@@ -96,7 +99,15 @@ def _directory(row: Sequence[Any]) -> Directory:
         scan_seconds=seconds,
         files=files,
         bytes=size,
+        unreadable=unreadable,
+        passed_over=passed_over,
+        remarks=tuple(_remarks(remarks)),
     )
+
+
+def _remarks(text: str) -> Iterator[Remark]:
+    for path, why, unreadable in wire.loads(text, "the remarks on a directory"):
+        yield Remark(path=path, why=why, unreadable=bool(unreadable))
 
 
 def _wishes(db: Database) -> dict[str, tuple[str | None, str]]:

@@ -14,6 +14,9 @@ LAST: Final = "\U0010ffff"
 _HEX = re.compile(r"[0-9a-f]{6,64}")
 
 
+PART: Final = "find_part"
+"""The query of a part of a name, `text`; the only one that need not be asked (naming)."""
+
 SURE: Final = 8
 """Hex digits from which on nobody means a name by them."""
 
@@ -52,7 +55,7 @@ def lookups(text: str, folder: str | None, limit: int) -> Iterator[Lookup]:
         yield Lookup(query="find_part_of_path", values={"like": _containing(spelt), "limit": limit})
     else:
         yield Lookup(query="find_prefix", values={"text": spelt, "limit": limit})
-        yield Lookup(query="find_part", values={"like": _containing(spelt), "limit": limit})
+        yield Lookup(query=PART, values={"like": _containing(spelt), "text": spelt, "limit": limit})
 
 
 def _containing(text: str) -> str:

@@ -67,7 +67,7 @@ def detail(db: Database, content: int, row: Row) -> Detail:
 
 def _known(told: Mapping[str, str], content: int, file: str, root: str, folder: str, name: str, *rest: Any) -> Known:
     device, inode, size, mtime_ns, sha256, blake3, md5, crc32, tensor, quick, *judged, claims = rest
-    evidence, against, verified_at, first_seen, bundle = judged
+    evidence, against, verified_at, first_seen, bundle, trouble = judged
     return Known(
         content_id=content,
         file=file,
@@ -82,6 +82,7 @@ def _known(told: Mapping[str, str], content: int, file: str, root: str, folder: 
         verified_at=verified_at,
         first_seen=first_seen,
         bundle=bundle,
+        trouble=trouble,
         type=told.get("type") or told.get("civitai_model_type", ""),
         base_model=told.get("civitai_model_base", ""),
         title=told.get("name") or told.get("civitai_model_name", ""),

@@ -137,11 +137,14 @@ class Index:
     async def described(self, files: Sequence[Held]) -> None:
         await self._ask(self._store.described, files)
 
-    async def unsampled(self, limit: int) -> tuple[Held, ...]:
-        return await self._ask(self._store.unsampled, limit)
+    async def unsampled(self, limit: int, *, read: bool = False) -> tuple[Held, ...]:
+        return await self._ask(self._store.unsampled, limit, read=read)
 
     async def sampled(self, found: Sequence[tuple[str, Fingerprint, str]]) -> None:
         await self._ask(self._store.sampled, found)
+
+    async def troubled(self, found: Sequence[tuple[Held, str]]) -> None:
+        await self._ask(self._store.troubled, found)
 
     async def unasked(self, service: str, *, now: float, limit: int) -> tuple[Question, ...]:
         return await self._ask(self._store.unasked, service, now=now, limit=limit)

@@ -8,7 +8,7 @@ from typing import Final
 from model_manager.facts import wire
 from model_manager.facts.description import ORDER, Lore
 from model_manager.facts.disk import Fingerprint, Held
-from model_manager.facts.known import Answer, Question
+from model_manager.facts.known import Answer, Outcome, Question
 from model_manager.index.database import Database, Row
 from model_manager.index.rows import held_of, mark_of
 
@@ -38,12 +38,16 @@ def described(db: Database, files: Iterable[Held]) -> None:
     db.each("describe", ((held.file, *mark_of(held.fingerprint)) for held in files))
 
 
-def unsampled(db: Database, limit: int) -> tuple[Held, ...]:
-    return tuple(map(held_of, db.rows("unsampled", {"limit": limit})))
+def unsampled(db: Database, limit: int, read: bool) -> tuple[Held, ...]:
+    return tuple(map(held_of, db.rows("unsampled", {"limit": limit, "read": read})))
 
 
 def sampled(db: Database, found: Iterable[tuple[str, Fingerprint, str]]) -> None:
     db.each("sample", ((quick, file, *mark_of(fingerprint)) for file, fingerprint, quick in found))
+
+
+def troubled(db: Database, found: Iterable[tuple[Held, str]]) -> None:
+    db.each("trouble", ((why, held.file, *mark_of(held.fingerprint)) for held, why in found))
 
 
 def unasked(db: Database, service: str, now: float, limit: int) -> tuple[Question, ...]:
@@ -55,10 +59,10 @@ def answered(db: Database, service: str, answers: Iterable[Answer]) -> None:
     db.each("put_asked", ((service, one.sha256, one.outcome, one.at, one.due, one.times) for one in answers))
 
 
-def _answer(sha256: str, outcome: str | None, at: float, due: float, times: int) -> Answer | None:
+def _answer(sha256: str, outcome: Outcome | None, at: float, due: float, times: int) -> Answer | None:
     if outcome is None:
         return None
-    return Answer(sha256=sha256, outcome="found" if outcome == "found" else "absent", at=at, due=due, times=times)
+    return Answer(sha256=sha256, outcome=outcome, at=at, due=due, times=times)
 
 
 def _same(lore: Lore, size: int) -> bool:

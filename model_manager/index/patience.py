@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
-from model_manager.errors import Broken, IndexFull, IndexUnavailable, ModelManagerError
+from model_manager.errors import Broken, IndexDamaged, IndexFull, IndexUnavailable, ModelManagerError
 
 SLICE: Final = 0.5
 """Seconds that SQLite itself waits for a lock; between slices we look whether we are to stop."""
@@ -66,14 +66,14 @@ def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
 
 
 def translated(error: sqlite3.Error, path: str) -> ModelManagerError:
-    """Ours for theirs: IndexUnavailable when the surroundings are at fault, else Broken."""
+    """Ours for theirs: IndexUnavailable when the surroundings are at fault, IndexDamaged when the file is, else Broken."""
     code = _code(error)
     if code == sqlite3.SQLITE_FULL:
         return IndexFull(path=path, why=str(error))
     if why := _SURROUNDINGS.get(code):
         return IndexUnavailable(path=path, why=f"{why} ({error})")
     if code in _DAMAGED:
-        return Broken(what=f"The index {path} was damaged while in use ({error}); the next start rebuilds it.")
+        return IndexDamaged(path=path, why=str(error))
     return Broken(what=f"The index {path} was misused: {type(error).__name__}: {error}.")
 
 

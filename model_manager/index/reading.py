@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +13,15 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 from model_manager.errors import IndexTooNew, NoIndex, NotFound
+from model_manager.facts import wire
 from model_manager.facts.directory import Directory
 from model_manager.facts.known import Detail, Group, Known, Missing, Order, Summary
-from model_manager.index import directories, gathering
+from model_manager.index import directories, gathering, naming
 from model_manager.index.database import Database, Row
-from model_manager.index.finding import lookups, within
+from model_manager.index.finding import PART, Lookup, lookups, within
 from model_manager.index.opening import APPLICATION
 from model_manager.index.patience import SLICE, damaged, patient, translated
-from model_manager.index.statements import migrations
+from model_manager.index.statements import migrations, schema
 
 FEW: Final = 2000
 """Files that are sorted for a page of them; more are taken in the order of an index."""
@@ -31,7 +33,7 @@ NAMES: Final = 200_000
 class Shop:
     """What is on the shelves, to look at. For one thread at a time; every answer is as of one instant.
 
-    Raises IndexUnavailable when somebody locked the index for longer than `patience` seconds.
+    Raises IndexUnavailable when somebody locked the index for longer than `patience` seconds, IndexDamaged when it is.
     """
 
     def __init__(self, database: Database, path: str, patience: float) -> None:
@@ -51,6 +53,13 @@ class Shop:
             raise
         return shop
 
+    @classmethod
+    def empty(cls) -> Self:
+        """That of a machine where nothing is indexed yet: it answers everything, with nothing."""
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.executescript(schema())
+        return cls(Database(connection), "", 0.0)
+
     def close(self) -> None:
         self._db.connection.close()
 
@@ -69,10 +78,34 @@ class Shop:
         with self._db.looking():
             found: dict[int, None] = {}
             for lookup in lookups(text, folder, limit):
-                found |= dict.fromkeys(row[0] for row in self._db.rows(lookup.query, lookup.values))
+                found |= dict.fromkeys(self._looked_up(lookup))
                 if len(found) >= limit or (found and lookup.enough):
                     break
             return gathering.known(self._db, tuple(islice(found, limit)))
+
+    def _looked_up(self, lookup: Lookup) -> Iterable[int]:
+        values = lookup.values
+        if lookup.query == PART and (rare := naming.containing(self._db, values["text"], values["limit"])) is not None:
+            return rare
+        return (row[0] for row in self._db.rows(lookup.query, lookup.values))
+
+    @patient
+    def candidates(self, bases: Sequence[str], hexes: Sequence[str], directories: Sequence[str]) -> tuple[Known, ...]:
+        """Files that references of workflows may mean: of these names (as slots are spelt), with one of these hashes of
+        whatever kind, or below one of these directories of a folder. A name or hash of its own is never part of a longer one."""
+        values = {"bases": bases, "hexes": hexes, "directories": directories}
+        with self._db.looking():
+            found = self._db.all(
+                "find_candidates", {name: wire.dumps(list(each)).decode() for name, each in values.items()}
+            )
+            return gathering.known(self._db, [row[0] for row in found])
+
+    @patient
+    def of_size(self, sizes: Sequence[int], *, limit: int = 1000) -> tuple[Known, ...]:
+        """Files of exactly one of these sizes, in bytes: those of which a hash over samples is worth taking."""
+        with self._db.looking():
+            found = self._db.all("find_of_size", {"sizes": wire.dumps(list(sizes)).decode(), "limit": limit})
+            return gathering.known(self._db, [row[0] for row in found])
 
     @patient
     def listing(
@@ -88,12 +121,16 @@ class Shop:
         """A page of the files: of one folder (`loras`, `loras/style`), of one tracked directory (its path), or of all."""
         values = within(folder) | {"root": directory, "unverified": unverified, "limit": limit, "offset": offset}
         with self._db.looking():
-            query = self._listed(folder, order)
+            query = self._listed(folder, directory, order)
             found = self._db.all(query, values | {"order": order})
             return gathering.known(self._db, [row[0] for row in found])
 
-    def _listed(self, folder: str | None, order: Order) -> str:
+    def _listed(self, folder: str | None, directory: str | None, order: Order) -> str:
         """The query of a listing. Few files are quicker sorted than picked out of all files in that order."""
+        if directory:
+            (files,) = self._first("count_few_of_directory", {"root": directory, "most": FEW})
+            if files < FEW:
+                return "list_few_of_directory"
         if not folder:
             return f"list_by_{order}"
         (files,) = self._first("count_few", within(folder) | {"most": FEW})
@@ -135,7 +172,7 @@ class Shop:
 
     @patient
     def summary(self) -> Summary:
-        files, size, contents, verified, read, unread, missing = self._first("summary", {})
+        files, size, contents, verified, read, unread, troubled, pickles, missing = self._first("summary", {})
         return Summary(
             files=files,
             bytes=size,
@@ -143,6 +180,8 @@ class Shop:
             verified=verified,
             read=read,
             unread_bytes=unread,
+            troubled=troubled,
+            pickles=pickles,
             missing=missing,
         )
 

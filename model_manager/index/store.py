@@ -22,7 +22,7 @@ from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
 from model_manager.facts.identity import MachineId, Pin
 from model_manager.facts.known import Answer, Question
 from model_manager.facts.shelf import ShelfPath
-from model_manager.index import contents, directories, learning
+from model_manager.index import contents, directories, learning, naming
 from model_manager.index.database import Database
 from model_manager.index.history import Place, advanced, change_of
 from model_manager.index.opening import open_or_rebuild
@@ -59,7 +59,7 @@ class Snapshot:
 
 class Store:
     """The index for one thread. Every method waits up to `patience` seconds for a lock, and raises IndexUnavailable when
-    the database cannot be used now, Broken when it was damaged while in use."""
+    the database cannot be used now, IndexDamaged when it was damaged while in use."""
 
     def __init__(self, path: str, *, patience: float = 12.0) -> None:
         self.path = path
@@ -79,6 +79,7 @@ class Store:
         """
         connection, self.rebuilt = open_or_rebuild(self.path)
         self._database = Database(connection)
+        naming.tidy(self._database)
         lost = directories.recall(self._asked, self._beside)
         self.rebuilt = "; ".join(filter(None, (self.rebuilt, lost)))
         self.installation, place = self._identity()
@@ -265,15 +266,22 @@ class Store:
             learning.described(self._asked, files)
 
     @patient
-    def unsampled(self, limit: int) -> tuple[Held, ...]:
-        """A file of each content whose quick hash is not known, in the order they came."""
-        return learning.unsampled(self._asked, limit)
+    def unsampled(self, limit: int, *, read: bool = False) -> tuple[Held, ...]:
+        """A file of each content whose quick hash is not known, in the order they came; with `read` only of those whose
+        digest is: they were hashed on their way here."""
+        return learning.unsampled(self._asked, limit, read)
 
     @patient
     def sampled(self, found: Sequence[tuple[str, Fingerprint, str]]) -> None:
         """Quick hashes (16 hex digits) of files as they were then; one that changed meanwhile is passed over."""
         with self._asked.writing():
             learning.sampled(self._asked, found)
+
+    @patient
+    def troubled(self, found: Sequence[tuple[Held, str]]) -> None:
+        """Why files could not be read whole; "" for one that could. One that changed meanwhile is passed over."""
+        with self._asked.writing():
+            learning.troubled(self._asked, found)
 
     @patient
     def unasked(self, service: str, *, now: float, limit: int) -> tuple[Question, ...]:

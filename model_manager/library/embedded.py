@@ -1,4 +1,4 @@
-"""The workflow that a file carries: a picture, a film or a sound that ComfyUI saved, or the JSON itself."""
+"""The workflow that a file carries: a picture, film, sound or mesh that ComfyUI saved, or the JSON itself."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from model_manager.errors import BadWorkflow
+from model_manager.errors import BadRecord, BadWorkflow
+from model_manager.facts import wire
 from model_manager.library.disk import translating
 from model_manager.library.pictures import MAX_TEXT, PNG, Read, jpeg_texts, png_texts, webp_texts
 from model_manager.library.recordings import flac_texts, mp4_texts, webm_texts
+from model_manager.library.sounds import glb_texts, mp3_texts, ogg_texts
 
 MAX_TEXTS: Final = 4 * MAX_TEXT
 """Bytes of all texts of one file together."""
+
+_SIGNS: Final = {
+    b"fLaC": "flac", b"OggS": "ogg", b"ID3": "mp3", b"glTF": "glb", b"\x1a\x45\xdf\xa3": "webm",
+}  # fmt: skip
+"""First bytes → what a file is."""
 
 _BRANDS: Final = frozenset({b"avif", b"avis", b"heic", b"heix", b"mif1"})
 
@@ -44,12 +51,19 @@ def embedded(path: str | os.PathLike[str]) -> Embedded:
     """
     name = os.path.basename(os.fspath(path))
     with translating(str(path), "read"), _opened(path, name) as descriptor:
-        size = os.fstat(descriptor).st_size
-        read = partial(_read, descriptor)
-        kind = _kind(read(0, 16))
-        if kind == "json":
-            return _document(read, size, name)
-        found = _taken(_texts(kind, read, size, name), name)
+        return _carried(partial(_read, descriptor), os.fstat(descriptor).st_size, name)
+
+
+def embedded_in(data: bytes, name: str) -> Embedded:
+    """The same for the bytes of a file that was sent. Raises BadWorkflow."""
+    return _carried(lambda start, size: data[start : start + max(size, 0)], len(data), name)
+
+
+def _carried(read: Read, size: int, name: str) -> Embedded:
+    kind = _kind(read(0, 16))
+    if kind == "json":
+        return _document(read, size, name)
+    found = _taken(_texts(kind, read, size, name), name)
     if found.empty:
         raise BadWorkflow(name=name, why=f"this {kind} carries neither a workflow nor a prompt")
     return found
@@ -83,11 +97,9 @@ def _kind(head: bytes) -> str:
         return "webp"
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
-    if head.startswith(b"fLaC"):
-        return "flac"
     if head[4:8] == b"ftyp" and head[8:12] not in _BRANDS:
         return "mp4"
-    return "webm" if head.startswith(b"\x1a\x45\xdf\xa3") else "json"
+    return next((kind for sign, kind in _SIGNS.items() if head.startswith(sign)), "json")
 
 
 def _texts(kind: str, read: Read, size: int, name: str) -> Iterable[tuple[str, bytes]]:
@@ -100,6 +112,12 @@ def _texts(kind: str, read: Read, size: int, name: str) -> Iterable[tuple[str, b
             return jpeg_texts(read, name)
         case "flac":
             return flac_texts(read, name)
+        case "ogg":
+            return ogg_texts(read, name)
+        case "mp3":
+            return mp3_texts(read, name)
+        case "glb":
+            return glb_texts(read, name)
         case "mp4":
             return mp4_texts(read, size, name)
         case _:
@@ -132,8 +150,8 @@ def _taken(texts: Iterable[tuple[str, bytes]], name: str) -> Embedded:
 def _of_comment(text: bytes) -> dict[str, bytes]:
     """`{"prompt": …, "workflow": …}`, each as an object or as its JSON in a text (VideoHelperSuite, nodes.py)."""
     try:
-        content = json.loads(text.decode())
-    except (ValueError, RecursionError):
+        content = wire.loads_lenient(text, "a comment")
+    except BadRecord:
         return {}
     members = content if isinstance(content, dict) else {}
     return {key: _object(members[key]) for key in ("prompt", "workflow") if members.get(key)}

@@ -14,6 +14,7 @@ import yaml
 
 from model_manager.errors import BadSetting, RootAway
 from model_manager.facts.disk import Root
+from model_manager.facts.resolution import Extra
 from model_manager.facts.shelf import CATEGORY_OF, COMPANIONS, WEIGHTS
 from model_manager.library.disk import translating
 
@@ -63,6 +64,15 @@ def extra_roots(yaml_path: str, variables: Mapping[str, str]) -> tuple[Root, ...
         for category, paths in places.items()
         if category not in _NO_MODELS
         for path in paths
+    )
+
+
+def extra_places(yaml_path: str, variables: Mapping[str, str]) -> tuple[Extra, ...]:
+    """The same, entry by entry in the file's order, for who has to know how it joins ComfyUI's own directories."""
+    return tuple(
+        Extra(category=_LEGACY.get(category, category), path=path, first=first)
+        for category, path, first in _entries(_load(yaml_path), yaml_path, variables)
+        if category not in _NO_MODELS
     )
 
 

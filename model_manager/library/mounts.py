@@ -55,11 +55,6 @@ def remote_part(roots: Sequence[str], mounts: str = MOUNTS) -> str:
     return ""
 
 
-def file_system(path: str, mounts: str = MOUNTS) -> str:
-    """The type of the file system that a path is on ("ext4", "nfs4", "fuse.sshfs"); empty when the kernel does not say."""
-    return _kind(path, _mounts(mounts))
-
-
 def _kind(path: str, mounts: Mounts) -> str:
     real, best, found = os.path.realpath(path) + "/", "", ""
     for point, kind in mounts:

@@ -38,13 +38,14 @@ def flac_texts(read: Read, name: str) -> Texts:
             return
         length = int.from_bytes(head[1:])
         if head[0] & 0x7F == _COMMENTS:
-            yield from _comments(read(at + 4, length), name)
+            yield from comments(read(at + 4, length), name)
         if head[0] & 0x80:
             return
         at += 4 + length
 
 
-def _comments(block: bytes, name: str) -> Texts:
+def comments(block: bytes, name: str) -> Texts:
+    """Vorbis comments (Vorbis I, 5). Raises BadWorkflow(name) when they are cut off."""
     at = 4 + int.from_bytes(block[:4], "little")
     count = int.from_bytes(block[at : at + 4], "little")
     at += 4

@@ -20,6 +20,8 @@ from model_manager.library.disk import fingerprint, opened
 MAX_DIRECTORIES: Final = 100_000
 """Directories of one scan. Links that point at each other make endless trees of a few directories."""
 
+UNMOUNTED: Final = "it is a link to nothing; its volume may not be mounted"
+
 Identity = tuple[int, int]
 """(st_dev, st_ino) of a directory."""
 
@@ -44,7 +46,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """Something with a model's name that is no model for us. `path` may not be printable."""
+    """Something that is left out of a look, and why. `path` may not be printable."""
 
     path: str
     why: str
@@ -55,17 +57,22 @@ class Scan:
     """What differs from what was known. `found`: files that are new or not as known, by path (an index takes them in faster
     so); `gone`: paths of known ones that are not there any more; `files` and `bytes`: of all model files that lie there, known or not.
 
-    `unreadable`: directories and files that could not be looked at; whatever the index knows at or below them has not
-    vanished. `seconds` is the scan's duration.
+    `blocked`: directories and files that could not be looked at; whatever the index knows at or below them has not
+    vanished. `skipped`: what has a model's name and is no model for us. `seconds` is the scan's duration.
     """
 
     found: tuple[Found, ...] = ()
     gone: tuple[str, ...] = ()
     files: int = 0
     bytes: int = 0
-    unreadable: tuple[str, ...] = ()
+    blocked: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """The paths of what is blocked."""
+        return tuple(each.path for each in self.blocked)
 
     def covers(self, file: str) -> bool:
         """Whether `file` was looked for: one that was not seen is gone."""
@@ -101,7 +108,7 @@ class _Walk:
     before: dict[str, Page] = field(default_factory=dict)
     pages: dict[str, Page] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    blocked: list[Skipped] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     stack: list[tuple[str, frozenset[Identity]]] = field(default_factory=list)
     directories: int = 0
@@ -123,7 +130,7 @@ def scan(root: Root, below: str | None = None, known: Known = NOTHING, memory: M
         path, ancestors = walk.stack.pop()
         walk.directories += 1
         if walk.directories > MAX_DIRECTORIES:
-            walk.unreadable.append(path)
+            walk.blocked.append(Skipped(path=path, why=f"only {MAX_DIRECTORIES:,} directories are looked at"))
             continue
         _enter(walk, path, ancestors)
     if memory is not None:
@@ -134,7 +141,7 @@ def scan(root: Root, below: str | None = None, known: Known = NOTHING, memory: M
         gone=tuple(_missed(walk, top)),
         files=walk.files,
         bytes=walk.bytes,
-        unreadable=tuple(walk.unreadable),
+        blocked=tuple(walk.blocked),
         skipped=tuple(walk.skipped),
         seconds=time.monotonic() - started,
     )
@@ -144,7 +151,7 @@ def _missed(walk: _Walk, top: str) -> Iterator[str]:
     """What is known of this root below `top`, and was neither met nor hidden by what could not be looked at."""
     if len(walk.left) == sum(map(len, walk.met)):
         return
-    met, unseen = frozenset(chain.from_iterable(walk.met)), frozenset(walk.unreadable)
+    met, unseen = frozenset(chain.from_iterable(walk.met)), frozenset(each.path for each in walk.blocked)
     prefixes = tuple(f"{path.rstrip('/')}/" for path in unseen)
     inside, root = f"{top.rstrip('/')}/", walk.root.path
     for file, held in walk.left.items():
@@ -167,9 +174,9 @@ def examine(root: Root, path: str, known: Known = NOTHING) -> Scan:
     except (FileNotFoundError, NotADirectoryError) as error:
         if path == root.path:
             raise RootAway(root=path, why=error.strerror) from error
-        return _without(known, tuple(_leading_nowhere(root, path)))
-    except OSError:
-        return Scan(unreadable=(path,))
+        return _without(known, tuple(Skipped(path=each, why=UNMOUNTED) for each in _leading_nowhere(root, path)))
+    except OSError as error:
+        return Scan(blocked=(_blocked(path, error),))
     if stat.S_ISDIR(state.st_mode):
         return scan(root, path, known)
     return _single(root, path, state, known)
@@ -187,10 +194,13 @@ def _single(root: Root, path: str, state: os.stat_result, known: Known) -> Scan:
     return Scan(found=() if same else (item,), gone=gone, files=1, bytes=state.st_size)
 
 
-def _without(known: Known, unreadable: tuple[str, ...] = ()) -> Scan:
+def _without(known: Known, blocked: tuple[Skipped, ...] = ()) -> Scan:
     """Nothing is there."""
-    seen = Scan(unreadable=unreadable)
-    return Scan(gone=tuple(filter(seen.covers, known)), unreadable=unreadable)
+    return Scan(gone=tuple(filter(Scan(blocked=blocked).covers, known)), blocked=blocked)
+
+
+def _blocked(path: str, error: OSError) -> Skipped:
+    return Skipped(path=path, why=error.strerror or type(error).__name__)
 
 
 def _leading_nowhere(root: Root, path: str) -> Iterator[str]:
@@ -237,7 +247,7 @@ def _enter(walk: _Walk, path: str, ancestors: frozenset[Identity]) -> None:
         if path == walk.root.path:
             raise RootAway(root=path, why=error.strerror) from error
         if not isinstance(error, FileNotFoundError):
-            walk.unreadable.append(path)
+            walk.blocked.append(_blocked(path, error))
 
 
 def _list(walk: _Walk, path: str, folder: int, ancestors: frozenset[Identity]) -> None:
@@ -342,12 +352,12 @@ def _meet(
         elif _is_model(entry.name):
             _count(walk, path, entry, shelf)
         elif entry.is_symlink() and not entry.is_file():
-            # The volume behind a linked directory may be unmounted: what was below it is unknown, not gone.
-            walk.unreadable.append(path)
+            # What was below it is unknown, not gone.
+            walk.blocked.append(Skipped(path=path, why=UNMOUNTED))
     except FileNotFoundError:
         return  # it left between the listing and the look, or is a link to a file that left
-    except OSError:
-        walk.unreadable.append(path)
+    except OSError as error:
+        walk.blocked.append(_blocked(path, error))
 
 
 def _shows_store(root: Root, path: str) -> bool:

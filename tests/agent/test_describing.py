@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -145,6 +146,35 @@ async def test_what_was_laid_down_while_we_were_away_is_read_after_a_restart(
     scene.put("loras/a.json", json.dumps(FORGE).encode())
     await describing(scene).look()
     assert told(scene, A)["forge", "civitai_model_base"] == "SDXL"
+
+
+async def test_a_description_that_is_written_to_in_place_is_read_within_the_hour_or_at_a_start(
+    scene: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks_agree(scene, monkeypatch)
+    real = module._changed
+    monkeypatch.setattr(module, "_changed", lambda path: 0.0 if os.path.isdir(path) else real(path))
+    await scene.holds(A, lora(), hashed=False, evidence=None)
+    beside = scene.put("loras/a.json", json.dumps({**FORGE, "sd version": "SD1"}).encode())
+    eyes = describing(scene)
+    for scan in (1, 2):
+        scan_ended(scene, scan)
+        await eyes.look()
+    with Path(beside).open("r+b") as file:
+        file.write(json.dumps(FORGE).encode())
+        file.truncate()
+    scan_ended(scene, 3)
+    await eyes.look()
+    assert told(scene, A)["forge", "civitai_model_base"] == "SD1"
+    scene.clock.seconds += module.THOROUGH
+    scan_ended(scene, 4)
+    await eyes.look()
+    assert told(scene, A)["forge", "civitai_model_base"] == "SDXL"
+    with Path(beside).open("r+b") as file:
+        file.write(json.dumps({**FORGE, "sd version": "SD1"}).encode())
+        file.truncate()
+    await describing(scene).look()
+    assert told(scene, A)["forge", "civitai_model_base"] == "SD1"
 
 
 async def test_a_quiet_scan_reads_nothing_again(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

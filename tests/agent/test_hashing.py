@@ -249,10 +249,38 @@ async def test_a_file_that_cannot_be_read_is_tried_again_after_a_while(scene: St
         scene.board.bells.hashing.ring()
         await turns()
         assert len(tries) == 1
+        await until(lambda: troubles(scene))
+        assert "Input/output error" in troubles(scene)[0]
         scene.clock.seconds += module.AGAIN
         scene.board.bells.hashing.ring()
         await until(lambda: known(scene, A).digests)
     assert any("Input/output error" in line for line in logged)
+    assert troubles(scene) == []
+
+
+async def test_why_a_file_cannot_be_read_is_said_once_however_often_it_is_tried(
+    scene: Stage, monkeypatch, logged
+) -> None:
+    tries: list[str] = []
+
+    def failing(file: str, *_: object, **__: object):
+        tries.append(file)
+        raise DiskUnavailable(doing="read", path=file, why="Permission denied")
+
+    monkeypatch.setattr(reading_pool, "digest_file", failing)
+    await scene.holds(A, DATA, **UNREAD)
+    async with running(hashing(scene).run):
+        for number in range(1, 4):
+            await until(lambda number=number: len(tries) == number)
+            await until(lambda number=number: scene.board.counters.hash_errors == number)
+            scene.clock.seconds += module.AGAIN
+            scene.board.bells.hashing.ring()
+    assert sum("could not be read whole" in line for line in logged) == 1
+
+
+def troubles(scene: Stage) -> list[str]:
+    with Shop.open(scene.state / "index.sqlite") as shop:
+        return [each.trouble for each in shop.listing() if each.trouble]
 
 
 async def test_c10_nothing_is_read_in_a_directory_that_is_away(scene: Stage) -> None:
@@ -396,3 +424,24 @@ async def test_what_was_learnt_when_the_loop_was_stopped_can_still_be_told(scene
     await loop.tell()
     assert not loop._learnt
     assert all(scene.shelves.held[file].digests for file in learnt)
+
+
+async def test_what_was_hashed_on_its_way_here_gets_its_quick_hash_too_and_is_not_read_whole(
+    scene: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: object, **__: object):
+        raise AssertionError("it was read whole")
+
+    held = await scene.holds(A, DATA)
+    gone = await scene.holds("vae/gone.safetensors", DATA + b"x")
+    os.unlink(gone.file)
+    monkeypatch.setattr(reading_pool, "digest_file", nobody)
+    async with running(hashing(scene).run):
+        await until(lambda: quick(scene) == {held.file: quick_hash(held.file)[1], gone.file: ""})
+        later = await scene.holds("vae/later.safetensors", DATA + b"yy")
+        await until(lambda: quick(scene).get(later.file) == quick_hash(later.file)[1])
+
+
+def quick(scene: Stage) -> dict[str, str]:
+    with Shop.open(scene.state / "index.sqlite") as shop:
+        return {each.file: each.quick for each in shop.listing()}

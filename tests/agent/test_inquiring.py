@@ -266,3 +266,22 @@ async def test_a_picture_that_is_none_is_left_out_and_the_rest_is_learnt(scene: 
     assert words(scene, KNOWN)["civitai_version_id"] == "4"
     assert any("preview could not be fetched" in line for line in logged)
     assert await unasked(scene) == set()
+
+
+async def test_f3_what_cannot_be_read_is_no_answer_and_asked_again_in_a_day(scene: Stage, logged: list[str]) -> None:
+    await holds(scene, A, KNOWN)
+    await holds(scene, B, sha(6))
+    service = Service()
+
+    async def odd(request: server.Request) -> server.StreamResponse:
+        if request.path == IDS:
+            return await service(request)
+        return server.json_response([record(6, sha(6)), "no record"])
+
+    async with inquiring(scene, odd) as loop:
+        await loop.ask()
+    ((_, answer),) = detail(scene, KNOWN).answers
+    assert answer.outcome == "doubtful"
+    assert any("is asked again later" in line for line in logged)
+    assert await unasked(scene, 0.9 * DAY) == set()
+    assert await unasked(scene, 1.1 * DAY) == {KNOWN}

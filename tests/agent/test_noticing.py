@@ -13,6 +13,7 @@ from model_manager.agent import looking
 from model_manager.agent import noticing as module
 from model_manager.agent.noticing import Noticing
 from model_manager.agent.roots import Roots
+from model_manager.agent.status import problems
 from model_manager.facts.disk import Diff, Held, Root
 from model_manager.facts.event import ModelAppeared, ModelChanged, ModelVanished, RootBack, RootLost, ScanFinished
 from model_manager.library.markers import MARKER
@@ -119,7 +120,12 @@ async def test_an_unreadable_directory_never_means_vanished(scene: Stage, logged
     eyes = noticing(scene)
     await eyes.reconcile()
     assert scene.shelves.held.keys() == {held.file}
-    assert any("cannot be read" in line for line in logged)
+    await eyes.reconcile()
+    assert sum("cannot be looked at" in line for line in logged) == 1
+    assert scene.board.unreadable == {str(scene.store): 1}
+    assert any("1 places in it cannot be looked at" in line for line in problems(scene.board))
+    (directory,) = [each for each in await scene.index.directories() if each.path == str(scene.store)]
+    assert directory.unreadable == 1
     await settled(scene, eyes, scene.store / "vae", Path(held.file))
     assert held.file in scene.shelves.held
 

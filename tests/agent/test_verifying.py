@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from model_manager.agent.status import problems
 from model_manager.agent.verifying import Verifying
-from model_manager.facts.disk import Held
+from model_manager.facts.disk import Diff, Held
 from model_manager.facts.event import ModelChanged
 from model_manager.facts.identity import Digests
+from model_manager.index.reading import Shop
 from model_manager.library import readers as reading_pool
 from tests.agent.stage import AT, Stage, running, until
 from tests.stories.machine import safetensors, sha256
@@ -84,6 +86,21 @@ async def test_a_file_that_cannot_be_read_is_told_and_the_others_are_read(scene:
         await until(lambda: finished(logged))
     assert any("could not be verified" in line for line in logged)
     assert scene.shelves.held[held.file].verified_at == AT
+    assert verifying.unread.keys() == {gone.file}
+    assert any("1 files could not be read again" in line for line in problems(scene.board))
+    with Shop.open(scene.state / "index.sqlite") as shop:
+        assert [each.file for each in shop.listing() if each.trouble] == [gone.file]
+
+
+async def test_a_file_that_left_or_changed_since_somebody_asked_is_counted_as_unread(scene: Stage) -> None:
+    held = await scene.holds(A, DATA)
+    left = await scene.holds("vae/left.safetensors", DATA)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
+    verifying.ask()
+    await scene.shelves.change(Diff(vanished=(left,)))
+    scene.put(A, DATA + b"more")
+    await verifying.verify()
+    assert verifying.unread.keys() == {left.file, held.file}
 
 
 async def test_asking_twice_reads_once_and_unread_files_are_left_out(scene: Stage) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_manager.errors import BadPath
-from model_manager.facts.shelf import ShelfPath
+from model_manager.facts.shelf import PICKLES, WEIGHTS, ShelfPath, runs_code
 
 NAME = "x.safetensors"
 
@@ -105,3 +105,15 @@ def test_f6_places_that_collide_somewhere_have_one_slot(one, other, same):
 )
 def test_the_list_in_which_a_loader_finds_it(folder, category):
     assert ShelfPath(folder=folder, name="x.gguf").category == category
+
+
+@pytest.mark.parametrize(
+    ("name", "risky"),
+    [("a.ckpt", True), ("sub/A.PT", True), ("x.bin", True), ("x.safetensors", False), ("x.gguf", False), ("x.ckpt.sft", False)],
+)  # fmt: skip
+def test_what_is_unpickled_can_run_code(name: str, risky: bool) -> None:
+    assert runs_code(name) is risky
+
+
+def test_every_kind_of_weights_is_told_apart() -> None:
+    assert {".safetensors", ".sft", ".gguf", ".onnx"} == WEIGHTS - PICKLES

@@ -8,7 +8,7 @@ import pytest
 from model_manager.facts.description import ORDER, Address, Claim, Lore, Told
 from model_manager.facts.disk import Diff
 from model_manager.facts.identity import Pin
-from model_manager.facts.known import Answer, Detail, Question
+from model_manager.facts.known import Answer, Detail, Outcome, Question
 from model_manager.index.reading import Shop
 from model_manager.index.store import Store
 
@@ -125,6 +125,35 @@ def test_quick_hashes_are_entered_for_files_that_are_still_as_they_were(store: S
     assert store.unsampled(9) == (b,)
     with Shop.open(store.path) as shop:
         assert [(known.name, known.quick) for known in shop.find("1" * 16)] == [(a.shelf.name, "1" * 16)]
+
+
+def test_why_a_file_could_not_be_read_stays_until_it_was_or_changes(store: Store) -> None:
+    a, b = held(), held("b.gguf", inode=8)
+    store.troubled([(a, "Permission denied"), (replace(b, fingerprint=a.fingerprint), "stale")])
+    assert _troubles(store) == ["Permission denied"]
+    store.apply(Diff(changed=(replace(a, against="x"),)), at=AT)
+    assert _troubles(store) == ["Permission denied"]
+    store.apply(Diff(changed=(held(content="a", evidence="content"),)), at=AT)
+    assert _troubles(store) == []
+    store.troubled([(held(content="a", evidence="content"), "Input/output error")])
+    store.troubled([(held(content="a", evidence="content"), "")])
+    assert _troubles(store) == []
+
+
+def _troubles(store: Store) -> list[str]:
+    with Shop.open(store.path) as shop:
+        found = [each.trouble for each in shop.listing() if each.trouble]
+        assert shop.summary().troubled == len(found)
+        return found
+
+
+@pytest.mark.parametrize("outcome", ["found", "absent", "doubtful"])
+def test_every_outcome_is_kept(store: Store, outcome: Outcome) -> None:
+    store.apply(Diff(changed=(held(content="x"),)), at=AT)
+    sha256 = digests("x").sha256 or ""
+    answer = Answer(sha256=sha256, outcome=outcome, at=100.0, due=200.0)
+    store.answered("civitai", [answer])
+    assert store.unasked("civitai", now=200.0, limit=9)[0].before == answer
 
 
 def test_a_service_is_asked_for_what_was_read_and_again_when_its_answer_is_due(store: Store) -> None:

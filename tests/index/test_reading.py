@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.errors import IndexTooNew, IndexUnavailable, NoIndex, NotFound
+from model_manager.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NoIndex, NotFound
 from model_manager.facts.description import Address, Lore
 from model_manager.facts.disk import Diff
 from model_manager.facts.identity import Digests
 from model_manager.facts.known import Summary
+from model_manager.facts.shelf import PICKLES, WEIGHTS
 from model_manager.index import reading
 from model_manager.index.reading import Shop
 from model_manager.index.statements import migrations
@@ -138,7 +139,9 @@ def test_a_listing_is_narrowed_to_a_folder_a_directory_or_what_nobody_verified(s
 
 def test_the_figures_are_those_of_the_files(store: Store, shop: Shop) -> None:
     store.apply(Diff(vanished=FILES[:1], appeared=(held("copy.gguf", inode=9, size=20, content="flux"),)), at=AT)
-    assert shop.summary() == Summary(files=6, bytes=200, contents=5, verified=1, read=3, unread_bytes=100, missing=1)
+    assert shop.summary() == Summary(
+        files=6, bytes=200, contents=5, verified=1, read=3, unread_bytes=100, troubled=0, pickles=0, missing=1
+    )
     assert [group.copies for group in shop.duplicates()] == [2]
     assert [gone.file for gone in shop.missing()] == [FILES[0].file]
     assert shop.names() == ("anime.safetensors", "copy.gguf", "dream.safetensors", "my_dream_50%.gguf",
@@ -274,3 +277,57 @@ def test_an_index_that_stays_locked_is_said_to_be_locked(store: Store) -> None:
     with pytest.raises(IndexUnavailable, match="locked"):
         Shop.open(store.path, patience=0.0)
     other.close()
+
+
+def test_candidates_are_found_by_name_by_any_hash_and_below_a_directory(shop: Shop) -> None:
+    def names(bases: list[str], hexes: list[str], directories: list[str]) -> set[str]:
+        return {known.name for known in shop.candidates(bases, hexes, directories)}
+
+    dream = digests("dream").sha256 or ""
+    assert names(["dream.safetensors", "été.safetensors"], [], []) == {"dream.safetensors", "Été.safetensors"}
+    assert names(["ream.safetensors", "dream", "%"], [], []) == set()
+    assert names([], [dream], []) == names([], [dream[:10]], []) == {"SD15/Dream_Shaper.safetensors"}
+    assert names([], [dream[:9]], []) == set()
+    assert names([], [], ["style"]) == {"style/Anime.safetensors"}
+    assert names([], [], []) == set()
+
+
+def test_a_file_found_by_its_hash_brings_those_of_its_name_along(store: Store, shop: Shop) -> None:
+    other = held("x/dream_shaper.safetensors", folder="loras", inode=77, size=77)
+    store.apply(Diff(appeared=(other,)), at=AT)
+    found = shop.candidates([], [digests("dream").sha256 or ""], [])
+    assert {known.name for known in found} == {"SD15/Dream_Shaper.safetensors", "x/dream_shaper.safetensors"}
+
+
+def test_files_of_a_size_are_found_exactly(shop: Shop) -> None:
+    assert [known.name for known in shop.of_size([30, 61])] == ["SD15/Dream_Shaper.safetensors"]
+    assert len(shop.of_size([10, 20, 30], limit=2)) == 2
+
+
+@pytest.mark.parametrize("ending", sorted(WEIGHTS))
+def test_pickles_are_counted_as_the_listing_marks_them(store: Store, shop: Shop, ending: str) -> None:
+    before = shop.summary().pickles
+    store.apply(Diff(appeared=(held(f"sub/Risk{ending.upper()}", inode=77),)), at=AT)
+    (known,) = shop.find(f"risk{ending}")
+    assert known.runs_code is (ending in PICKLES)
+    assert shop.summary().pickles - before == known.runs_code
+
+
+def test_c11_an_index_that_is_damaged_while_it_is_read_says_so_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    store = begun(path)
+    store.apply(Diff(appeared=tuple(held(f"{n}.gguf", inode=100 + n) for n in range(2000))), at=AT)
+    store.close()
+    with Shop.open(path) as shop:
+        data = bytearray(path.read_bytes())
+        data[8192:] = b"\xaa" * (len(data) - 8192)
+        path.write_bytes(data)
+        with pytest.raises(IndexDamaged, match="index sync") as caught:
+            shop.listing(limit=5000)
+    assert caught.value.exit_code == 75
+
+
+def test_an_empty_shop_answers_everything_with_nothing() -> None:
+    with Shop.empty() as shop:
+        assert (shop.find("a"), shop.candidates(["a"], [], []), shop.missing(), shop.directories()) == ((), (), (), ())
+        assert shop.summary().files == 0

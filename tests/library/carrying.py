@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 
@@ -120,3 +121,46 @@ def webm(**texts: str) -> bytes:
     cluster = element(0x1F43B675, b"film" * 10)
     head = element(0x1A45DFA3, element(0x4282, b"webm"))
     return head + element(0x18538067, element(0x1549A966, b"") + cluster + tags)
+
+
+def opus(*, page: int = 255, **comments: str) -> bytes:
+    """A stream of Ogg with as many segments a page as a page can have: long comments take several."""
+    entries = [f"{name}={value}".encode() for name, value in comments.items()]
+    block = b"OpusTags" + struct.pack("<I", 4) + b"Lavf" + struct.pack("<I", len(entries))
+    block += b"".join(struct.pack("<I", len(each)) + each for each in entries)
+    lengths = [255] * (len(block) // 255) + [len(block) % 255]
+    pages, at = [_page(b"OpusHead" + bytes(11), [19])], 0
+    for start in range(0, len(lengths), page):
+        some = lengths[start : start + page]
+        pages.append(_page(block[at : at + sum(some)], some))
+        at += sum(some)
+    return b"".join((*pages, _page(b"sound", [5])))
+
+
+def _page(body: bytes, lengths: list[int], serial: int = 7) -> bytes:
+    return b"OggS\0\0" + bytes(8) + struct.pack("<III", serial, 0, 0) + bytes([len(lengths), *lengths]) + body
+
+
+def mp3(*, version: int = 4, encoding: int = 3, before: bytes = b"", **texts: str) -> bytes:
+    """A sound with an ID3 tag, as ffmpeg writes it."""
+    codec = {0: "latin-1", 1: "utf-16", 3: "utf-8"}[encoding]
+    zero = "\0".encode("utf-16-le" if encoding == 1 else "latin-1")
+    bodies = [bytes([encoding]) + name.encode(codec) + zero + value.encode(codec) for name, value in texts.items()]
+    frames = before + b"".join(id3_frame(b"TXXX", body, version=version) for body in bodies) + bytes(10)
+    return b"ID3" + bytes([version, 0, 0]) + synchsafe(len(frames)) + frames + b"\xff\xfbsound"
+
+
+def id3_frame(kind: bytes, body: bytes, *, version: int = 4) -> bytes:
+    return kind + (synchsafe(len(body)) if version == 4 else struct.pack(">I", len(body))) + b"\0\0" + body
+
+
+def synchsafe(size: int) -> bytes:
+    return bytes(size >> 7 * place & 0x7F for place in (3, 2, 1, 0))
+
+
+def glb(**extras: object) -> bytes:
+    """A mesh of nothing, with what `asset.extras` says."""
+    content = json.dumps({"asset": {"version": "2.0", "extras": extras}}).encode()
+    content += b" " * (-len(content) % 4)
+    chunks = struct.pack("<I", len(content)) + b"JSON" + content + struct.pack("<I", 4) + b"BIN\0mesh"
+    return b"glTF" + struct.pack("<II", 2, len(chunks) + 12) + chunks

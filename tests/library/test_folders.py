@@ -8,7 +8,15 @@ import yaml
 
 from model_manager.errors import BadSetting, DiskUnavailable, RootAway
 from model_manager.facts.disk import Root
-from model_manager.library.folders import FOLDERS, Exposed, expose, extra_model_paths, extra_roots, problems
+from model_manager.library.folders import (
+    FOLDERS,
+    Exposed,
+    expose,
+    extra_model_paths,
+    extra_places,
+    extra_roots,
+    problems,
+)
 from model_manager.library.markers import mark
 from model_manager.library.scanning import scan
 from tests.library.shelves import as_nobody, own_root, put
@@ -247,3 +255,13 @@ def test_k11_a_tree_that_we_may_not_write_to_is_said(store: Path, comfy: Path, t
             expose(store, comfy)
 
     as_nobody(try_it)
+
+
+def test_entries_say_their_category_and_whether_they_go_first(tmp_path: Path) -> None:
+    file = tmp_path / "extra.yaml"
+    file.write_text(
+        "one:\n  base_path: /a\n  is_default: true\n  unet: x\n  custom_nodes: c\ntwo:\n  base_path: /b\n  loras: |\n    l\n    m\n"
+    )
+    assert [(each.category, each.path, each.first) for each in extra_places(str(file), {})] == [
+        ("diffusion_models", "/a/x", True), ("loras", "/b/l", False), ("loras", "/b/m", False),
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.library.mounts import file_system, remote_part
+from model_manager.library.mounts import _kind, _mounts, remote_part
 from tests.library.shelves import put
 
 MOUNTS = b"""22 1 259:0 / / rw,relatime shared:1 - ext4 /dev/root rw
@@ -22,12 +22,12 @@ MOUNTS = b"""22 1 259:0 / / rw,relatime shared:1 - ext4 /dev/root rw
     ],
 )  # fmt: skip
 def test_the_file_system_of_a_path(tmp_path: Path, path: str, kind: str) -> None:
-    assert file_system(path, str(put(tmp_path / "mounts", MOUNTS))) == kind
+    assert _kind(path, _mounts(str(put(tmp_path / "mounts", MOUNTS)))) == kind
 
 
 def test_without_the_kernels_list_no_file_system_is_known(tmp_path: Path) -> None:
-    assert file_system("/", str(tmp_path / "missing")) == ""
-    assert file_system("/", "/proc/self/mountinfo") != ""
+    assert _kind("/", _mounts(str(tmp_path / "missing"))) == ""
+    assert _kind("/", _mounts("/proc/self/mountinfo")) != ""
 
 
 def tree(tmp_path: Path, *lines: str) -> tuple[list[str], str]:

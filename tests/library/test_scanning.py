@@ -145,6 +145,7 @@ def test_c10_what_lay_behind_a_link_to_an_unmounted_directory_is_unknown(root: R
     within(root, "checkpoints").symlink_to(tmp_path / "volume" / "checkpoints")
     result = scan(root)
     assert result.unreadable == (str(within(root, "checkpoints")),)
+    assert "not be mounted" in result.blocked[0].why
     assert not result.covers(str(within(root, "checkpoints", "x.safetensors")))
     assert result.covers(str(within(root, "checkpoints2", "x.safetensors")))
 

@@ -38,12 +38,14 @@ DELETE FROM directory WHERE tracked_by = 'nobody'
 
 -- name: directories
 -- Those that somebody wants, by path.
-SELECT path, folder, own, tracked_by, added_at, state, why, scanned_at, scan_seconds, files, bytes
+SELECT path, folder, own, tracked_by, added_at, state, why, scanned_at, scan_seconds, files, bytes, unreadable,
+    passed_over, remarks
 FROM directory WHERE tracked_by <> 'nobody' ORDER BY path;
 
 -- name: scanned_here
 -- A look at a directory has ended.
-UPDATE directory SET state = 'here', why = '', scanned_at = :at, scan_seconds = :seconds, files = :files, bytes = :bytes
+UPDATE directory SET state = 'here', why = '', scanned_at = :at, scan_seconds = :seconds, files = :files, bytes = :bytes,
+    unreadable = :unreadable, passed_over = :passed_over, remarks = :remarks
 WHERE path = :path;
 
 -- name: scanned_away

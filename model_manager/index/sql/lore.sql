@@ -36,12 +36,12 @@ FROM held WHERE id IN (SELECT l.id FROM location AS l WHERE l.described = 0
 UPDATE location SET described = 1 WHERE file = ? AND device = ? AND inode = ? AND size = ? AND mtime_ns = ?;
 
 -- name: unsampled
--- A file of each content without a quick hash, in the order they came.
+-- A file of each content without a quick hash, in the order they came; with `read`, only of contents that were read whole.
 SELECT file, root, folder, name, device, inode, size, mtime_ns, sha256, blake3, md5, crc32, tensor, evidence, against,
     verified_at
 FROM held WHERE id IN (
     SELECT min(l.id) FROM content AS c JOIN location AS l ON l.content_id = c.id
-    WHERE c.quick IS NULL GROUP BY c.id ORDER BY c.id LIMIT :limit)
+    WHERE c.quick IS NULL AND (NOT :read OR c.sha256 IS NOT NULL OR c.blake3 IS NOT NULL) GROUP BY c.id ORDER BY c.id LIMIT :limit)
 ORDER BY id;
 
 -- name: sample

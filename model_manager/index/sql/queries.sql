@@ -70,8 +70,26 @@ ON CONFLICT (file) DO UPDATE SET content_id = excluded.content_id, directory_id 
     base = excluded.base, device = excluded.device, inode = excluded.inode, size = excluded.size,
     mtime_ns = excluded.mtime_ns, knows = excluded.knows, evidence = excluded.evidence, against = excluded.against,
     verified_at = excluded.verified_at,
+    trouble = CASE WHEN knows = excluded.knows AND verified_at = excluded.verified_at AND device = excluded.device
+        AND inode = excluded.inode AND size = excluded.size AND mtime_ns = excluded.mtime_ns THEN trouble ELSE '' END,
     described = described AND device = excluded.device AND inode = excluded.inode AND size = excluded.size
         AND mtime_ns = excluded.mtime_ns;
+
+-- name: last_bases
+-- The last row of names.
+SELECT id, some FROM bases ORDER BY id DESC LIMIT 1;
+
+-- name: put_bases
+-- A row of names, in the place of what was there.
+INSERT INTO bases (id, some) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET some = excluded.some;
+
+-- name: empty_bases
+-- All names go, to be written anew.
+DELETE FROM bases;
+
+-- name: trouble
+-- Why a file could not be read whole, unless it changed meanwhile; '' when it could.
+UPDATE location SET trouble = ? WHERE file = ? AND device = ? AND inode = ? AND size = ? AND mtime_ns = ?;
 
 -- name: drop_location
 -- A file is gone.

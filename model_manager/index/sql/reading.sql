@@ -8,7 +8,7 @@ SELECT application_id, user_version FROM pragma_application_id, pragma_user_vers
 -- What is known of the locations of a JSON list, and hashes that are claimed.
 SELECT l.id, l.content_id, l.file, d.path, l.folder, l.name, l.device, l.inode, l.size, l.mtime_ns, c.sha256, c.blake3, c.md5,
     c.crc32, c.tensor, coalesce(c.quick, ''), l.evidence, l.against, l.verified_at, l.first_seen, l.bundle,
-    coalesce((SELECT group_concat(DISTINCT hex) FROM claim AS m WHERE m.content_id = c.id), '')
+    l.trouble, coalesce((SELECT group_concat(DISTINCT hex) FROM claim AS m WHERE m.content_id = c.id), '')
 FROM location AS l JOIN content AS c ON c.id = l.content_id JOIN directory AS d ON d.id = l.directory_id
 WHERE l.id IN (SELECT value FROM json_each(:ids));
 
@@ -53,8 +53,16 @@ ORDER BY category, slot LIMIT :limit;
 SELECT id FROM location WHERE base >= :text AND base < :text || char(1114111) ORDER BY base LIMIT :limit;
 
 -- name: find_part
--- Files in whose name this occurs, by name.
+-- Files in whose name this occurs, by name; for what occurs often.
 SELECT id FROM location INDEXED BY location_base WHERE base LIKE :like ESCAPE '\' ORDER BY base LIMIT :limit;
+
+-- name: bases
+-- All rows of names.
+SELECT some FROM bases;
+
+-- name: named
+-- Files of any of these names (a JSON list), by name.
+SELECT id FROM location WHERE base IN (SELECT value FROM json_each(:bases)) ORDER BY base LIMIT :limit;
 
 -- name: find_path_prefix
 -- Files of a folder whose path below it begins so, by path.
@@ -109,6 +117,15 @@ WHERE l.category = :category AND l.slot >= :above AND l.slot < :below
     AND (NOT :unverified OR l.evidence IS NULL)
 ORDER BY CASE :order WHEN 'size' THEN -l.size ELSE -l.id END, l.id LIMIT :limit OFFSET :offset;
 
+-- name: list_few_of_directory
+-- A page of a tracked directory that has few files, which are looked at all.
+SELECT l.id FROM location AS l INDEXED BY location_directory
+WHERE l.directory_id = (SELECT d.id FROM directory AS d WHERE d.path = :root)
+    AND (:category = '' OR l.category = :category) AND l.slot >= :above AND l.slot < :below
+    AND (NOT :unverified OR l.evidence IS NULL)
+ORDER BY CASE :order WHEN 'size' THEN -l.size WHEN 'added' THEN -l.id END, l.category, l.slot, l.id
+LIMIT :limit OFFSET :offset;
+
 -- name: list_folder_by_size
 -- A page of a folder that has many files, large before small.
 SELECT l.id FROM location AS l INDEXED BY location_size
@@ -136,6 +153,11 @@ SELECT count(*) FROM location WHERE category = :category AND slot >= :above AND 
 -- name: count_few
 -- How many files a folder has, of so many that are counted at most.
 SELECT count(*) FROM (SELECT 1 FROM location WHERE category = :category AND slot >= :above AND slot < :below LIMIT :most);
+
+-- name: count_few_of_directory
+-- How many files a tracked directory has, of so many that are counted at most.
+SELECT count(*) FROM (SELECT 1 FROM location INDEXED BY location_directory
+    WHERE directory_id = (SELECT d.id FROM directory AS d WHERE d.path = :root) LIMIT :most);
 
 -- name: count_some
 -- How many files a narrowed listing has.
@@ -194,6 +216,9 @@ ORDER BY c.last_file, c.id;
 SELECT count(*), coalesce(sum(l.size), 0), count(DISTINCT l.content_id), count(l.evidence),
     count(coalesce(c.sha256, c.blake3)),
     coalesce(sum(CASE WHEN c.sha256 IS NULL AND c.blake3 IS NULL THEN l.size END), 0),
+    count(nullif(l.trouble, '')),
+    count(CASE WHEN l.base LIKE '%.safetensors' THEN NULL WHEN l.base LIKE '%.ckpt' OR l.base LIKE '%.pt' OR l.base LIKE '%.pt2'
+        OR l.base LIKE '%.bin' OR l.base LIKE '%.pth' OR l.base LIKE '%.pkl' THEN 1 END),
     (SELECT count(*) FROM content AS m WHERE (m.sha256 IS NOT NULL OR m.blake3 IS NOT NULL)
         AND NOT EXISTS (SELECT 1 FROM location AS o WHERE o.content_id = m.id)
         AND EXISTS (SELECT 1 FROM directory AS d WHERE d.tracked_by <> 'nobody'
@@ -203,3 +228,28 @@ FROM location AS l JOIN content AS c ON c.id = l.content_id;
 -- name: names
 -- The names of files, each once.
 SELECT DISTINCT base FROM location ORDER BY base LIMIT :limit;
+
+-- name: find_candidates
+-- Files that any of JSON lists may mean: names as `base` spells them, hashes of any kind, directories as slots spell them. Files
+-- that are found by a hash bring those of the same name along, which may hide them.
+WITH hashed (base) AS (
+    SELECT base FROM location WHERE content_id IN (
+        SELECT id FROM content WHERE sha256 IN (SELECT value FROM json_each(:hexes))
+        UNION SELECT id FROM content WHERE blake3 IN (SELECT value FROM json_each(:hexes))
+        UNION SELECT id FROM content WHERE tensor IN (SELECT value FROM json_each(:hexes))
+        UNION SELECT id FROM content WHERE md5 IN (SELECT value FROM json_each(:hexes))
+        UNION SELECT id FROM content WHERE crc32 IN (SELECT value FROM json_each(:hexes))
+        UNION SELECT id FROM content WHERE quick IN (SELECT value FROM json_each(:hexes))
+        UNION SELECT content.id FROM json_each(:hexes) JOIN content
+            ON length(value) BETWEEN 10 AND 12 AND sha256 >= value AND sha256 < value || 'g'
+        UNION SELECT content.id FROM json_each(:hexes) JOIN content
+            ON length(value) BETWEEN 10 AND 12 AND tensor >= value AND tensor < value || 'g'
+        UNION SELECT content_id FROM claim WHERE hex IN (SELECT value FROM json_each(:hexes)))
+)
+SELECT id FROM location WHERE base IN (SELECT value FROM json_each(:bases) UNION SELECT base FROM hashed)
+UNION SELECT id FROM location WHERE :directories <> '[]' AND EXISTS (
+    SELECT 1 FROM json_each(:directories) WHERE instr('/' || slot, '/' || value || '/') = 1);
+
+-- name: find_of_size
+-- Files of any of the sizes of a JSON list, of which somebody has a hash over samples.
+SELECT id FROM location WHERE size IN (SELECT value FROM json_each(:sizes)) ORDER BY file LIMIT :limit;

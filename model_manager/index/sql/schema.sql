@@ -15,7 +15,8 @@ CREATE TABLE identity (
 INSERT INTO identity (one, installation) VALUES (1, lower(hex(randomblob(16))));
 
 -- Directories with models. `folder`: what the whole directory is, NULL for a models directory. One that nobody tracks any
--- more stays until its last file has left.
+-- more stays until its last file has left. `remarks`: the first places that the last scan left out, as a JSON list of
+-- [path, why, whether it could not be looked at].
 CREATE TABLE directory (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE,
@@ -28,7 +29,10 @@ CREATE TABLE directory (
     scanned_at TEXT NOT NULL DEFAULT '',
     scan_seconds REAL NOT NULL DEFAULT 0,
     files INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL DEFAULT 0
+    bytes INTEGER NOT NULL DEFAULT 0,
+    unreadable INTEGER NOT NULL DEFAULT 0,
+    passed_over INTEGER NOT NULL DEFAULT 0,
+    remarks TEXT NOT NULL DEFAULT '[]'
 );
 
 -- One row for each content: bytes, wherever they lie. A file that nobody has read is a content of its own. Digests are
@@ -53,8 +57,8 @@ CREATE INDEX content_quick ON content (quick) WHERE quick IS NOT NULL;
 
 -- One row for each file on a shelf. `category` and `slot` are ShelfPath.slot, `base` is the last part of `slot`; device and
 -- inode are signed 64 bit. `knows` says which digests this file was itself found to have (1 sha256, 2 blake3, 4 md5,
--- 8 crc32, 16 tensor): its content may know more. `described`: its sidecars and header were looked at as it is now. Its ids reference no table by
--- declaration: SQLite would take three times as long for many new files.
+-- 8 crc32, 16 tensor): its content may know more. `described`: its sidecars and header were looked at as it is now. `trouble`: why it could not
+-- be read whole as it is now. Its ids reference no table by declaration: SQLite would take three times as long for many new files.
 CREATE TABLE location (
     id INTEGER PRIMARY KEY,
     file TEXT NOT NULL UNIQUE,
@@ -75,7 +79,8 @@ CREATE TABLE location (
     verified_at TEXT NOT NULL,
     first_seen TEXT NOT NULL,
     bundle TEXT NOT NULL DEFAULT '',
-    described INTEGER NOT NULL DEFAULT 0
+    described INTEGER NOT NULL DEFAULT 0,
+    trouble TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX location_content ON location (content_id);
 CREATE INDEX location_slot ON location (category, slot);
@@ -83,7 +88,14 @@ CREATE INDEX location_category ON location (category);
 CREATE INDEX location_base ON location (base);
 CREATE INDEX location_inode ON location (inode);
 CREATE INDEX location_size ON location (size, category);
+CREATE INDEX location_directory ON location (directory_id);
 CREATE INDEX location_undescribed ON location (described) WHERE described = 0;
+
+-- The `base` of every location, and of some that left, many to a row with NUL bytes between: to look for a part of a name.
+CREATE TABLE bases (
+    id INTEGER PRIMARY KEY,
+    some BLOB NOT NULL
+);
 
 -- Where a content can be had. `data` is a JSON object.
 CREATE TABLE address (
@@ -131,7 +143,7 @@ CREATE TABLE preview (
 CREATE TABLE asked (
     service TEXT NOT NULL,
     sha256 TEXT NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('found', 'absent')),
+    outcome TEXT NOT NULL CHECK (outcome IN ('found', 'absent', 'doubtful')),
     at REAL NOT NULL,
     due REAL NOT NULL,
     times INTEGER NOT NULL,

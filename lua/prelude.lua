@@ -2,12 +2,58 @@
 -- At load time a server offers nothing but redis.register_function, so everything else is looked up when it is called.
 -- Convention: a function first reads and decides, then writes; whoever returns early has changed nothing.
 
+local routing, rules = {}, {} -- what lua/routing and lua/rules share
+
 local CHUNK = 500 -- values per unpack; Lua refuses about 8,000
 local EXPIRED_PER_CALL = '2000'
 local TOMBSTONE_MS = '86400000'
 
+-- What the server offers, with a place to listen in. It is taken over when a function is called for the first time.
+local function server() return redis end
+local redis = {}
+
+local function take_over()
+  for name, value in pairs(server()) do redis[name] = value end
+  for _, name in ipairs{'call', 'pcall', 'error_reply'} do redis[name] = server()[name] end
+end
+
+-- Once more, to learn at which key it fails; it would fail there for whoever calls next, too.
+local function culprit(callback, keys, arguments)
+  local call, last = redis.call, {}
+  redis.call = function(...)
+    last = {...}
+    return call(...)
+  end
+  local done, reply = pcall(callback, keys, arguments)
+  redis.call = call
+  if last[1] ~= 'BITOP' then return done, reply, last[2] end
+  for n = 3, #last do
+    if call('TYPE', last[n])['ok'] ~= 'string' and call('EXISTS', last[n]) == 1 then return done, reply, last[n] end
+  end
+  return done, reply
+end
+
+local function text_of_error(reply) return type(reply) == 'table' and reply.err or tostring(reply) end
+
+-- Somebody wrote something else where routing keeps its own. What can be made anew is; of the rest the key is named.
+local function guarded(callback)
+  return function(keys, arguments)
+    if not redis.call then take_over() end
+    local done, reply = pcall(callback, keys, arguments)
+    if done then return reply end
+    if not string.find(text_of_error(reply), 'WRONGTYPE', 1, true) then error(reply, 0) end
+    for _ = 1, 8 do
+      local touched
+      done, reply, touched = culprit(callback, keys, arguments)
+      if done then return reply end
+      if not touched or not routing.mend(touched) then return routing.broken(touched, text_of_error(reply)) end
+    end
+    error(reply, 0)
+  end
+end
+
 local function register(name, callback, flags)
-  redis.register_function{function_name = name .. '_' .. VERSION, callback = callback, flags = flags}
+  server().register_function{function_name = name .. '_' .. VERSION, callback = guarded(callback), flags = flags}
 end
 
 -- The arguments one after the other.
@@ -111,8 +157,10 @@ local function needs(missing)
 end
 
 local function enlist(index_key, machine, held)
+  local command = held and 'SADD' or 'SREM'
+  if type(redis.pcall(command, index_key, machine)) == 'number' then return end
   sound(index_key, 'set')
-  redis.call(held and 'SADD' or 'SREM', index_key, machine)
+  redis.call(command, index_key, machine)
 end
 
 local function decoded(text)

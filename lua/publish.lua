@@ -1,11 +1,12 @@
 -- mm_publish: events of one machine and what they change in its inventory, all in one step or not at all.
 --
 -- KEYS  1 machine:{id}:models   2 machine:{id}:inventory   3 machine:{id}:names   4 machine:{id}:model_manager (read)
---       5 model_manager:events   6.. models:index:{name} of every name below, in the same order
+--       5 model_manager:events   6 routing   7.. models:index:{name} of every name below, in the same order
 -- ARGV  machine id, installation, epoch of the caller, mode, length (entries) and age (ms) that the stream keeps
 --       number of names, the names
 --       number of events, and for each: epoch, seq, instance, kind, at, digest, data, number of changes, and for each
 --       change: path, entry (JSON; empty = gone), name, verified (0|1), size in bytes
+-- What is verified becomes claimable, and what is gone does not, in the same step; see lua/routing.
 -- mode  strict: the stored inventory must be the one before the first event.
 --       blind: the events are history that a snapshot follows; nothing but the stream and the position moves.
 -- Returns OK id | DUP seq (all of it was here already) | GAP seq (this one is next) | FENCED epoch (a later one than the caller's wrote)
@@ -25,7 +26,10 @@ local function judged(at, event, mode)
   return seq == at.seq + 1 and 'OK' or 'GAP'
 end
 
-local function count(over, name, by)
+-- One verified file more, or less: by its name for the reverse index, by its model for routing.
+local function count(over, name, by, text)
+  local model = routing.model_in(text, name)
+  over.moved[model] = (over.moved[model] or 0) + by
   if not over.index[name] then
     over.missing[name] = true
     return
@@ -42,11 +46,11 @@ local function lay(over, path, text, name, verified, size)
     local entry = decoded(old)
     if not entry then return false end
     over.bytes = over.bytes - entry.size
-    if entry.verified == true then count(over, entry.name, -1) end
+    if entry.verified == true then count(over, entry.name, -1, old) end
   end
   if text ~= '' then
     over.bytes = over.bytes + tonumber(size)
-    if verified == '1' then count(over, name, 1) end
+    if verified == '1' then count(over, name, 1, text) end
   end
   over.entries[path] = text
   over.steps[#over.steps + 1] = {old = old, new = text}
@@ -124,9 +128,10 @@ local function mm_publish(keys, arguments)
   local host = rival(keys[4], installation)
   if host then return {'BUSY', host} end
   local at = standing(keys[1], keys[2], keys[3])
+  at.known = at.known and routing.marked(keys[6], machine, at.epoch, at.seq)
   if own_epoch < at.epoch then return {'FENCED', text_of(at.epoch)} end
-  local over = {models = keys[1], inventory = keys[2], names = keys[3], index = index_of(take, keys, 6), entries = {}, counts = {},
-    missing = {}, bytes = at.bytes, steps = {}}
+  local over = {models = keys[1], inventory = keys[2], names = keys[3], index = index_of(take, keys, 7), entries = {}, counts = {},
+    moved = {}, missing = {}, bytes = at.bytes, steps = {}}
   local accepted = {}
   for _ = 1, tonumber(take()) do
     local event = event_of(take, machine)
@@ -157,9 +162,13 @@ local function mm_publish(keys, arguments)
     redis.call('HSET', keys[1], 'machine_id', machine, 'ahead_epoch', last.epoch, 'ahead_seq', last.seq)
   else
     state(keys[1], keys[2], keys[3], last, installation, over.bytes, text)
+    routing.publish(keys[6], machine, over.moved, last)
   end
   local id
-  for _, event in ipairs(accepted) do id = append(keys[5], keep, event) end
+  for _, event in ipairs(accepted) do
+    id = append(keys[5], keep, event)
+    if event.kind == 'disk.low' and mode == 'strict' then routing.disk_low(keys[6], machine, event.data) end
+  end
   expire(keys[5], keep)
   return {'OK', id}
 end

@@ -1,7 +1,7 @@
 -- mm_snapshot: the whole inventory of a machine replaces whatever is stored of it, together with the event that says so.
 --
 -- KEYS  1 machine:{id}:models   2 machine:{id}:inventory   3 machine:{id}:names   4 machine:{id}:model_manager (read)
---       5 model_manager:events   6.. models:index:{name} of every name below, in the same order
+--       5 model_manager:events   6 routing   7.. models:index:{name} of every name below, in the same order
 -- ARGV  machine id, installation, length (entries) and age (ms) that the stream keeps
 --       number of names, the names (those of the entries, and those that machine:{id}:names lists)
 --       the event: epoch, seq, instance, kind, at, digest, data
@@ -10,13 +10,15 @@
 --       seq) | FENCED epoch | BUSY host | NEEDS name... (as in mm_publish)
 
 local function contents(take, index)
-  local all = {put = {}, texts = {}, counts = {}, missing = {}, bytes = 0}
+  local all = {put = {}, texts = {}, counts = {}, held = {}, missing = {}, bytes = 0}
   for n = 1, tonumber(take()) do
     local path, text, name, verified, size = take(), take(), take(), take(), take()
     all.put[2 * n - 1], all.put[2 * n], all.texts[n] = path, text, text
     all.bytes = all.bytes + tonumber(size)
     if verified == '1' then
       all.counts[name] = (all.counts[name] or 0) + 1
+      local model = routing.model_in(text, name)
+      all.held[model] = (all.held[model] or 0) + 1
       if not index[name] then all.missing[name] = true end
     end
   end
@@ -44,10 +46,11 @@ local function mm_snapshot(keys, arguments)
   local host = rival(keys[4], installation)
   if host then return {'BUSY', host} end
   local at = standing(keys[1], keys[2], keys[3])
-  local index = index_of(take, keys, 6)
+  local index = index_of(take, keys, 7)
   local event = event_of(take, machine)
   local epoch, seq = tonumber(event.epoch), tonumber(event.seq)
   if epoch < at.epoch then return {'FENCED', text_of(at.epoch)} end
+  at.known = at.known and routing.marked(keys[6], machine, at.epoch, at.seq)
   if epoch == at.epoch and seq <= at.seq then return {at.known and 'DUP' or 'GAP', expected(at)} end
   local all, before = contents(take, index), listed(keys[2], keys[3])
   for name in pairs(before) do
@@ -59,6 +62,7 @@ local function mm_snapshot(keys, arguments)
   if not text then return redis.error_reply('ERR mm_snapshot: an entry does not begin with its folder') end
   replace(keys, all, before, index, machine)
   state(keys[1], keys[2], keys[3], event, installation, all.bytes, text)
+  routing.adopt(keys[6], machine, all.held, event)
   local id = append(keys[5], keep, event)
   expire(keys[5], keep)
   return {'OK', id}

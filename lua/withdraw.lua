@@ -3,7 +3,7 @@
 --
 -- KEYS  1 machine:{id}:models   2 machine:{id}:inventory   3 machine:{id}:names   4 machine:{id}:model_manager
 --       5 model_manager:alive   6 machine:{id}:model_progress   7 machine:{id}:model_scan_status   8 model_manager:events
---       9.. models:index:{name} of every name below, in the same order
+--       9 routing   10.. models:index:{name} of every name below, in the same order
 -- ARGV  machine id, mode, installation, length (entries) and age (ms) that the stream keeps
 --       number of names, the names (those that machine:{id}:names lists)
 --       mode bye only, the event: epoch, seq, instance, kind, at, digest, data
@@ -39,7 +39,7 @@ end
 local function mm_withdraw(keys, arguments)
   local take = taker(arguments)
   local machine, mode, installation, keep = take(), take(), take(), bounds(take)
-  local index = index_of(take, keys, 9)
+  local index = index_of(take, keys, 10)
   if mode == 'dead' and not expired(keys[4], keys[5], machine) then return {'ALIVE'} end
   local host = mode == 'bye' and rival(keys[4], installation)
   if host then return {'BUSY', host} end
@@ -56,6 +56,8 @@ local function mm_withdraw(keys, arguments)
   sound(keys[5], 'zset')
   if event and verdict == 'OK' then at.seq = tonumber(event.seq) end
   bury(keys, machine, before, index, at.epoch, at.seq)
+  routing.leave(keys[9], machine)
+  routing.settle(keys[9], 20)
   if not event then return {'OK', '-'} end
   if verdict == 'OK' then return {'OK', append(keys[8], keep, event)} end
   return {verdict, expected(at)}

@@ -25,6 +25,7 @@ from model_manager.facts.event import (
     ModelAppeared,
     ModelChanged,
     ModelVanished,
+    OrderAnswered,
     ReadinessChanged,
     RootBack,
     RootLost,
@@ -77,7 +78,7 @@ def changes(event: Event) -> tuple[Entry | Gone, ...]:
             return ()
         case DownloadStarted() | DownloadVerified() | DownloadFailed() | ScanFinished():
             return ()
-        case DiskLow() | RootLost() | RootBack() | Unknown():
+        case DiskLow() | RootLost() | RootBack() | OrderAnswered() | Unknown():
             return ()
         case _:
             assert_never(event)

@@ -13,16 +13,76 @@ from redis.exceptions import ResponseError
 
 from model_manager.bus.connection import translate
 
-PARTS: Final = ("prelude", "publish", "snapshot", "beat", "withdraw")
+SHARED: Final = (
+    "prelude",
+    "routing/reading",
+    "routing/ruling",
+    "routing/bits",
+    "routing/queues",
+    "routing/machines",
+    "routing/holding",
+    "routing/signatures",
+    "routing/profiles",
+    "routing/indexing",
+    "routing/bells",
+    "routing/jobs",
+    "routing/mending",
+    "routing/taking_in",
+    "routing/telling",
+    "routing/inventory",
+)
+"""What functions have in common; later ones may use earlier ones while the library is loaded."""
+
+RULES: Final = (
+    "service",
+    "workflow",
+    "tenant",
+    "hardware",
+    "capabilities",
+    "models",
+    "storage",
+    "elsewhere",
+    "not_worker",
+)
+"""Of matching, one a file in `lua/rules`, in the order in which reasons are given."""
+
+FUNCTIONS: Final = (
+    "publish",
+    "snapshot",
+    "beat",
+    "withdraw",
+    "offer",
+    "submit",
+    "claim",
+    "extend",
+    "complete",
+    "fail",
+    "reap",
+    "cancel",
+    "retry",
+    "job",
+    "jobs",
+    "explain",
+    "machines_for",
+    "take_in",
+    "demand",
+    "settle",
+    "tune",
+    "find_matching_job",
+)
+
+PARTS: Final = (*SHARED, *(f"rules/{name}" for name in RULES), *FUNCTIONS)
 
 Argument = str | bytes
 
 
 @cache
 def source() -> str:
-    """Every part in order: the body of the library."""
+    """Every part in order: the body of the library. Only the prelude's names are seen by the others, for Lua allows 200 names
+    in one block."""
     room = files("model_manager") / "lua"
-    return "\n".join((room / f"{part}.lua").read_text(encoding="utf-8") for part in PARTS)
+    texts = [(room / f"{part}.lua").read_text(encoding="utf-8") for part in PARTS]
+    return "\n".join((texts[0], *(f"do\n{text}end" for text in texts[1:])))
 
 
 @cache

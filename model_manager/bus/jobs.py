@@ -17,7 +17,7 @@ from model_manager.bus.patience import FIX, Patience
 from model_manager.errors import BadRequest, JobOver, NoSuchJob
 from model_manager.facts.job import Asks, Explanation, Filed, Job, Reaped, State, Submitted, asked
 
-PER_CALL: Final = 200
+PER_CALL: Final = 50
 """Jobs of one call, and 3 MiB of them: the function takes 4."""
 
 BYTES_PER_CALL: Final = 3 * 1024 * 1024

@@ -75,6 +75,13 @@ _ASSIGNMENT: Final = Key(
     reader="agent",
     lifetime="its writer's choice",
 )
+_ORDERS: Final = Key(
+    pattern="machine:{machine_id}:orders",
+    type="stream",
+    writer="operators, aggregators",
+    reader="agent",
+    lifetime="an entry until the machine answered it; all a quarter of an hour after the last",
+)
 _EVENTS: Final = Key(
     pattern="model_manager:events",
     type="stream",
@@ -82,12 +89,33 @@ _EVENTS: Final = Key(
     reader="aggregators, dashboards",
     lifetime="trimmed to about the configured number and age of entries",
 )
+_TELEMETRY: Final = Key(
+    pattern="telemetry:events",
+    type="stream",
+    writer="agents, when told to; other programs",
+    reader="dashboards of an existing fleet",
+    lifetime="trimmed to about 10,000 entries",
+)
 _ALIVE: Final = Key(
     pattern="model_manager:alive",
     type="sorted set",
     writer="agents (mm_beat, mm_withdraw)",
     reader="agents that reap",
     lifetime="a member until withdrawn",
+)
+_ROUTING: Final = Key(
+    pattern="routing",
+    type="hash, and the keys behind `routing:`",
+    writer="the functions of routing",
+    reader="the functions of routing",
+    lifetime="as long as there are jobs or offers",
+)
+_PENDING: Final = Key(
+    pattern="jobs:pending",
+    type="sorted set",
+    writer="producers of the older fleet",
+    reader="mm_take_in",
+    lifetime="a member until it is taken in",
 )
 
 KEYS: Final = (
@@ -99,8 +127,12 @@ KEYS: Final = (
     _LEASE,
     _PROGRESS,
     _ASSIGNMENT,
+    _ORDERS,
     _EVENTS,
     _ALIVE,
+    _TELEMETRY,
+    _ROUTING,
+    _PENDING,
 )
 
 
@@ -143,11 +175,30 @@ class Keys:
     def assignment(self, machine_id: MachineId | str) -> str:
         return self._of(_ASSIGNMENT, machine_id)
 
+    def orders(self, machine_id: MachineId | str) -> str:
+        """What the machine is asked for: see docs/redis.md."""
+        return self._of(_ORDERS, machine_id)
+
     @property
     def events(self) -> str:
         return self.prefix + _EVENTS.pattern
 
     @property
+    def telemetry(self) -> str:
+        """Copies of events for dashboards that were there before us."""
+        return self.prefix + _TELEMETRY.pattern
+
+    @property
     def alive(self) -> str:
         """Machine id → when its lease runs out, in ms of the server's clock."""
         return self.prefix + _ALIVE.pattern
+
+    @property
+    def routing(self) -> str:
+        """The root of a pool's jobs: what the functions keep of them stands behind it and a colon."""
+        return self.prefix + _ROUTING.pattern
+
+    @property
+    def pending(self) -> str:
+        """Ids of jobs that the older fleet's producers added."""
+        return self.prefix + _PENDING.pattern

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,8 +22,15 @@ from model_manager.facts.identity import MachineId
 from model_manager.facts.machine import Heartbeat
 from model_manager.facts.transfer import Phase, Total, Transfer
 
-HEALED_PER_BEAT: Final = 1_000
-"""Names whose reverse index entry one beat puts back if it was evicted."""
+HEALED_AT_ONCE: Final = 500
+"""Names of one call whose reverse index entries are put back, after the server has evicted keys or when it does not say so."""
+
+HEALED_PER_BEAT: Final = 20
+"""Names that each beat looks after in turns, for entries that went without the server counting it."""
+
+SETTLED_AT_ONCE: Final = "200"
+SETTLED_ROUNDS: Final = 200
+"""Calls in a row that go on with indexing a snapshot; what is left then is done by other calls."""
 
 WEEK: Final = 7 * 86_400.0
 
@@ -86,6 +94,8 @@ class Bus:
         self._delivered = Delivered(0, 0)
         self._epoch = 0
         self._cursor = 0
+        self._unhealed: deque[str] = deque()
+        self._evicted: str | None = None
         self._owner = True
         self.keys = Keys(prefix)
         self._withdrawing = Withdrawing(redis, self.keys, self._functions)
@@ -117,17 +127,43 @@ class Bus:
         names = {entry.name: None for entry in entries if entry.verified}
         event = arguments.event(envelope)
         body = tuple(arguments.contents(entries))
-        return await self._deliver("mm_snapshot", self._trim, names, (*event, *body), envelope)
+        published = await self._deliver("mm_snapshot", self._trim, names, (*event, *body), envelope)
+        if isinstance(published, Delivered):
+            await self._settle()
+        return published
+
+    async def _settle(self) -> None:
+        """A large inventory is indexed in several calls; jobs wait until it is whole."""
+        for _ in range(SETTLED_ROUNDS):
+            _, rest = await self._functions.call("mm_settle", (self.keys.routing,), (SETTLED_AT_ONCE,))
+            if rest != ["1"]:
+                return
 
     async def beat(self, heartbeat: Heartbeat, extra: Mapping[str, str]) -> Published:
         """Renews the lease; `extra` are further fields of it. NeedsSnapshot when Redis lost what it had acknowledged."""
         self._epoch = max(self._epoch, heartbeat.epoch)
         head = (heartbeat.instance, str(heartbeat.epoch), self._lease_ms, *self._position())
         fields = {**_lease_fields(heartbeat), **extra}
-        names = await self._names_to_heal()
+        published, evicted = await self._beat(head, fields, await self._names_to_heal())
+        if isinstance(published, Delivered) and evicted and evicted != self._evicted:
+            await self._heal(head, fields)
+            self._evicted = evicted
+        return published
+
+    async def _heal(self, head: Sequence[str], fields: Mapping[str, str | bytes]) -> None:
+        """Every name of the machine is put back where it was evicted."""
+        with translate():
+            names = _decoded(await self._redis.hkeys(self.keys.names(self._machine)))
+        for first in range(0, len(names), HEALED_AT_ONCE):
+            await self._beat(head, fields, names[first : first + HEALED_AT_ONCE])
+
+    async def _beat(
+        self, head: Sequence[str], fields: Mapping[str, str | bytes], names: Sequence[str]
+    ) -> tuple[Published, str]:
+        """What it answered, and how many keys the server has evicted, as it says it."""
         word, rest = await self._functions.call(
             "mm_beat",
-            (*self._own_keys(), self.keys.alive, *map(self.keys.index, names)),
+            (*self._own_keys(), self.keys.alive, self.keys.routing, *map(self.keys.index, names)),
             (
                 self._machine,
                 self._installation,
@@ -139,7 +175,7 @@ class Bus:
         )
         published = self._answer(word, rest, self._delivered)
         self._owner = not isinstance(published, Busy | Fenced)
-        return published
+        return published, rest[1] if word == "OK" else ""
 
     async def bye(self, envelope: Envelope) -> Published:
         """The last event (machine.bye), and everything that Redis holds of this machine goes with it.
@@ -186,7 +222,7 @@ class Bus:
         self, function: str, head: Iterable[str], names: dict[str, None], body: Sequence[Argument], last: Envelope
     ) -> Published:
         def call(listed: Sequence[str]) -> tuple[tuple[str, ...], tuple[Argument, ...]]:
-            keys = (*self._own_keys(), self.keys.events, *map(self.keys.index, listed))
+            keys = (*self._own_keys(), self.keys.events, self.keys.routing, *map(self.keys.index, listed))
             return keys, (self._machine, self._installation, *head, *arguments.counted(listed), *body)
 
         if function == "mm_snapshot":
@@ -214,12 +250,15 @@ class Bus:
             self._delivered = Delivered(*later)
 
     async def _names_to_heal(self) -> list[str]:
-        key = self.keys.names(self._machine)
-        with translate():
-            if await self._redis.type(key) != b"hash":
-                return []
-            self._cursor, found = await self._redis.hscan(key, self._cursor, count=HEALED_PER_BEAT)
-        return _decoded(found)
+        if not self._unhealed:
+            key = self.keys.names(self._machine)
+            with translate():
+                if await self._redis.type(key) != b"hash":
+                    return []
+                self._cursor, found = await self._redis.hscan(key, self._cursor, count=HEALED_AT_ONCE)
+            self._unhealed.extend(_decoded(found))
+        number = HEALED_PER_BEAT if self._evicted else HEALED_AT_ONCE
+        return [self._unhealed.popleft() for _ in range(min(number, len(self._unhealed)))]
 
     async def _overwrite(self, key: str, fields: Mapping[str, str | bytes], ms: int | None) -> None:
         if not self._owner:
@@ -269,4 +308,6 @@ def _lease_fields(heartbeat: Heartbeat) -> dict[str, str | bytes]:
         "version": heartbeat.version,
         "host": heartbeat.host,
         "at": heartbeat.at,
+        "collections": wire.dumps(heartbeat.collections),
+        "figures": wire.dumps(heartbeat.figures),
     }

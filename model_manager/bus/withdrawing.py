@@ -39,7 +39,7 @@ class Withdrawing:
         """The answer of mm_withdraw. `trim` and `event` matter in the mode bye only."""
         k = self._keys
         kept = (k.models(machine), k.inventory(machine), k.names(machine), k.lease(machine))
-        own = (*kept, k.alive, k.progress(machine), k.scan_status(machine), k.events)
+        own = (*kept, k.alive, k.progress(machine), k.scan_status(machine), k.events, k.routing)
         names = dict.fromkeys(await self.stored_names(machine))
         for _ in range(ROUNDS):
             keys = (*own, *map(k.index, names))

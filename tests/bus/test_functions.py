@@ -23,7 +23,11 @@ from tests.bus.telling import Teller, entry, insist
 from tests.bus.test_publishing import introduced
 
 REPOSITORY = Path(model_manager.__file__).parent.parent
-LUA = sorted((REPOSITORY / "lua").glob("*.lua"))
+LUA = sorted((REPOSITORY / "lua").rglob("*.lua"))
+
+
+def part_of(file: Path) -> str:
+    return str(file.relative_to(REPOSITORY / "lua").with_suffix(""))
 
 
 async def test_e6_functions_that_were_flushed_are_loaded_again(bus: Bus, redis: Redis) -> None:
@@ -81,11 +85,11 @@ async def _endless(redis: Redis) -> bool:
     return False
 
 
-@pytest.mark.parametrize("file", LUA, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", LUA, ids=part_of)
 def test_every_function_has_its_contract_on_top(file: Path) -> None:
     text = file.read_text()
     registered = re.findall(r"^register\('(\w+)'", text, re.MULTILINE)
-    assert registered == ([] if file.stem == "prelude" else [f"mm_{file.stem}"])
+    assert registered == ([f"mm_{file.stem}"] if part_of(file) in functions.FUNCTIONS else [])
     contract = text.split("\n\n")[0]
     if registered:
         assert contract.startswith(f"-- {registered[0]}: ")
@@ -93,11 +97,19 @@ def test_every_function_has_its_contract_on_top(file: Path) -> None:
 
 
 def test_every_file_is_part_of_the_library() -> None:
-    assert {file.stem for file in LUA} == set(functions.PARTS)
+    assert {part_of(file) for file in LUA} == set(functions.PARTS)
+
+
+def test_every_rule_is_one_file_and_every_file_of_rules_is_one() -> None:
+    for file in (REPOSITORY / "lua" / "rules").glob("*.lua"):
+        assert re.findall(r"^  name = '(\w+)'", file.read_text(), re.MULTILINE) == [file.stem]
+        assert file.stem in functions.RULES
 
 
 def test_no_script_needs_what_some_servers_lack() -> None:
-    assert not re.search(r"\b(bit|struct|cmsgpack)\.|set_repl|loadstring", functions.source())
+    assert not re.search(r"\b(bit|struct|cmsgpack)\.\w|loadstring", functions.source())
+    unguarded = functions.source().replace("if redis.set_repl then redis.set_repl(", "")
+    assert "set_repl" not in unguarded
 
 
 async def test_the_same_functions_run_on_fakeredis() -> None:
@@ -122,4 +134,4 @@ def test_a_built_package_contains_them(tmp_path: Path) -> None:
     build = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "build_py", "--build-lib", "out"]
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True, timeout=60)
     built = tmp_path / "out" / "model_manager" / "lua"
-    assert {file.name for file in built.iterdir()} == {file.name for file in LUA}
+    assert {str(file.relative_to(built)) for file in built.rglob("*.lua")} == {f"{part_of(file)}.lua" for file in LUA}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
@@ -111,6 +113,26 @@ async def test_e4_an_evicted_key_is_back_after_one_beat(bus: Bus, redis: Redis, 
     await heal(bus, teller)
     await insist(redis, teller)
     assert await redis.zscore(bus.keys.alive, "m1") is not None
+
+
+async def test_e4_many_evicted_entries_are_all_back_after_the_beat_that_hears_of_it(own: Server) -> None:
+    redis = connect(own.url)
+    bus = own_bus(redis)
+    names = [f"{n}.pt" for n in range(60)]
+    teller = await introduced(bus, *map(entry, names))
+    await bus.beat(teller.beat(), {})
+    await bus.beat(teller.beat(), {})
+    await redis.config_set("maxmemory-policy", "volatile-lru")
+    for name in names:
+        await redis.expire(KEYS.index(name), 1000)
+    await redis.config_set("maxmemory", "1")
+    while await redis.exists(*map(KEYS.index, names)):
+        await asyncio.sleep(0.01)
+    await redis.config_set("maxmemory", "0")
+    await bus.beat(teller.beat(), {})
+    await heal(bus, teller)
+    await insist(redis, teller)
+    await redis.aclose()
 
 
 async def test_e5_out_of_memory_refuses_events_but_never_the_heartbeat(own: Server, own_redis: Redis) -> None:

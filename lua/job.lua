@@ -1,0 +1,16 @@
+-- mm_job: everything that is known of a job.
+--
+-- KEYS  1 routing
+-- ARGV  job
+-- Returns OK JSON (id, state, signature, priority, attempts, max_attempts, submitted_ms, policy, customer, workflow, worker, machine,
+--       why, result, payload, requirement, excluded, score, taken_in, eligible, models; deadline_ms while it runs, due_ms while it
+--       is delayed) | GONE | BAD reason
+
+local function mm_job(keys, arguments)
+  if not routing.is_word(arguments[1]) then return routing.bad('the job is no id') end
+  local told = routing.told_job(keys[1], arguments[1], true)
+  if not told then return {'GONE'} end
+  return {'OK', told}
+end
+
+register('mm_job', mm_job, {'allow-oom'})

@@ -1,0 +1,158 @@
+-- Work that may be long goes on in later calls: a list of tasks and where the first one stands. Until it is done a bit is
+-- missing somewhere, so that a job waits, and none goes where it must not.
+--   d<demand> asks every profile    p<profile> asks every demand, or every signature    s<signature> goes into the machines' rows
+--   m<machine> goes on with what it holds, or held    r<machine> looks at signatures that it may serve now
+--   h finds the heads of the queues anew
+--   w sorts waiting jobs by the customers and workflows that are named now    x<signature>, q<profile> clear what is gone
+
+local MACHINES_PER_STEP = 10
+
+-- Has a task done in a later call. `first`: before the others.
+function routing.later(root, task, first)
+  redis.call(first and 'LPUSH' or 'RPUSH', root .. ':todo', task)
+  if first then redis.call('DEL', root .. ':todo:at') end
+end
+
+local doing = {}
+
+-- Each does at most `steps` from `cursor` on, and says where to go on (nil: done) and how many steps it took.
+
+function doing.d(root, demand, cursor, steps)
+  local text = redis.call('HGET', root .. ':demand', demand)
+  if not text then return nil, 1 end
+  local parts, last = cjson.decode(text), tonumber(redis.call('HGET', root, 'profile') or '0')
+  local stop = math.min(last, cursor + steps)
+  for number = cursor, stop - 1 do
+    local profile = text_of(number)
+    local offer = redis.call('HGET', root .. ':profile', profile)
+    if offer and redis.call('SISMEMBER', root .. ':declared', profile) == 0 then
+      routing.judge(root, profile, routing.offer_of(offer), demand, parts)
+    end
+  end
+  return stop < last and stop or nil, stop - cursor + 1
+end
+
+-- Whether a profile meets a demand; then it fits every signature that asks for it.
+function routing.judge(root, profile, offer, demand, parts)
+  if #rules.refusals(parts, offer) > 0 then return end
+  redis.call('SETBIT', root .. ':meets:' .. demand, profile, 1)
+  redis.call('BITOP', 'OR', root .. ':fit:' .. profile, root .. ':fit:' .. profile, root .. ':asks:' .. demand)
+end
+
+local function declared(root, profile, offer, cursor, steps)
+  local last = tonumber(redis.call('HGET', root, 'signature') or '0')
+  local stop = math.min(last, cursor + steps)
+  for number = cursor, stop - 1 do
+    local parts = routing.parts(root, text_of(number))
+    if parts and #rules.refusals(parts, offer) == 0 then redis.call('SETBIT', root .. ':fit:' .. profile, number, 1) end
+  end
+  return stop < last and stop or nil, stop - cursor + 1
+end
+
+function doing.p(root, profile, cursor, steps)
+  local text = redis.call('HGET', root .. ':profile', profile)
+  if not text then return nil, 1 end
+  local offer, last = routing.offer_of(text), tonumber(redis.call('HGET', root, 'demand') or '0')
+  if offer.models then return declared(root, profile, offer, cursor, steps) end
+  local stop = math.min(last, cursor + steps)
+  for number = cursor, stop - 1 do
+    local demand = text_of(number)
+    local asked = redis.call('HGET', root .. ':demand', demand)
+    if asked then routing.judge(root, profile, offer, demand, cjson.decode(asked)) end
+  end
+  return stop < last and stop or nil, stop - cursor + 1
+end
+
+local function by_declaration(root, sid, parts)
+  for _, profile in ipairs(redis.call('SMEMBERS', root .. ':declared')) do
+    local text = redis.call('HGET', root .. ':profile', profile)
+    if text and #rules.refusals(parts, routing.offer_of(text)) == 0 then
+      redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1)
+    end
+  end
+end
+
+function doing.s(root, sid, cursor, steps)
+  local parts = routing.parts(root, sid)
+  if not parts then return nil, 1 end
+  if cursor == 0 then by_declaration(root, sid, parts) end
+  local tokens = routing.tokens(root, sid)
+  local text = routing.aside(function()
+    local target = routing.holders(root, tokens)
+    local found = redis.call('GET', target)
+    redis.call('DEL', target, routing.scratch(root, 'both'))
+    return found or ''
+  end)
+  local ords, go_on = routing.members(text, steps * MACHINES_PER_STEP, cursor)
+  for _, ord in ipairs(ords) do redis.call('SETBIT', root .. ':row:' .. text_of(ord), sid, 1) end
+  routing.ring(root, sid, redis.call('ZCARD', root .. ':queue:' .. sid))
+  return go_on, math.ceil(#ords / MACHINES_PER_STEP) + 1
+end
+
+function doing.m(root, ord, _, steps) return routing.carry_on(root, ord, steps) end
+
+function doing.h(root, _, cursor, steps) return routing.find_heads(root, cursor, steps) end
+
+function doing.r(root, ord, _, steps) return routing.look_on(root, ord, steps) end
+
+function doing.x(root, sid, cursor, steps)
+  local last = math.max(tonumber(redis.call('HGET', root, 'machine') or '0'), tonumber(redis.call('HGET', root, 'profile') or '0'))
+  local stop = math.min(last, cursor + steps * MACHINES_PER_STEP)
+  for number = cursor, stop - 1 do
+    for _, key in ipairs{root .. ':row:' .. text_of(number), root .. ':fit:' .. text_of(number)} do
+      if redis.call('EXISTS', key) == 1 then redis.call('SETBIT', key, sid, 0) end
+    end
+  end
+  if stop < last then return stop, steps end
+  routing.give_back(root, 'signature', sid)
+  return nil, math.ceil((stop - cursor) / MACHINES_PER_STEP) + 1
+end
+
+function doing.q(root, profile, cursor, steps)
+  local last = tonumber(redis.call('HGET', root, 'demand') or '0')
+  local stop = math.min(last, cursor + steps * MACHINES_PER_STEP)
+  for number = cursor, stop - 1 do
+    local key = root .. ':meets:' .. text_of(number)
+    if redis.call('EXISTS', key) == 1 then redis.call('SETBIT', key, profile, 0) end
+  end
+  if stop < last then return stop, steps end
+  redis.call('DEL', root .. ':fit:' .. profile)
+  routing.give_back(root, 'profile', profile)
+  return nil, math.ceil((stop - cursor) / MACHINES_PER_STEP) + 1
+end
+
+-- Goes through one queue after the other; within a queue by ZSCAN, which misses nothing that stays in it.
+function doing.w(root, _, cursor, steps)
+  local last = tonumber(redis.call('HGET', root, 'signature') or '0')
+  local taken = 0
+  while taken < steps and cursor < last do
+    local sid, at = text_of(cursor), redis.call('HGET', root, 'sorting') or '0'
+    local page = redis.call('ZSCAN', root .. ':queue:' .. sid, at, 'COUNT', 10)
+    for n = 1, #page[2], 2 do
+      routing.sort_anew(root, sid, page[2][n], page[2][n + 1])
+    end
+    taken = taken + 1 + #page[2] / 2
+    redis.call('HSET', root, 'sorting', page[1])
+    if page[1] == '0' then cursor = cursor + 1 end
+  end
+  return cursor < last and cursor or nil, taken
+end
+
+-- Goes on with what is to be done, for about `steps`. Whether there is more, and how many steps are left.
+function routing.settle(root, steps)
+  local todo = root .. ':todo'
+  while steps > 0 do
+    local task = redis.call('LINDEX', todo, 0)
+    if not task then return false, steps end
+    local cursor = tonumber(redis.call('GET', todo .. ':at') or '0')
+    local go_on, taken = doing[string.sub(task, 1, 1)](root, string.sub(task, 2), cursor, steps)
+    steps = steps - math.max(1, taken)
+    if go_on then
+      redis.call('SET', todo .. ':at', text_of(go_on))
+    else
+      redis.call('LPOP', todo)
+      redis.call('DEL', todo .. ':at')
+    end
+  end
+  return redis.call('EXISTS', todo) == 1, steps
+end

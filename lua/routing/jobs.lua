@@ -1,0 +1,353 @@
+-- Jobs: their record, their states, and who may change them. A claim's token is its fence: whoever comes with another is stale.
+
+local LIFTED_AFTER_MS = 600000 -- a machine that was found to lack a model is tried again after this
+local MOST_EXCLUDED = 5
+local LONGEST_BACKOFF_MS = 3600000
+local KEEP_MS = 3600000 -- what is over is remembered so long, unless the pool says otherwise
+local ATTEMPTS = '3' -- that are not written down
+local WORTH_MS = 60000 -- of a point of priority, unless the pool says otherwise
+local BODY_BYTES = 64 -- what is longer would make the record's hash four times as large
+
+function routing.job_key(root, id) return root .. ':job:' .. id end
+
+-- The fields asked for, by name; nil when there is no such job.
+function routing.job(root, id, ...)
+  local names = {'st', ...}
+  local found, job = redis.call('HMGET', routing.job_key(root, id), unpack(names)), {}
+  if not found[1] then return nil end
+  for n, name in ipairs(names) do job[name] = found[n] or nil end
+  return job
+end
+
+-- Where it stands among others, as text; nil when that is not known.
+function routing.score(root, id, job)
+  return job.s and job.st == 'pending' and redis.call('ZSCORE', root .. ':queue:' .. job.s, id) or job.p
+end
+
+-- When it was submitted, in ms since 1970.
+function routing.submitted(job, score)
+  if job.at then return tonumber(job.at) end
+  return math.floor(tonumber(score or '0') / 1000 + tonumber(job.pr or '0') * WORTH_MS)
+end
+
+function routing.is_usual_worth(us) return us == WORTH_MS * 1000 end
+
+function routing.body(root, id)
+  return redis.call('HGET', routing.job_key(root, id), 'b') or redis.call('GET', root .. ':body:' .. id) or ''
+end
+
+-- The record of the running fleet.
+function routing.old_key(root, id) return string.sub(root, 1, -#'routing' - 1) .. 'job:' .. id end
+
+-- us since 1970 as ISO 8601, UTC.
+function routing.iso(now)
+  local days, seconds = math.floor(now / 86400e6), math.floor(now / 1e6) % 86400
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local day, month = doy - math.floor((153 * mp + 2) / 5) + 1, mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day, math.floor(seconds / 3600),
+    math.floor(seconds / 60) % 60, seconds % 60, math.floor(now / 1e3) % 1000)
+end
+
+-- A job that came from jobs:pending: those who look at its old record see what happens.
+local function tell_old(root, id, now, ...)
+  local key = routing.old_key(root, id)
+  if redis.call('TYPE', key)['ok'] == 'hash' then
+    local fields = {...}
+    for n = 1, #fields do
+      if fields[n] == 'NOW' then fields[n] = routing.iso(now) end
+    end
+    redis.call('HSET', key, unpack(fields))
+  end
+end
+
+-- Into the queue of its signature, at its own score; the facets that are named now count.
+function routing.place(root, id, job, now)
+  local parts = routing.parts(root, job.s)
+  if not parts then return routing.bury(root, id, job, 'its requirements are gone: submit it anew', now) end
+  local excluded = job.x and cjson.decode(job.x) or nil
+  local wanted = routing.with_facets(root, parts, job.c or '', job.wf or '', excluded)
+  local sid, why = job.s, nil
+  if wanted ~= parts then sid, why = routing.signature(root, routing.canonical(wanted)) end
+  if not sid then return routing.bury(root, id, job, why, now) end
+  if sid ~= job.s then
+    routing.refer(root, sid, 1, now)
+    routing.refer(root, job.s, -1, now)
+  end
+  redis.call('HSET', routing.job_key(root, id), 'st', 'pending', 's', sid)
+  routing.enqueue(root, sid, id, job.p)
+  if wanted.elsewhere then redis.call('ZADD', root .. ':kept_away', 'NX', text_of(now / 1000 + LIFTED_AFTER_MS), sid) end
+  routing.ring(root, sid, 1)
+  return sid
+end
+
+-- A waiting job whose signature lacks a facet that is named now moves to the right one.
+function routing.sort_anew(root, sid, id, score)
+  local job = routing.job(root, id, 'c', 'wf', 'x')
+  if not job then return routing.dequeue(root, sid, id) end
+  if not job.c and not job.wf then return end
+  local parts = routing.parts(root, sid)
+  local wanted = routing.with_facets(root, parts, job.c or '', job.wf or '', parts.elsewhere)
+  if wanted == parts then return end
+  routing.dequeue(root, sid, id)
+  job.s, job.p = sid, score
+  routing.place(root, id, job, routing.now())
+end
+
+function routing.bury(root, id, job, why, now)
+  redis.call('HSET', routing.job_key(root, id), 'st', 'dead', 'why', why, 'p', job.p or '0')
+  redis.call('ZADD', root .. ':dead', text_of(now / 1000), id)
+  if job.l then tell_old(root, id, now, 'status', 'failed', 'failed_at', 'NOW', 'error', why) end
+end
+
+-- Written once, and without what need not be: while a job waits, its score stands in the queue; three attempts are usual; and
+-- when it was submitted follows from its score, unless a point of priority has another worth here. `job`: s p pr mx pol c wf l lf.
+function routing.add(root, id, job, payload, now, told)
+  local fields = {'st', 'pending', 's', job.s}
+  if job.mx ~= ATTEMPTS then fields[5], fields[6] = 'mx', job.mx end
+  if told then
+    fields[#fields + 1] = 'at'
+    fields[#fields + 1] = text_of(math.floor(now / 1000))
+  end
+  for _, name in ipairs{'pr', 'pol', 'c', 'wf', 'l', 'lf'} do
+    local value = job[name]
+    if value and value ~= '' and value ~= '0' and value ~= 'wait' then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+  if payload ~= '' then
+    if #payload <= BODY_BYTES then
+      fields[#fields + 1] = 'b'
+      fields[#fields + 1] = payload
+    else
+      redis.call('SET', root .. ':body:' .. id, payload)
+    end
+  end
+  redis.call('HSET', routing.job_key(root, id), unpack(fields))
+  redis.call('HINCRBY', root, 'jobs', 1)
+  routing.refer(root, job.s, 1, now)
+  routing.enqueue(root, job.s, id, job.p)
+  routing.ring(root, job.s, 1)
+end
+
+-- Gives a job that was just popped to a worker. Nil when its record is gone or not waiting.
+function routing.start(root, id, score, machine, worker, token, lease_ms, now)
+  local job = routing.job(root, id, 's', 'a', 'pr', 'l', 'b')
+  if not job or job.st ~= 'pending' then return nil end
+  local deadline = text_of(math.floor(now / 1000) + lease_ms)
+  local attempt = text_of(tonumber(job.a or '0') + 1)
+  redis.call('HSET', routing.job_key(root, id), 'st', 'running', 't', token, 'w', worker, 'm', machine, 'a', attempt,
+    'p', score)
+  redis.call('ZADD', root .. ':leases', deadline, id)
+  redis.call('HSET', root .. ':tokens', token, id)
+  if job.l then
+    tell_old(root, id, now, 'status', 'assigned', 'worker_id', worker, 'machine_id', machine, 'assigned_at', 'NOW')
+  end
+  job.a, job.deadline = attempt, deadline
+  return job
+end
+
+-- What a claim with this token got before, if it still runs; its lease is renewed.
+function routing.again(root, token, machine, worker, lease_ms, now)
+  local id = redis.call('HGET', root .. ':tokens', token)
+  local job = id and routing.job(root, id, 's', 'a', 'pr', 't', 'w', 'm', 'b')
+  if not job or job.st ~= 'running' or job.t ~= token or job.w ~= worker or job.m ~= machine then return nil end
+  job.deadline = text_of(math.floor(now / 1000) + lease_ms)
+  redis.call('ZADD', root .. ':leases', job.deadline, id)
+  return job, id
+end
+
+function routing.release(root, id, token)
+  redis.call('ZREM', root .. ':leases', id)
+  if token then redis.call('HDEL', root .. ':tokens', token) end
+end
+
+-- Who comes with this token: nil if it is the holder, else GONE, CANCELLED or STALE.
+function routing.refusal(job, token)
+  if not job then return 'GONE' end
+  if job.st == 'cancelled' then return 'CANCELLED' end
+  if job.st ~= 'running' or job.t ~= token then return 'STALE' end
+end
+
+function routing.keep_ms(root) return tonumber(redis.call('HGET', root, 'keep_ms') or KEEP_MS) end
+
+local function over(root, id, now, keep_ms)
+  redis.call('ZADD', root .. ':done', text_of(now / 1000 + keep_ms), id)
+  redis.call('DEL', root .. ':body:' .. id)
+end
+
+-- DONE exactly once; REPEAT for the same token again.
+function routing.complete(root, id, token, result, keep_ms, now)
+  local job = routing.job(root, id, 't', 'l')
+  if job and job.st == 'done' and job.t == token then return 'REPEAT' end
+  local refusal = routing.refusal(job, token)
+  if refusal then return refusal end
+  routing.release(root, id, token)
+  if result == '' then redis.call('HSET', routing.job_key(root, id), 'st', 'done')
+  else redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'rs', result) end
+  over(root, id, now, keep_ms)
+  if job.l then tell_old(root, id, now, 'status', 'completed', 'completed_at', 'NOW') end
+  return 'DONE'
+end
+
+local function delayed(root, id, job, why, wait_ms, now)
+  local due = text_of(math.floor(now / 1000) + wait_ms)
+  redis.call('HSET', routing.job_key(root, id), 'st', 'delayed', 'why', why)
+  redis.call('ZADD', root .. ':delayed', due, id)
+  return {'DELAYED', due}
+end
+
+local function excluding(job, machine)
+  local excluded, found = job.x and cjson.decode(job.x) or {}, false
+  for _, each in ipairs(excluded) do found = found or each == machine end
+  if not found then excluded[#excluded + 1] = machine end
+  while #excluded > MOST_EXCLUDED do table.remove(excluded, 1) end
+  table.sort(excluded)
+  return routing.list_json(excluded)
+end
+
+local function exclude(root, id, job)
+  job.x = excluding(job, job.m)
+  redis.call('HSET', routing.job_key(root, id), 'x', job.x)
+end
+
+-- A run that failed. See mm_fail for the modes.
+function routing.failed(root, id, job, mode, why, backoff_ms, now)
+  routing.release(root, id, job.t)
+  redis.call('HDEL', routing.job_key(root, id), 't', 'w', 'm')
+  local attempts = tonumber(job.a or '1')
+  if mode == 'missing_model' or mode == 'elsewhere' then exclude(root, id, job) end
+  if mode == 'missing_model' then
+    redis.call('HSET', routing.job_key(root, id), 'a', text_of(attempts - 1), 'why', why)
+    return routing.place(root, id, job, now) and {'PENDING'} or {'DEAD'}
+  end
+  if mode == 'final' or attempts >= tonumber(job.mx or ATTEMPTS) then
+    routing.bury(root, id, job, why, now)
+    return {'DEAD'}
+  end
+  local wait_ms = math.min(backoff_ms * 2 ^ math.min(attempts - 1, 30), LONGEST_BACKOFF_MS)
+  if wait_ms >= 1 then return delayed(root, id, job, why, math.floor(wait_ms), now) end
+  redis.call('HSET', routing.job_key(root, id), 'why', why)
+  return routing.place(root, id, job, now) and {'PENDING'} or {'DEAD'}
+end
+
+local FOR_PLACE = {'s', 'p', 'a', 'mx', 't', 'c', 'wf', 'x', 'm', 'w', 'l', 'lf'}
+
+function routing.placeable(root, id) return routing.job(root, id, unpack(FOR_PLACE)) end
+
+local function expire(root, now, limit, told)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', root .. ':leases', '-inf', text_of(now / 1000), 'LIMIT', 0, limit)) do
+    local job = routing.placeable(root, id)
+    if not job or job.st ~= 'running' then
+      routing.release(root, id, job and job.t)
+    elseif not (job.l and routing.follow_old and routing.follow_old(root, id, job, now)) then
+      local answer = routing.failed(root, id, job, 'retry', 'its worker ' .. (job.w or '') .. ' was not heard of until the lease ended', 0, now)
+      if answer[1] == 'DEAD' then told.dead = told.dead + 1 else told.requeued = told.requeued + 1 end
+    end
+  end
+end
+
+local function promote(root, now, limit, told)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', root .. ':delayed', '-inf', text_of(now / 1000), 'LIMIT', 0, limit)) do
+    redis.call('ZREM', root .. ':delayed', id)
+    local job = routing.placeable(root, id)
+    if job and job.st == 'delayed' and routing.place(root, id, job, now) then told.promoted = told.promoted + 1 end
+  end
+end
+
+-- What is over and old is forgotten.
+local function tidy(root, now, limit)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', root .. ':done', '-inf', text_of(now / 1000), 'LIMIT', 0, limit)) do
+    local job = routing.job(root, id, 's')
+    redis.call('ZREM', root .. ':done', id)
+    redis.call('DEL', routing.job_key(root, id), root .. ':body:' .. id)
+    redis.call('HINCRBY', root, 'jobs', -1)
+    if job and job.s then routing.refer(root, job.s, -1, now) end
+  end
+end
+
+-- Leases that ended, delays that are over, what may be forgotten: at most `limit` of each.
+function routing.due(root, now, limit)
+  local told = {requeued = 0, dead = 0, promoted = 0}
+  expire(root, now, limit, told)
+  promote(root, now, limit, told)
+  tidy(root, now, limit)
+  return told
+end
+
+-- Whether something waits again that did not a moment ago.
+function routing.came_back(root, now, limit)
+  local told = {requeued = 0, dead = 0, promoted = 0}
+  expire(root, now, limit, told)
+  promote(root, now, limit, told)
+  return told.requeued + told.promoted > 0
+end
+
+-- Exclusions whose time is over.
+local function lift(root, now, limit)
+  for _, sid in ipairs(redis.call('ZRANGEBYSCORE', root .. ':kept_away', '-inf', text_of(now / 1000), 'LIMIT', 0, 4)) do
+    local ids = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, limit - 1)
+    for _, id in ipairs(ids) do
+      redis.call('HDEL', routing.job_key(root, id), 'x')
+      local job = routing.placeable(root, id)
+      routing.dequeue(root, sid, id)
+      if job then routing.place(root, id, job, now) end
+    end
+    if #ids < limit then redis.call('ZREM', root .. ':kept_away', sid) end
+  end
+end
+
+-- Signatures that nobody asked for in an hour.
+local function forget_spare(root, now)
+  local old = text_of(now / 1000 - 3600000)
+  for _, sid in ipairs(redis.call('ZRANGEBYSCORE', root .. ':spare', '-inf', old, 'LIMIT', 0, 4)) do routing.forget(root, sid) end
+end
+
+-- Rings for what waits at the head, in turns: a ring may have been lost with the worker that heard it.
+local function ring_again(root, limit)
+  if redis.call('EXISTS', root .. ':parked') == 0 then return 0 end
+  local from, rung = tonumber(redis.call('HGET', root, 'rung') or '0'), 0
+  local sids = redis.call('ZRANGE', root .. ':heads', from, from + limit - 1)
+  for _, sid in ipairs(sids) do rung = rung + routing.ring(root, sid, 1) end
+  redis.call('HSET', root, 'rung', #sids < limit and '0' or text_of(from + limit))
+  return rung
+end
+
+-- The rest of the housekeeping. How many were rung.
+function routing.heal(root, now, limit)
+  lift(root, now, limit)
+  forget_spare(root, now)
+  routing.end_seats(root, now, limit)
+  return ring_again(root, 16)
+end
+
+-- Out of the queue, the delay or the hands of its worker. False when it is over already.
+function routing.cancel(root, id, job, now)
+  if job.st == 'pending' then
+    redis.call('HSET', routing.job_key(root, id), 'p', routing.score(root, id, job) or '0')
+    routing.dequeue(root, job.s, id)
+  elseif job.st == 'delayed' then redis.call('ZREM', root .. ':delayed', id)
+  elseif job.st == 'running' then routing.release(root, id, job.t)
+  else return false end
+  redis.call('HSET', routing.job_key(root, id), 'st', 'cancelled')
+  redis.call('ZADD', root .. ':done', text_of(now / 1000 + routing.keep_ms(root)), id)
+  if job.l then tell_old(root, id, now, 'status', 'cancelled', 'cancelled_at', 'NOW') end
+  return true
+end
+
+-- Once more from the start. False when it waits, runs or is done.
+function routing.retry(root, id, job, now)
+  if job.st == 'dead' then redis.call('ZREM', root .. ':dead', id)
+  elseif job.st == 'cancelled' then redis.call('ZREM', root .. ':done', id)
+  elseif job.st == 'delayed' then redis.call('ZREM', root .. ':delayed', id)
+  else return false end
+  redis.call('HDEL', routing.job_key(root, id), 'a', 'x', 'why', 't', 'w', 'm')
+  job.x = nil
+  return routing.place(root, id, job, now) ~= nil
+end

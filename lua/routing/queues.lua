@@ -1,0 +1,175 @@
+-- The jobs that wait: one queue a signature, a zset of their heads, and, once there are many, the heads' scores cut into bits,
+-- so that the best of any set of signatures is found by ANDs instead of a walk.
+
+local FIRST_LOOK = 32 -- heads that a claim looks at before it asks the bitmaps
+local MANY = 128 -- non-empty signatures from which on slices are kept
+local FEW = 48 -- candidates whose scores are compared one by one
+local QUANTUM = 262144 -- us: what the slices tell apart; below it scores are compared exactly
+local TOP = 30 -- the highest slice; whatever is older or younger than they reach is compared exactly, too
+
+-- The score from which slices are counted, while there are any.
+local function base_of(root) return tonumber(redis.call('GET', root .. ':sliced') or nil) end
+
+local function quantum_of(score, base)
+  return math.max(0, math.min(math.floor((tonumber(score) - base) / QUANTUM), 2 ^ (TOP + 1) - 1))
+end
+
+-- Cuts the head of a signature into bits; only those change that differ from what was cut before. What an empty signature leaves
+-- behind stays: nobody looks at it.
+local function slice(root, sid, score, base)
+  local new = quantum_of(score, base)
+  local old = tonumber(redis.call('HGET', root .. ':cut', sid) or '0')
+  if new == old then return end
+  redis.call('HSET', root .. ':cut', sid, text_of(new))
+  for bit = 0, TOP do
+    if old == new then return end
+    if old % 2 ~= new % 2 then redis.call('SETBIT', root .. ':slice:' .. bit, sid, new % 2) end
+    old, new = math.floor(old / 2), math.floor(new / 2)
+  end
+end
+
+local function begin_slices(root)
+  local heads = redis.call('ZRANGE', root .. ':heads', 0, -1, 'WITHSCORES')
+  redis.call('SET', root .. ':sliced', heads[2])
+  for n = 1, #heads, 2 do slice(root, heads[n], heads[n + 1], tonumber(heads[2])) end
+end
+
+local function end_slices(root)
+  local keys = {root .. ':sliced', root .. ':cut'}
+  for bit = 0, TOP do keys[#keys + 1] = root .. ':slice:' .. bit end
+  redis.call('DEL', unpack(keys))
+end
+
+routing.end_slices = end_slices
+
+local function head_is(root, sid, score, is_new)
+  redis.call('ZADD', root .. ':heads', score, sid)
+  if is_new then redis.call('SETBIT', root .. ':filled', sid, 1) end
+  local base = base_of(root)
+  if base then
+    slice(root, sid, score, base)
+  elseif is_new and redis.call('ZCARD', root .. ':heads') > MANY then
+    begin_slices(root)
+  end
+end
+
+local function emptied(root, sid)
+  redis.call('ZREM', root .. ':heads', sid)
+  redis.call('SETBIT', root .. ':filled', sid, 0)
+  if base_of(root) and redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
+end
+
+-- A job joins the queue of its signature. `score` is text.
+function routing.enqueue(root, sid, id, score)
+  redis.call('ZADD', root .. ':queue:' .. sid, score, id)
+  local head = redis.call('ZSCORE', root .. ':heads', sid)
+  if not head or tonumber(score) < tonumber(head) then head_is(root, sid, score, not head) end
+end
+
+local function renew_head(root, sid, before)
+  local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 0, 'WITHSCORES')
+  if not first[1] then return emptied(root, sid) end
+  if first[2] ~= before then head_is(root, sid, first[2], false) end
+end
+
+-- The head of a queue whose entry among the heads was lost.
+function routing.find_head(root, sid)
+  if redis.call('ZSCORE', root .. ':heads', sid) then return end
+  local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 0, 'WITHSCORES')
+  if first[1] then
+    head_is(root, sid, first[2], true)
+    routing.ring(root, sid, 1)
+  end
+end
+
+-- A job leaves the queue, wherever it stands in it. False when it was not in there.
+function routing.dequeue(root, sid, id)
+  if redis.call('ZREM', root .. ':queue:' .. sid, id) == 0 then return false end
+  local before = redis.call('ZSCORE', root .. ':heads', sid)
+  if before then renew_head(root, sid, before) end
+  return true
+end
+
+-- The first job of a queue, taken out, and its score; nil when there is none. It leaves last, so that no failure loses it.
+function routing.pop(root, sid)
+  local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 1, 'WITHSCORES')
+  if not first[1] then return nil end
+  if not first[3] then emptied(root, sid)
+  elseif first[4] ~= first[2] then head_is(root, sid, first[4], false) end
+  redis.call('ZREM', root .. ':queue:' .. sid, first[1])
+  return first[1], first[2]
+end
+
+local function fits(sid, maps)
+  for _, map in ipairs(maps) do
+    if not routing.has(map, sid) then return false end
+  end
+  return true
+end
+
+-- Leaves out, from the highest bit that tells two heads apart, the candidates that have it where others have not.
+local function least_quantum(root, candidates, number, base)
+  local first = redis.call('ZRANGE', root .. ':heads', 0, 0, 'WITHSCORES')
+  local last = redis.call('ZRANGE', root .. ':heads', -1, -1, 'WITHSCORES')
+  local low, high, top = quantum_of(first[2], base), quantum_of(last[2], base), -1
+  while low ~= high do low, high, top = math.floor(low / 2), math.floor(high / 2), top + 1 end
+  local later = routing.scratch(root, 'half')
+  for bit = top, 0, -1 do
+    redis.call('BITOP', 'AND', later, candidates, root .. ':slice:' .. bit)
+    local left = number - redis.call('BITCOUNT', later)
+    if left > 0 and left < number then
+      redis.call('BITOP', 'XOR', candidates, candidates, later)
+      number = left
+      if number <= FEW then return end
+    end
+  end
+end
+
+local function best_of(root, sids)
+  local scores, best, least = routing.gathered('ZMSCORE', root .. ':heads', sids)
+  for n, sid in ipairs(sids) do
+    local score = scores[n] and tonumber(scores[n])
+    if score and (not least or score < least) then best, least = sid, score end
+  end
+  return best and text_of(best), least
+end
+
+-- Among all signatures: the AND of the bitmaps, then the least head.
+local function by_bitmaps(root, keys, passed)
+  return routing.aside(function()
+    local candidates = routing.scratch(root, 'candidates')
+    redis.call('BITOP', 'AND', candidates, root .. ':filled', unpack(keys))
+    for sid in pairs(passed) do redis.call('SETBIT', candidates, sid, 0) end
+    local number = redis.call('BITCOUNT', candidates)
+    local base = number > FEW and base_of(root)
+    if base then least_quantum(root, candidates, number, base) end
+    local sids = number > 0 and routing.members(redis.call('GET', candidates), 1e6) or {}
+    redis.call('DEL', routing.scratch(root, 'candidates'), routing.scratch(root, 'half'))
+    return best_of(root, sids)
+  end)
+end
+
+-- The signature whose first job is the best of those that every bitmap allows, and its score; nil for none.
+-- `passed` are signatures that are left out.
+function routing.best(root, keys, maps, passed)
+  for _, sid in ipairs(redis.call('ZRANGE', root .. ':heads', 0, FIRST_LOOK - 1)) do
+    if not passed[sid] and fits(sid, maps) then return sid end
+  end
+  return by_bitmaps(root, keys, passed)
+end
+
+-- A hot signature goes first when its head is at most `bonus` us behind the best one.
+function routing.warmest(root, best, hot, bonus, maps, passed)
+  local wanted = {best}
+  for _, sid in ipairs(hot) do
+    if not passed[sid] and fits(sid, maps) then wanted[#wanted + 1] = sid end
+  end
+  if #wanted == 1 then return best end
+  local scores = redis.call('ZMSCORE', root .. ':heads', unpack(wanted))
+  local limit, chosen, least = tonumber(scores[1]) + bonus, best, nil
+  for n = 2, #wanted do
+    local score = scores[n] and tonumber(scores[n])
+    if score and score <= limit and (not least or score < least) then chosen, least = wanted[n], score end
+  end
+  return chosen
+end

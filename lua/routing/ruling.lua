@@ -1,0 +1,137 @@
+-- How rules work together. Each stands in a file of lua/rules; its place in this list is the order of the reasons.
+--
+-- rules.define{
+--   name         what its part of a requirement and of an offer is called
+--   keys         names in a requirement that it reads; one rule, the last, has none and reads whatever is left
+--   read(given)  those names with their values -> its part (nil: nothing is asked), or nil and why it is unreadable
+--   offer_keys, offer(given)  the same for an offer
+--   refuse(part, mine)  why a machine that offers `mine` cannot do it, or nil; part is nil where nothing is asked
+--   single(part) a list of parts that ask for one thing each; a machine that fits one of them is refused when they stand
+--                below negative_requirements. Without it the rule cannot be negated.
+--   machine      true: the machine's files and disk decide, not its offer, unless the offer declares them
+-- }
+
+local IGNORED = {timeout_minutes = true, priority = true, negative_requirements = true, positive_requirements = true}
+local UNOFFERED = {worker_id = true, machine_id = true}
+
+rules.list, rules.by_name, rules.owner, rules.offering = {}, {}, {}, {}
+
+function rules.define(rule)
+  rules.list[#rules.list + 1] = rule
+  rules.by_name[rule.name] = rule
+  local keys, offered = rule.keys or {}, rule.offer_keys or {}
+  for n = 1, #keys do rules.owner[keys[n]] = rule.name end
+  for n = 1, #offered do rules.offering[offered[n]] = rule.name end
+end
+
+local function sorted_out(given, owner, ignored)
+  local shares = {}
+  for key, value in pairs(given) do
+    if not ignored[key] then
+      local name = owner[key] or 'capabilities'
+      shares[name] = shares[name] or {}
+      shares[name][key] = value
+    end
+  end
+  return shares
+end
+
+local function parts_of(given)
+  local shares, parts = sorted_out(given, rules.owner, IGNORED), {}
+  for _, rule in ipairs(rules.list) do
+    if shares[rule.name] then
+      local part, why = rule.read(shares[rule.name])
+      if why then return nil, why end
+      parts[rule.name] = part
+    end
+  end
+  return parts
+end
+
+local function negated(given)
+  if type(given) ~= 'table' or #given > 0 then return nil, 'negative_requirements is no object' end
+  local parts, why = parts_of(given)
+  if why then return nil, 'negative_requirements: ' .. why end
+  for name in pairs(parts) do
+    if not rules.by_name[name].single then return nil, 'negative_requirements cannot hold what ' .. name .. ' reads' end
+  end
+  if next(parts) == nil then return nil end
+  return parts
+end
+
+-- What a requirement asks: rule name -> part, and under `no` what a machine must not have. Nil and why if unreadable.
+rules.read = routing.remembered(function(text)
+  local given, why = routing.object(text)
+  if not given then return nil, 'the requirements: ' .. why end
+  local positive = given.positive_requirements or given
+  if type(positive) ~= 'table' or #positive > 0 then return nil, 'positive_requirements is no object' end
+  local parts
+  parts, why = parts_of(positive)
+  if why then return nil, why end
+  if given.negative_requirements ~= nil then
+    parts.no, why = negated(given.negative_requirements)
+    if why then return nil, why end
+  end
+  return parts
+end)
+
+-- What an offer offers: rule name -> what is offered. Nil and why if unreadable.
+function rules.read_offer(text)
+  local given, why = routing.object(text, true)
+  if not given then return nil, 'the offer: ' .. why end
+  local shares, offer = sorted_out(given, rules.offering, UNOFFERED), {}
+  for _, rule in ipairs(rules.list) do
+    if shares[rule.name] then
+      offer[rule.name], why = rule.offer(shares[rule.name])
+      if why then return nil, why end
+    end
+  end
+  return offer
+end
+
+local function weighs(rule, offer)
+  if not rule.machine then return true end
+  return offer.models ~= nil
+end
+
+-- Why an offer cannot serve these parts: a list of {rule, why}; all of them, or only the first.
+function rules.refusals(parts, offer, all)
+  local found = {}
+  local function note(rule, why)
+    if why then found[#found + 1] = {rule = rule.name, why = why} end
+    return why and not all
+  end
+  for _, rule in ipairs(rules.list) do
+    if weighs(rule, offer) then
+      if note(rule, rule.refuse(parts[rule.name], offer[rule.name], offer, parts)) then return found end
+      for _, single in ipairs(parts.no and parts.no[rule.name] and rule.single(parts.no[rule.name]) or {}) do
+        local fits = not rule.refuse(single, offer[rule.name], offer, parts)
+        if note(rule, fits and 'it has what is not wanted: ' .. routing.canonical(single) or nil) then return found end
+      end
+    end
+  end
+  return found
+end
+
+-- The parts that offers decide, as they are stored; and the tokens that a machine itself must hold ('!': must not).
+function rules.split(parts)
+  local asked, tokens = {}, {}
+  for name, part in pairs(parts) do
+    if name ~= 'no' and not rules.by_name[name].machine then asked[name] = part end
+  end
+  for name, part in pairs(parts.no or {}) do
+    if not rules.by_name[name].machine then
+      asked.no = asked.no or {}
+      asked.no[name] = part
+    end
+  end
+  for _, rule in ipairs(rules.list) do
+    if rule.machine then
+      for _, token in ipairs(parts[rule.name] and rule.tokens(parts[rule.name]) or {}) do tokens[#tokens + 1] = token end
+      for _, token in ipairs(parts.no and parts.no[rule.name] and rule.tokens(parts.no[rule.name]) or {}) do
+        tokens[#tokens + 1] = '!' .. token
+      end
+    end
+  end
+  return asked, tokens
+end

@@ -1,0 +1,291 @@
+-- Signatures: what jobs ask for, each once, in its canonical form. A job waits in the queue of its signature.
+-- A signature has tokens, which machines hold, and a demand, which offers meet; demands are shared by many signatures.
+
+local FULL = 65536 -- signatures of one pool at a time
+local JUDGED = 400 -- offers that one call asks
+
+-- The parts of a signature by its canonical form.
+local parsed = routing.remembered(function(text) return cjson.decode(text) end)
+
+local split = routing.remembered(function(text)
+  local asked, tokens = rules.split(parsed(text))
+  return {demand = routing.canonical(asked), tokens = tokens}
+end)
+
+function routing.definition(root, sid) return redis.call('HGET', root .. ':signature', sid) or nil end
+
+function routing.parts(root, sid)
+  local text = routing.definition(root, sid)
+  return text and parsed(text)
+end
+
+function routing.tokens(root, sid)
+  local text = routing.definition(root, sid)
+  return text and split(text).tokens
+end
+
+-- The machines that have so much free, as a bitmap.
+local function with_free(root, threshold)
+  local bytes = string.format('%.17g', tonumber(threshold) * 1e9)
+  return routing.bitmap(redis.call('ZRANGEBYSCORE', root .. ':disk', bytes, '+inf')), bytes
+end
+
+local function new_threshold(root, token)
+  local threshold = string.match(token, '^d:(.+)$')
+  if not threshold then return end
+  local able, bytes = with_free(root, threshold)
+  redis.call('ZADD', root .. ':thresholds', bytes, threshold)
+  routing.put_bits(root .. ':col:' .. token, able)
+end
+
+local function new_absence(root, token)
+  local machine = string.match(token, '^!a:(.+)$')
+  local ord = machine and routing.machine(root, machine)
+  if ord then redis.call('SETBIT', root .. ':col:a:' .. machine, ord, 1) end
+end
+
+local function new_column(root, token)
+  if string.find(token, '^[ad]:') then return new_threshold(root, token) end
+  redis.call('SADD', root .. ':columns', token)
+  routing.fill(root, token, root .. ':col:' .. token)
+end
+
+local function use(root, sid, tokens)
+  for _, token in ipairs(tokens) do
+    if redis.call('HINCRBY', root .. ':used', token, 1) == 1 then
+      new_column(root, (string.gsub(token, '^!', '')))
+      new_absence(root, token)
+    end
+    redis.call('SETBIT', root .. ':need:' .. token, sid, 1)
+  end
+end
+
+-- Nobody names it any more, with or without the `!`.
+local function drop_column(root, token)
+  local named = redis.call('HMGET', root .. ':used', token, '!' .. token)
+  if named[1] or named[2] then return end
+  redis.call('SREM', root .. ':columns', token)
+  redis.call('DEL', root .. ':col:' .. token)
+  local threshold = string.match(token, '^d:(.+)$')
+  if threshold then redis.call('ZREM', root .. ':thresholds', threshold) end
+end
+
+local function unuse(root, sid, tokens)
+  for _, token in ipairs(tokens) do
+    if redis.call('HINCRBY', root .. ':used', token, -1) > 0 then
+      redis.call('SETBIT', root .. ':need:' .. token, sid, 0)
+    else
+      redis.call('HDEL', root .. ':used', token)
+      redis.call('DEL', root .. ':need:' .. token)
+      drop_column(root, (string.gsub(token, '^!', '')))
+    end
+  end
+end
+
+local function demand_of(root, text)
+  local demand = redis.call('HGET', root .. ':demands', text)
+  if demand then return demand end
+  demand = routing.ordinal(root, 'demand')
+  redis.call('HSET', root .. ':demands', text, demand)
+  redis.call('HSET', root .. ':demand', demand, text)
+  routing.later(root, 'd' .. demand)
+  return demand
+end
+
+local function begin(root, text)
+  if redis.call('HLEN', root .. ':signatures') >= FULL then
+    return nil, 'the pool has jobs of ' .. FULL .. ' different requirements already'
+  end
+  local sid = routing.ordinal(root, 'signature')
+  local known = split(text)
+  redis.call('HSET', root .. ':signatures', text, sid)
+  redis.call('HSET', root .. ':signature', sid, text)
+  redis.call('SETBIT', root .. ':live', sid, 1)
+  use(root, sid, known.tokens)
+  for _, token in ipairs(known.tokens) do
+    if string.sub(token, 1, 1) ~= '!' then redis.call('SETBIT', root .. ':needy', sid, 1) end
+  end
+  local demand = demand_of(root, known.demand)
+  redis.call('HSET', root .. ':asked', sid, demand)
+  redis.call('SETBIT', root .. ':asks:' .. demand, sid, 1)
+  for _, profile in ipairs(routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', 1e6)) do
+    redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1)
+  end
+  routing.later(root, 's' .. sid)
+  return sid
+end
+
+-- The number of a signature, new or known; nil and why when there are too many.
+function routing.signature(root, text)
+  local sid = redis.call('HGET', root .. ':signatures', text)
+  if sid then return sid end
+  return begin(root, text)
+end
+
+-- Parts with the customer and the workflow of a job, as far as some offer names them, and the machines that it is kept from.
+function routing.with_facets(root, parts, customer, workflow, excluded)
+  local named = redis.call('EXISTS', root .. ':named') == 1
+  local who = named and customer ~= '' and redis.call('HEXISTS', root .. ':named', 'customer ' .. customer) == 1 and customer or nil
+  local what = named and workflow ~= '' and redis.call('HEXISTS', root .. ':named', 'workflow ' .. workflow) == 1 and workflow or nil
+  local had = parts.tenant and parts.tenant.customer
+  local same = had == who and parts.workflow == what and routing.canonical(parts.elsewhere or {}) == routing.canonical(excluded or {})
+  if same then return parts end
+  local changed = {}
+  for name, part in pairs(parts) do changed[name] = part end
+  local isolation = parts.tenant and parts.tenant.isolation
+  changed.tenant = (isolation or who) and {isolation = isolation, customer = who} or nil
+  changed.workflow = what
+  changed.elsewhere = excluded and #excluded > 0 and excluded or nil
+  return changed
+end
+
+-- One job more, or less, belongs to the signature. One that nobody needs is kept for a while.
+function routing.refer(root, sid, by, now)
+  local left = redis.call('HINCRBY', root .. ':refs', sid, by)
+  if by > 0 and left == by then redis.call('ZREM', root .. ':spare', sid) end
+  if left <= 0 then redis.call('ZADD', root .. ':spare', text_of(now / 1000), sid) end
+end
+
+local function forget_demand(root, sid)
+  local demand = redis.call('HGET', root .. ':asked', sid)
+  redis.call('HDEL', root .. ':asked', sid)
+  if not demand then return end
+  redis.call('SETBIT', root .. ':asks:' .. demand, sid, 0)
+  if redis.call('BITCOUNT', root .. ':asks:' .. demand) > 0 then return end
+  redis.call('HDEL', root .. ':demands', redis.call('HGET', root .. ':demand', demand) or '')
+  redis.call('HDEL', root .. ':demand', demand)
+  redis.call('DEL', root .. ':asks:' .. demand, root .. ':meets:' .. demand)
+  routing.give_back(root, 'demand', demand)
+end
+
+-- A signature goes. Its number is free once no row and no profile has its bit.
+function routing.forget(root, sid)
+  local text = routing.definition(root, sid)
+  redis.call('ZREM', root .. ':spare', sid)
+  redis.call('ZREM', root .. ':kept_away', sid)
+  redis.call('HDEL', root .. ':refs', sid)
+  redis.call('HDEL', root .. ':fetch', sid)
+  if not text then return end
+  redis.call('HDEL', root .. ':signatures', text)
+  redis.call('HDEL', root .. ':signature', sid)
+  redis.call('SETBIT', root .. ':live', sid, 0)
+  redis.call('SETBIT', root .. ':needy', sid, 0)
+  unuse(root, sid, split(text).tokens)
+  forget_demand(root, sid)
+  routing.later(root, 'x' .. sid)
+end
+
+-- The key of a token's column. One that no signature names has none yet, and gets one for the moment.
+local function column(root, token, borrowed)
+  local key = root .. ':col:' .. token
+  local kind, rest = string.sub(token, 1, 2), string.sub(token, 3)
+  local spare = routing.scratch(root, token)
+  if kind == 'd:' then
+    if redis.call('ZSCORE', root .. ':thresholds', rest) then return key end
+    routing.put_bits(spare, (with_free(root, rest)))
+  elseif kind == 'a:' then
+    if redis.call('EXISTS', key) == 1 then return key end
+    routing.put_bits(spare, routing.bitmap({routing.machine(root, rest)}))
+  else
+    if redis.call('SISMEMBER', root .. ':columns', token) == 1 then return key end
+    routing.fill(root, token, spare)
+  end
+  borrowed[#borrowed + 1] = spare
+  return spare
+end
+
+routing.column_key = column
+
+-- The machines that hold a token, as a bitmap's text, and how many they are.
+function routing.column(root, token)
+  return routing.aside(function()
+    local borrowed, target = {}, routing.scratch(root, 'holders')
+    redis.call('BITOP', 'AND', target, root .. ':present', column(root, token, borrowed))
+    local text, number = redis.call('GET', target), redis.call('BITCOUNT', target)
+    redis.call('DEL', target, unpack(borrowed))
+    return text or '', number
+  end)
+end
+
+-- The bitmap of the machines that hold these tokens, in a scratch key; its name.
+function routing.holders(root, tokens)
+  local target, columns, barred, borrowed = routing.scratch(root, 'holders'), {root .. ':present'}, {}, {}
+  for _, token in ipairs(tokens) do
+    if string.sub(token, 1, 1) == '!' then
+      barred[#barred + 1] = column(root, string.sub(token, 2), borrowed)
+    else
+      columns[#columns + 1] = column(root, token, borrowed)
+    end
+  end
+  routing.combine('AND', target, columns)
+  for _, key in ipairs(barred) do routing.without(root, target, key) end
+  if #borrowed > 0 then redis.call('DEL', unpack(borrowed)) end
+  return target
+end
+
+-- The machines that hold the tokens and whose offer meets the demand, as a bitmap's text, and how
+-- many they are; for parts that need not be a signature.
+function routing.able(root, parts, tokens, profiles)
+  return routing.aside(function()
+    local target, users = routing.holders(root, tokens), routing.scratch(root, 'users')
+    redis.call('DEL', users)
+    if #profiles.plain > 0 then routing.combine('OR', users, profiles.plain) end
+    redis.call('BITOP', 'AND', target, target, users)
+    if #profiles.declared > 0 then
+      routing.combine('OR', users, profiles.declared)
+      for _, machine in ipairs(parts.elsewhere or {}) do
+        local borrowed = {}
+        routing.without(root, users, column(root, 'a:' .. machine, borrowed))
+        if #borrowed > 0 then redis.call('DEL', unpack(borrowed)) end
+      end
+      redis.call('BITOP', 'OR', target, target, users)
+    end
+    local text, number = redis.call('GET', target), redis.call('BITCOUNT', target)
+    redis.call('DEL', target, users, routing.scratch(root, 'both'))
+    return text or '', number
+  end)
+end
+
+-- The same for a signature, from what is indexed.
+function routing.able_of(root, sid)
+  local demand = redis.call('HGET', root .. ':asked', sid)
+  local found = {plain = {}, declared = {}}
+  if not demand then return '', 0 end
+  for _, profile in ipairs(routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', 1e6)) do
+    table.insert(found.plain, root .. ':users:' .. text_of(profile))
+  end
+  for _, profile in ipairs(redis.call('SMEMBERS', root .. ':declared')) do
+    if redis.call('GETBIT', root .. ':fit:' .. profile, sid) == 1 then
+      table.insert(found.declared, root .. ':users:' .. profile)
+    end
+  end
+  local text = routing.definition(root, sid)
+  return routing.able(root, parsed(text), split(text).tokens, found)
+end
+
+function routing.judges_all(root) return redis.call('HLEN', root .. ':profile') <= JUDGED end
+
+-- The same for any parts, by the rules themselves: of a pool with more offers than one call can judge, at least so many.
+function routing.able_to(root, parts)
+  local found = {plain = {}, declared = {}}
+  local offers = routing.judges_all(root) and redis.call('HGETALL', root .. ':profile')
+    or redis.call('HRANDFIELD', root .. ':profile', JUDGED, 'WITHVALUES')
+  for n = 1, #offers, 2 do
+    local offer = routing.offer_of(offers[n + 1])
+    if #rules.refusals(parts, offer) == 0 then
+      table.insert(offer.models and found.declared or found.plain, root .. ':users:' .. offers[n])
+    end
+  end
+  local _, tokens = rules.split(parts)
+  return routing.able(root, parts, tokens, found)
+end
+
+function routing.number_able_of(root, sid)
+  local _, number = routing.able_of(root, sid)
+  return number
+end
+
+function routing.number_able_to(root, parts)
+  local _, number = routing.able_to(root, parts)
+  return number
+end

@@ -1,0 +1,112 @@
+-- mm_submit: jobs, each once, however often it is sent.
+--
+-- KEYS  1 routing
+-- ARGV  number of jobs (1 to 50), and for each: id, priority (-1000 to 1000, 0 is usual, higher is sooner), requirements as
+--       JSON (at most 16 kB), customer, workflow, payload (at most 1 MiB), attempts (1 to 100), policy
+-- policy  wait: until a machine can.  reject: not kept when no machine can now.  fetch: kept, and machines are asked to get
+--       what is missing (mm_demand).
+-- Returns OK more, and for each job: QUEUED | KNOWN (the id was here; nothing changed) | REJECTED | BAD; how many machines can
+--       take it now; its signature; JSON with `models` (model, machines) and `why` | BAD reason (nothing was read)
+
+local MOST_JOBS, MOST_BYTES, PAYLOAD_BYTES = 50, 4194304, 1048576
+local STEPS = 60 -- of indexing, in one call; the rest goes on in later ones
+local POLICIES = {wait = true, reject = true, fetch = true}
+
+
+local function report(root, parts, eligible)
+  local models, lacking = routing.availability(root, parts)
+  local why = ''
+  if eligible == 0 then
+    why = lacking and 'no machine has ' .. lacking or 'no machine fits all of it at once; ask mm_explain'
+  end
+  return '{"models":' .. models .. ',"why":' .. cjson.encode(why) .. '}'
+end
+
+local function refused(why) return {'BAD', '0', '', '{"models":[],"why":' .. cjson.encode(why) .. '}'} end
+
+local function wrong(job)
+  if not routing.is_word(job.id) then return 'the id is empty, longer than 200 bytes, or contains control characters' end
+  if not routing.whole(job.pr, -1000, 1000) then return 'the priority is no whole number from -1000 to 1000' end
+  if not routing.whole(job.mx, 1, 100) then return 'the attempts are no whole number from 1 to 100' end
+  if not POLICIES[job.pol] then return 'the policy is neither wait, reject nor fetch' end
+  if #job.payload > PAYLOAD_BYTES then return 'the payload is longer than 1 MiB; put it elsewhere and send its address' end
+  for _, name in ipairs{'c', 'wf'} do
+    if job[name] ~= '' and not routing.is_word(job[name]) then return 'the customer or the workflow is no id' end
+  end
+end
+
+local function eligible_of(call, sid)
+  if not call.eligible[sid] then call.eligible[sid] = routing.number_able_of(call.root, sid) end
+  return call.eligible[sid]
+end
+
+local function known(call, id)
+  local job = routing.job(call.root, id, 's')
+  local sid = job and job.s
+  if not sid then return nil end
+  local parts = routing.parts(call.root, sid)
+  return {'KNOWN', text_of(eligible_of(call, sid)), sid, report(call.root, parts or {}, 1)}
+end
+
+-- Kept at all? A new requirement is judged before it becomes a signature.
+local function rejected(call, job, parts, text)
+  if job.pol ~= 'reject' then return nil end
+  local sid = redis.call('HGET', call.root .. ':signatures', text)
+  local able = sid and eligible_of(call, sid) or 0
+  if able > 0 then return nil end
+  if not routing.judges_all(call.root) and (not sid or redis.call('EXISTS', call.root .. ':todo') == 1) then
+    sid = sid or routing.signature(call.root, text)
+    if sid then routing.refer(call.root, sid, 0, call.now) end
+    return refused('there are too many different offers to ask them all at once, and these requirements are new: send the job again')
+  end
+  able = routing.number_able_to(call.root, parts)
+  if able == 0 then return {'REJECTED', '0', sid or '', report(call.root, parts, 0)} end
+end
+
+local function submit(call, job)
+  local why = wrong(job)
+  if why then return refused(why) end
+  local parts
+  parts, why = rules.read(job.requirement)
+  if why then return refused(why) end
+  local here = known(call, job.id)
+  if here then return here end
+  parts = routing.with_facets(call.root, parts, job.c, job.wf)
+  local text = routing.canonical(parts)
+  local rejection = rejected(call, job, parts, text)
+  if rejection then return rejection end
+  job.s, why = routing.signature(call.root, text)
+  if why then return refused(why) end
+  call.sent = call.sent + 1
+  job.p = string.format('%.17g', call.now + call.sent - tonumber(job.pr) * call.worth)
+  if call.steps > 0 then
+    local _, left = routing.settle(call.root, call.steps)
+    call.steps = left
+  end
+  routing.add(call.root, job.id, job, job.payload, call.now, not routing.is_usual_worth(call.worth))
+  local eligible = eligible_of(call, job.s)
+  if job.pol == 'fetch' and eligible == 0 then redis.call('HSETNX', call.root .. ':fetch', job.s, '') end
+  call.reports[job.s] = call.reports[job.s] or report(call.root, parts, eligible)
+  return {'QUEUED', text_of(eligible), job.s, call.reports[job.s]}
+end
+
+local function mm_submit(keys, arguments)
+  local root, number = keys[1], routing.whole(arguments[1], 1, MOST_JOBS)
+  if not number or #arguments ~= 1 + 8 * number then return routing.bad('there are not 1 to 50 jobs of eight values each') end
+  local bytes = 0
+  for _, value in ipairs(arguments) do bytes = bytes + #value end
+  if bytes > MOST_BYTES then return routing.bad('more than 4 MiB in one call; send fewer jobs at a time') end
+  local call = {root = root, now = routing.now(), sent = 0, eligible = {}, reports = {}, steps = STEPS}
+  call.worth = tonumber(redis.call('HGET', root, 'priority_ms') or '60000') * 1000
+  local reply = {'OK', '0'}
+  local take = taker(arguments)
+  take()
+  for _ = 1, number do
+    local job = {id = take(), pr = take(), requirement = take(), c = take(), wf = take(), payload = take(), mx = take(), pol = take()}
+    for _, part in ipairs(submit(call, job)) do reply[#reply + 1] = part end
+  end
+  if redis.call('EXISTS', root .. ':todo') == 1 then reply[2] = '1' end
+  return reply
+end
+
+register('mm_submit', mm_submit, {})

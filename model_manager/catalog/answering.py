@@ -1,136 +1,111 @@
-"""Bodies, entity tags and refusals of the catalog: whatever goes wrong is answered in the shape of its family."""
+"""Bodies and refusals of the catalog: whatever goes wrong is answered in the shape of its family."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
 from loguru import logger
 
-from model_manager.errors import BadRecord, ModelManagerError, Refused, Unavailable, printable
-from model_manager.facts.wire import dumps, loads
+from model_manager.catalog.records import Stored
+from model_manager.catalog.shapes import BareFailed, Failed
+from model_manager.errors import (
+    BadRecord,
+    BadSetting,
+    CatalogChanged,
+    CatalogConflict,
+    CatalogUnavailable,
+    ModelManagerError,
+    NotFound,
+    Refused,
+    printable,
+)
+from model_manager.facts import wire
+from model_manager.serving.answering import Handler, tag_of, tagged
+from model_manager.serving.problems import Answer, away
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a request's body."""
 
-MAX_NAMES: Final = 10_000
-"""Ids or names in one request."""
 
-BODY_SECONDS: Final = 30.0
-"""How long a request's body may take to arrive."""
+class BareAnswer(Answer):
+    """A refusal that names the model that was asked for."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Answer(Exception):
-    """A refusal: an HTTP status, a message that says what to do, and fields that the family puts beside it."""
-
-    def __init__(self, status: int, message: str, *, fields: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.fields = fields or {}
+    def __init__(self, status: int, kind: str, detail: str, model_id: str) -> None:
+        super().__init__(status, kind, detail)
+        self.model_id = model_id
 
 
-def enveloped(request: web.Request, data: Any, headers: Mapping[str, str] | None = None) -> web.Response:
-    """`{"data": …, "error": null}` with an entity tag."""
-    return bare(request, {"data": data, "error": None}, headers)
+def enveloped(
+    request: web.Request, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """`{"data": …, "error": null}`, with an entity tag for readers."""
+    return bare(request, {"data": data, "error": None}, status=status, headers=headers)
 
 
-def bare(request: web.Request, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:
-    """JSON with an entity tag on GET; 304 without a body where the asker has it already."""
-    content = dumps(body)
-    response = web.Response(body=content, content_type="application/json", headers=headers)
-    if request.method in ("GET", "HEAD"):
-        tag = hashlib.sha256(content).hexdigest()[:32]
-        response.etag = tag
-        response.headers["Cache-Control"] = "no-cache"
-        if _has(request, tag):
-            return web.Response(status=304, headers={"ETag": response.headers["ETag"], "Cache-Control": "no-cache"})
+def bare(
+    request: web.Request, body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    response = tagged(request, wire.dumps(body), "application/json", status)
+    response.headers.update(headers or {})
     return response
 
 
-def _has(request: web.Request, tag: str) -> bool:
-    return any(known.value in (tag, "*") for known in request.if_none_match or ())
+def doc(stored: Stored) -> Any:
+    """A record's JSON as it stands in the database."""
+    return wire.raw(stored.doc)
 
 
-async def asked_object(request: web.Request) -> Mapping[str, Any]:
-    """The request's body as a JSON object. Answers 400, 408 or 413 to anything else."""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = loads(await request.read(), "the request")
-    except TimeoutError:
-        raise Answer(408, f"The body did not arrive within {BODY_SECONDS:.0f} s. Send it again.") from None
-    except BadRecord:
-        raise Answer(400, "The body is not JSON. Send a JSON object.") from None
-    if not isinstance(body, dict):
-        raise Answer(400, "The body is not a JSON object. Send one.")
-    return body
+def tag(data: Any) -> str:
+    """The entity tag of an enveloped answer."""
+    return tag_of(wire.dumps({"data": data, "error": None}))
 
 
-def asked_names(body: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """The list of names under `key`, once each; empty when it is not there. Answers 400 to any other shape."""
-    names = body.get(key)
-    if names is None:
-        return ()
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Answer(400, f"{key} must be an array of strings.")
-    if len(names) > MAX_NAMES:
-        raise Answer(400, f"{key} has {len(names)} entries; ask for at most {MAX_NAMES} at a time.")
-    return tuple(dict.fromkeys(names))
-
-
-@web.middleware
-async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every failure as a body of ours: no HTML, no stack trace."""
-    try:
-        return await handler(request)
-    except Answer as answer:
-        return _refusal(request, answer)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-        return _refusal(request, Answer(error.status, _explained(request, error)), kept)
-    except Unavailable as error:
-        wait = {"Retry-After": str(max(1, round(error.retry_after or 1)))}
-        return _refusal(request, Answer(503, str(error)), wait)
-    except Exception as error:
-        return _fault(request, error)
-
-
-def _explained(request: web.Request, error: web.HTTPException) -> str:
-    path = printable(request.path)
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return f"The body is larger than {MAX_BODY} bytes. Ask for less at a time."
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        return f"{path} does not take {request.method}. Use {', '.join(sorted(error.allowed_methods))}."
-    if isinstance(error, web.HTTPNotFound):
-        return f"There is no route {path}."
-    return error.reason
-
-
-def _fault(request: web.Request, error: Exception) -> web.Response:
-    """A fault of ours: the log gets the cause, the asker does not."""
-    cause = str(error) if isinstance(error, ModelManagerError) else type(error).__name__
-    logger.opt(exception=None if isinstance(error, Refused) else error).error(
-        "catalog request failed: {} {}: {}", request.method, printable(request.path), cause
+def refused(request: web.Request, answer: Answer) -> web.Response:
+    """The refusal in the shape of its family. One whose body was not read whole ends the connection."""
+    body: Failed | BareFailed | dict[str, str]
+    if not request.path.startswith("/api/"):
+        body = Failed(error=answer.detail)
+    elif isinstance(answer, BareAnswer):
+        body = BareFailed(error=answer.detail, model_id=answer.model_id)
+    else:
+        body = {"error": answer.detail}
+    response = web.Response(
+        status=answer.status, body=wire.dumps(body), content_type="application/json", headers=dict(answer.headers)
     )
-    return _refusal(request, Answer(500, "The catalog failed. Look at its log."))
-
-
-def _refusal(request: web.Request, answer: Answer, headers: Mapping[str, str] | None = None) -> web.Response:
-    body = {"error": answer.message, **answer.fields}
-    if not _bare_family(request):
-        body = {"data": None, **body}
-    response = web.Response(status=answer.status, body=dumps(body), content_type="application/json", headers=headers)
+    response.headers["Cache-Control"] = "no-store"
     if answer.status in (408, 413):
         response.force_close()
     return response
 
 
-def _bare_family(request: web.Request) -> bool:
-    return request.path.startswith("/api/")
+@web.middleware
+async def sorted_out(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What is refused by its kind: absent, taken, changed meanwhile, unusable. What no text can hold is nothing of ours."""
+    if any("\ud800" <= c <= "\udfff" for c in f"{request.path}{request.query_string}"):
+        raise Answer(400, "not-text", "The address is not UTF-8. Percent-encode it.")
+    try:
+        return await handler(request)
+    except BadSetting as error:  # the database, which was good when we began
+        fault(request, error)
+        raise Answer(500, "fault", "The catalog's database cannot be used. Look at the server's log.") from None
+    except CatalogUnavailable as error:
+        logger.warning("catalog request put off: {}", error)
+        raise away("catalog", "The catalog's database does not answer now. Ask again.", error.retry_after) from None
+    except CatalogChanged as error:
+        raise Answer(412, "changed", str(error)) from None
+    except CatalogConflict as error:
+        raise Answer(409, "conflict", str(error)) from None
+    except NotFound as error:
+        raise Answer(404, "absent", str(error)) from None
+    except BadRecord as error:
+        raise Answer(422, "unusable", f"'{printable(error.facts['name'], 100)}': {error.facts['why']}.") from None
+
+
+def fault(request: web.Request, error: Exception) -> None:
+    """A fault of ours: the log gets the cause, the asker does not."""
+    cause = str(error) if isinstance(error, ModelManagerError) else type(error).__name__
+    logger.opt(exception=None if isinstance(error, Refused) else error).error(
+        "catalog request failed: {} {}: {}", request.method, printable(request.path), cause
+    )

@@ -1,135 +1,199 @@
-"""Plain JSON into a catalog: `{"models": […], "workflows": […], "collections": […]}`.
-
-    model       {"name", "id"?, "downloadUrl"?, "saveTo"?, "fileSize"?, "hash"?, "isAuthReq"?, "authEnvVar"?,
-                 "modelType"?, "description"?, "dependencies"?: [id or name]}
-    workflow    {"name", "id"?, "description"?, "models"?: [id or name], "optional"?: [id or name], "custom_nodes"?: [name]}
-    collection  {"id", "name"?, "description"?, "workflows"?: [id or name]}
-
-An id that is not given is the name.
-"""
+"""Files and databases of others → records on their way in, one at a time."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Final
 
-from model_manager.catalog.database import opened, query, transaction
-from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, Member, Need
+from model_manager.catalog import foreign
+from model_manager.catalog.bulk import load as load_all
+from model_manager.catalog.docs import model_of
+from model_manager.catalog.drawn import from_workflow
+from model_manager.catalog.findings import Incoming, Report, found
+from model_manager.catalog.intake import incoming
+from model_manager.catalog.records import (
+    CatalogCollection,
+    CatalogModel,
+    CatalogWorkflow,
+    CustomNode,
+    Kind,
+    Need,
+    Record,
+)
+from model_manager.catalog.spelling import is_text
+from model_manager.catalog.sqlite import SqliteDatabase
+from model_manager.catalog.store import Store
 from model_manager.errors import BadPath, BadRecord
+from model_manager.facts import wire
 from model_manager.facts.shelf import ShelfPath
 
+MAX_JSON: Final = 256 * 1024 * 1024
+"""Bytes of one JSON document."""
 
-def load(database: Path, records: Mapping[str, Any], *, replace: bool = False) -> None:
-    """Write these records into the catalog, all or none; a record that is there under the same id or name is replaced.
+MAX_LINE: Final = 1024 * 1024
+"""Bytes of one line of NDJSON."""
 
-    With `replace` the catalog then holds nothing else. Raises BadRecord for a record of the wrong shape, and what
-    `connect` raises. Blocks: call it in a thread.
+LISTS: Final[dict[str, Kind]] = {
+    "models": "model",
+    "workflows": "workflow",
+    "component_definitions": "workflow",
+    "collections": "collection",
+}
+_SQLITE: Final = b"SQLite format 3\x00"
+
+
+def records_in(path: Path) -> Iterator[Incoming]:
+    """What a file holds: JSON, NDJSON, a workflow, a database of StableQueue or comfygit. Raises BadRecord, BadForeign for none of these."""
+    with path.open("rb") as stream:
+        head = stream.read(len(_SQLITE))
+    if head == _SQLITE:
+        yield from foreign.records(str(path))
+    elif path.suffix.lower() in (".ndjson", ".jsonl"):
+        with path.open("rb") as stream:
+            yield from from_lines(iter(lambda: stream.readline(MAX_LINE + 1), b""))
+    else:
+        if path.stat().st_size > MAX_JSON:
+            raise BadRecord(
+                name=str(path), why=f"it is larger than {MAX_JSON} bytes; write it as NDJSON, a record a line"
+            )
+        yield from _from_json(path)
+
+
+def _from_json(path: Path) -> Iterator[Incoming]:
+    """Lists of records, or else a workflow as ComfyUI writes it."""
+    data = path.read_bytes()
+    try:
+        document = wire.loads(data, str(path))
+        records = list(from_document(document, str(path)))
+    except BadRecord as error:
+        try:
+            drawn = list(from_workflow(wire.loads_lenient(data, str(path)), str(path)))
+        except BadRecord:
+            raise error from None
+        yield from drawn
+        return
+    yield from records
+
+
+def from_document(document: Any, what: str) -> Iterator[Incoming]:
+    """JSON: `{"models": […], "workflows": […], "collections": […]}`, a list of models, or either as `data` in an envelope.
+
+    Raises BadRecord for anything else.
     """
-    models = tuple(_model(record) for record in _listed(records, "models"))
-    workflows = tuple(_workflow(record) for record in _listed(records, "workflows"))
-    collections = tuple(_collection(record) for record in _listed(records, "collections"))
-    with opened(database) as connection, transaction(connection):
-        writer = _Writer(connection)
-        if replace:
-            writer.clear()
-        writer.models(models)
-        writer.workflows(workflows)
-        writer.collections(collections)
+    if isinstance(document, dict) and isinstance(document.get("data"), (list, dict)):
+        document = document["data"]
+    if isinstance(document, list):
+        document = {"models": document}
+    if not isinstance(document, dict) or not any(isinstance(document.get(name), list) for name in LISTS):
+        raise BadRecord(name=what, why="it has no list of models, workflows or collections")
+    for name, kind in LISTS.items():
+        for at, raw in enumerate(document.get(name) or ()):
+            yield incoming(kind, raw, f"{name}[{at}]")
 
 
-class _Writer:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def clear(self) -> None:
-        for table in ("models", "workflows", "collections"):
-            self._do(f"delete_all_{table}")
-
-    def models(self, models: Iterable[CatalogModel]) -> None:
-        for model in models:
-            self._do("delete_model", id=model.id, name=model.name)
-            self._do("insert_model", **_columns(model))
-            self._each("insert_dependency", model.id, ({"reference": needs} for needs in model.dependencies))
-
-    def workflows(self, workflows: Iterable[CatalogWorkflow]) -> None:
-        for workflow in workflows:
-            self._do("delete_workflow", id=workflow.id, name=workflow.name)
-            self._do("insert_workflow", id=workflow.id, name=workflow.name, description=workflow.description)
-            needs = ({"reference": need.name, "required": need.required} for need in workflow.needs)
-            self._each("insert_need", workflow.id, needs)
-            self._each("insert_custom_node", workflow.id, ({"reference": name} for name in workflow.custom_nodes))
-
-    def collections(self, collections: Iterable[CatalogCollection]) -> None:
-        for collection in collections:
-            self._do("delete_collection", id=collection.id)
-            self._do("insert_collection", id=collection.id, name=collection.name, description=collection.description)
-            members = ({"reference": member.name} for member in collection.members)
-            self._each("insert_collection_node", collection.id, members)
-
-    def _do(self, name: str, /, **values: Any) -> None:
-        self._connection.execute(query(name), values)
-
-    def _each(self, name: str, owner: str, items: Iterable[dict[str, Any]]) -> None:
-        for position, item in enumerate(items):
-            self._do(name, owner=owner, position=position, **item)
+def from_lines(lines: Iterable[bytes]) -> Iterator[Incoming]:
+    """NDJSON: a record a line; `kind` says of what, and without it is a model."""
+    kinds = {kind: kind for kind in LISTS.values()}
+    for number, line in enumerate(lines, 1):
+        where = f"line {number}"
+        if not line.strip():
+            continue
+        if len(line) > MAX_LINE:
+            raise BadRecord(name=where, why=f"it is longer than {MAX_LINE} bytes")
+        try:
+            raw = wire.loads_unique(line, where)
+        except BadRecord as error:
+            yield Incoming(record=None, findings=(found(where, str(error.facts["why"]), "left out"),), where=where)
+            continue
+        kind = kinds.get(raw.get("kind", "model")) if isinstance(raw, dict) else "model"
+        if kind is None:
+            yield Incoming(record=None, findings=(found(where, "its kind is unknown", "left out"),), where=where)
+            continue
+        yield incoming(kind, raw, where)
 
 
-def _columns(model: CatalogModel) -> dict[str, Any]:
-    return {
-        "id": model.id,
-        "name": model.name,
-        "download_url": model.download_url,
-        "save_to": model.save_to,
-        "size_bytes": model.size if isinstance(model.size, int) else None,
-        "size_text": model.size if isinstance(model.size, str) else None,
-        "hash": model.hash,
-        "auth_required": model.auth_required,
-        "auth_env_var": model.auth_env_var,
-        "model_type": model.model_type,
-        "description": model.description,
-    }
+async def load(database: Path, records: Mapping[str, Any], *, replace: bool = False) -> Report:
+    """Write plain records into an SQLite catalog as they are, dirt included: nothing is judged, mended or left out.
+
+    Raises BadRecord for what has not even the shape of a record.
+    """
+    opened = SqliteDatabase(database)
+    try:
+        await opened.open()
+        return await load_all(Store(opened), as_written(records), "load", replace_all=replace)
+    finally:
+        await opened.close()
 
 
-def _model(record: Mapping[str, Any]) -> CatalogModel:
-    name = _text(record, "name", "a model")
-    return CatalogModel(
-        id=_optional(record, "id", name) or name,
-        name=name,
-        download_url=_optional(record, "downloadUrl", name),
-        save_to=_optional(record, "saveTo", name),
-        size=_size(record, name),
-        hash=_optional(record, "hash", name),
-        auth_required=_flag(record, "isAuthReq", name),
-        auth_env_var=_optional(record, "authEnvVar", name),
-        model_type=_optional(record, "modelType", name) or _folder(record, name),
-        description=_optional(record, "description", name) or "",
-        dependencies=_names(record, "dependencies", name),
-    )
+def as_written(records: Mapping[str, Any]) -> list[Incoming]:
+    """Records as they are. An id that is not given is the name."""
+    models = [_plain_model(raw) for raw in _listed(records, "models")]
+    workflows = [_plain_workflow(raw) for raw in _listed(records, "workflows")]
+    collections = [_plain_collection(raw) for raw in _listed(records, "collections")]
+    records_: list[Record] = [*models, *workflows, *collections]
+    return [Incoming(record=record) for record in records_]
 
 
-def _workflow(record: Mapping[str, Any]) -> CatalogWorkflow:
-    name = _text(record, "name", "a workflow")
-    required = (Need(name=model, required=True) for model in _names(record, "models", name))
-    optional = (Need(name=model, required=False) for model in _names(record, "optional", name))
+def _plain_model(raw: Mapping[str, Any]) -> CatalogModel:
+    name = _text(raw, "name", "a model")
+    doc: dict[str, Any] = {
+        "id": raw.get("id") or name, "name": name, "version": "1", "sources": _sources(raw), "saveTo": raw.get("saveTo"),
+        "fileSize": raw.get("fileSize"), "hash": raw.get("hash"), "hashes": {}, "isAuthReq": raw.get("isAuthReq", False),
+        "authEnvVar": raw.get("authEnvVar"), "modelType": raw.get("modelType") or _folder(raw, name), "baseModel": "", "licence": "",
+        "vramGb": None, "description": raw.get("description") or "", "dependencies": _names(raw, "dependencies"),
+    }  # fmt: skip
+    for key in ("id", "saveTo", "hash", "authEnvVar", "modelType", "description"):
+        if doc[key] is not None and not is_text(doc[key]):
+            raise BadRecord(name=name, why=f"its {key} is not text")
+    if not isinstance(doc["isAuthReq"], bool):
+        raise BadRecord(name=name, why="its isAuthReq is neither true nor false")
+    size = doc["fileSize"]
+    if (
+        isinstance(size, bool)
+        or not isinstance(size, (int, str, type(None)))
+        or (isinstance(size, int) and not 0 <= size < 2**63)
+    ):
+        raise BadRecord(name=name, why="its fileSize is neither a number of bytes nor text")
+    return model_of(doc)
+
+
+def _folder(raw: Mapping[str, Any], name: str) -> str:
+    save_to = raw.get("saveTo")
+    with suppress(BadPath):
+        return ShelfPath.parse(save_to if isinstance(save_to, str) else None, name).folder
+    return ""
+
+
+def _sources(raw: Mapping[str, Any]) -> list[str]:
+    urls = [raw.get("downloadUrl"), *(raw.get("sources") or ())]
+    if not all(isinstance(url, (str, type(None))) for url in urls):
+        raise BadRecord(name=str(raw.get("name")), why="its downloadUrl is not text")
+    return list(dict.fromkeys(url for url in urls if url))
+
+
+def _plain_workflow(raw: Mapping[str, Any]) -> CatalogWorkflow:
+    name = _text(raw, "name", "a workflow")
+    needs = dict.fromkeys(_names(raw, "models"), True) | dict.fromkeys(_names(raw, "optional"), False)
     return CatalogWorkflow(
-        id=_optional(record, "id", name) or name,
+        id=raw.get("id") or name,
         name=name,
-        description=_optional(record, "description", name) or "",
-        needs=(*required, *optional),
-        custom_nodes=_names(record, "custom_nodes", name),
+        description=raw.get("description") or "",
+        needs=tuple(Need(model=each, required=required) for each, required in needs.items()),
+        custom_nodes=tuple(
+            CustomNode(name=node, install_order=at) for at, node in enumerate(_names(raw, "custom_nodes"))
+        ),
     )
 
 
-def _collection(record: Mapping[str, Any]) -> CatalogCollection:
-    identity = _text(record, "id", "a collection")
+def _plain_collection(raw: Mapping[str, Any]) -> CatalogCollection:
+    identity = _text(raw, "id", "a collection")
     return CatalogCollection(
         id=identity,
-        name=_optional(record, "name", identity) or identity,
-        description=_optional(record, "description", identity) or "",
-        members=tuple(Member(name=workflow) for workflow in _names(record, "workflows", identity)),
+        name=raw.get("name") or identity,
+        description=raw.get("description") or "",
+        workflows=tuple(_names(raw, "workflows")),
     )
 
 
@@ -140,49 +204,15 @@ def _listed(records: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     return items
 
 
-def _text(record: Mapping[str, Any], key: str, what: str) -> str:
-    value = _optional(record, key, what)
-    if not value:
+def _text(raw: Mapping[str, Any], key: str, what: str) -> str:
+    value = raw.get(key)
+    if not value or not is_text(value):
         raise BadRecord(name=what, why=f"it has no {key}")
-    return value
+    return str(value)
 
 
-def _optional(record: Mapping[str, Any], key: str, name: str) -> str | None:
-    value = record.get(key)
-    if value is None or _is_text(value):
-        return value
-    raise BadRecord(name=name, why=f"its {key} is not text")
-
-
-def _is_text(value: object) -> TypeGuard[str]:
-    """Whether it is text that UTF-8 can carry (JSON escapes can smuggle in half of a surrogate pair)."""
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _flag(record: Mapping[str, Any], key: str, name: str) -> bool:
-    value = record.get(key, False)
-    if not isinstance(value, bool):
-        raise BadRecord(name=name, why=f"its {key} is neither true nor false")
-    return value
-
-
-def _size(record: Mapping[str, Any], name: str) -> int | str | None:
-    value = record.get("fileSize")
-    if value is None or _is_text(value):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise BadRecord(name=name, why="its fileSize is neither a number of bytes nor text")
-    return value
-
-
-def _names(record: Mapping[str, Any], key: str, name: str) -> tuple[str, ...]:
-    values = record.get(key, [])
-    if not isinstance(values, list | tuple) or not all(value and _is_text(value) for value in values):
-        raise BadRecord(name=name, why=f"its {key} is not a list of names")
-    return tuple(dict.fromkeys(values))
-
-
-def _folder(record: Mapping[str, Any], name: str) -> str:
-    with suppress(BadPath):
-        return ShelfPath.parse(record.get("saveTo"), name).folder
-    return ""
+def _names(raw: Mapping[str, Any], key: str) -> list[str]:
+    values = raw.get(key, [])
+    if not isinstance(values, list | tuple) or not all(value and is_text(value) for value in values):
+        raise BadRecord(name=str(raw.get("name")), why=f"its {key} is not a list of names")
+    return list(dict.fromkeys(values))

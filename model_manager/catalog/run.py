@@ -1,89 +1,68 @@
-"""The catalog program: one database, one address."""
+"""The catalog program: one database, one address. Every edge is built here."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from aiohttp import web
-
-from model_manager.catalog.http import Routes
-from model_manager.catalog.loading import load
+from model_manager.catalog.bulk import load
+from model_manager.catalog.database import Database
+from model_manager.catalog.loading import as_written
+from model_manager.catalog.postgres import PostgresDatabase
+from model_manager.catalog.server import Rules, Server
+from model_manager.catalog.sqlite import SqliteDatabase
 from model_manager.catalog.store import Store
-from model_manager.errors import BadSetting
+from model_manager.serving.listening import listening, until_signalled
 
-LINGER_SECONDS: Final = 1.0
-"""How long the rest of a refused body is read, so that its sender gets to see the refusal."""
+SETTING = "MODEL_MANAGER_CATALOG_PORT"
+
+
+def database_at(address: Path | str) -> Database:
+    """A database, not yet opened: a file is SQLite, postgresql:// is PostgreSQL. Raises BadSetting."""
+    return SqliteDatabase(address) if isinstance(address, Path) else PostgresDatabase(address)
+
+
+@asynccontextmanager
+async def opened(address: Path | str) -> AsyncIterator[Store]:
+    """A catalog for the length of the block; a missing file is made, empty. Raises BadSetting, CatalogUnavailable."""
+    database = database_at(address)
+    try:
+        await database.open()
+        yield Store(database)
+    finally:
+        await database.close()
 
 
 @asynccontextmanager
 async def serve(
-    database: Path,
+    database: Path | str,
     host: str = "127.0.0.1",
     port: int = 0,
     *,
     records: Mapping[str, Any] | None = None,
     tokens: Collection[str] = (),
+    rules: Rules | None = None,
 ) -> AsyncIterator[str]:
-    """Serve the catalog in `database` for the length of the block; the value is its base URL.
+    """Serve a catalog for the length of the block; the value is its base URL.
 
-    A missing file is made, empty (GET /health then says `empty`). `records` (see `loading`) replace what is in it first.
-    `port` 0 takes any free one. Raises BadSetting when the file is no catalog or the address cannot be bound, BadRecord
-    for bad records, CatalogUnavailable while the file is locked.
+    `records` (as `loading.as_written` takes them) replace what is in it first. `port` 0 takes any free one. Raises BadSetting
+    when there is no catalog or the address cannot be bound, BadRecord for bad records, CatalogUnavailable while it is locked.
     """
-    if records is not None:
-        await asyncio.to_thread(load, database, records, replace=True)
-    store = Store(database)
-    try:
-        await store.open()
-        runner = web.AppRunner(
-            Routes(store, tokens).application(), access_log=None, shutdown_timeout=1.0, lingering_time=LINGER_SECONDS
-        )
-        await runner.setup()
-        try:
-            yield await _bound(runner, host, port)
-        finally:
-            await runner.cleanup()
-    finally:
-        await store.close()
+    async with opened(database) as store:
+        if records is not None:
+            await load(store, as_written(records), "start", replace_all=True)
+        server = Server(store, rules or Rules(tokens=tokens))
+        async with listening(server.application(), host, port, SETTING) as url:
+            yield url
 
 
 async def run(
-    database: Path,
-    host: str,
-    port: int,
-    *,
-    tokens: Collection[str] = (),
-    started: Callable[[str], None] = lambda url: None,
+    database: Path | str, host: str, port: int, *, rules: Rules, started: Callable[[str], None] = lambda url: None
 ) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    async with serve(database, host, port, tokens=tokens) as url:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        try:
+    with until_signalled() as stop:
+        async with serve(database, host, port, rules=rules) as url:
             started(url)
             await stop.wait()
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-
-async def _bound(runner: web.AppRunner, host: str, port: int) -> str:
-    """The base URL once it listens."""
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise BadSetting(
-            name="catalog address",
-            why=f"{host}:{port} cannot be listened on ({error.strerror or error})",
-            fix="Choose a free port, or 0 for any.",
-        ) from error
-    address = runner.addresses[0]
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"http://{shown}:{address[1]}"

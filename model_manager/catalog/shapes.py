@@ -1,143 +1,397 @@
-"""Records as the two families of the EmProps Open API write them. Sizes in GB are 10^9 bytes."""
+"""What the two families of the EmProps Open API answer. The fields' names are theirs. Sizes in GB are 10^9 bytes."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
-from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, Need
+from model_manager.catalog.records import (
+    CatalogCollection,
+    CatalogModel,
+    CatalogWorkflow,
+    Change,
+    CustomNode,
+    Named,
+    Need,
+    Position,
+)  # fmt: skip
+
+T = TypeVar("T")
 
 _PROVIDERS: Final = {"HF_TOKEN": "huggingface", "CIVITAI_TOKEN": "civitai", "CIVITAI_API_KEY": "civitai"}
 _POWERS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", re.IGNORECASE)
+_SIZE: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE | re.ASCII)
 
 
-def model(record: CatalogModel) -> dict[str, Any]:
-    """A model of `/models`: camel case, the size as it was written (bytes or text)."""
-    return {
-        "id": record.id,
-        "name": record.name,
-        "downloadUrl": record.download_url,
-        "saveTo": record.save_to,
-        "fileSize": record.size,
-        "hash": record.hash,
-        "isAuthReq": record.auth_required,
-        "authEnvVar": record.auth_env_var,
-        "modelType": record.model_type,
-        "description": record.description,
-        "dependencies": list(record.dependencies),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope(Generic[T]):
+    data: T
+    error: None = None
 
 
-def api_model(record: CatalogModel) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A refusal of the enveloped family; `error` says what to do."""
+
+    data: None = None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BareFailed:
+    """A refusal of `/api`; `model_id` where one was asked for."""
+
+    error: str
+    model_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """`sources` in the order in which they are tried, the first of them is `downloadUrl`."""
+
+    id: str
+    name: str
+    version: str
+    downloadUrl: str | None
+    sources: list[str]
+    saveTo: str | None
+    fileSize: int | str | None
+    hash: str | None
+    hashes: dict[str, str]
+    isAuthReq: bool
+    authEnvVar: str | None
+    modelType: str
+    baseModel: str
+    licence: str
+    vramGb: float | None
+    description: str
+    dependencies: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelBatch:
+    models: list[Model]
+    not_found: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    version: str
+    current: bool
+    model: Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A model that was met when dependencies were followed; `id` is None when nobody has described it."""
+
+    id: str | None
+    name: str
+    depth: int
+    needed_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """`cycles` are names that lead back to their first; `complete` is False when following stopped at a limit."""
+
+    dependencies: list[Followed]
+    missing: list[str]
+    cycles: list[list[str]]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiModel:
+    id: str
+    name: str
+    download_url: str | None
+    file_size_gb: float | None
+    hash: str | None
+    auth_required: bool
+    auth_provider: str | None
+    save_path: str | None
+    dependencies: list[str]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiBatch:
+    models: list[ApiModel]
+    not_found: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    workflow_id: str
+    model_id: str | None
+    model_name: str
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    name: str
+    repositoryUrl: str
+    branch: str
+    commit: str
+    install_order: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """All its models by name, the relations that say which of them it cannot do without, its nodes in order."""
+
+    id: str
+    name: str
+    description: str
+    models: list[str]
+    workflow_model: list[Relation]
+    custom_nodes: list[str]
+    workflow_custom_node: list[Node]
+    minVramGb: float | None
+    machineType: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowDependencies:
+    """The relations come along because `models` cannot say what is optional."""
+
+    workflow_id: str
+    workflow_name: str
+    models: list[str]
+    workflow_model: list[Relation]
+    custom_nodes: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """`id` is None when nobody has described the workflow."""
+
+    id: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicCollection:
+    id: str
+    name: str
+    description: str
+    collection_node: list[Member]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentsCollection:
+    id: str
+    name: str
+    description: str
+    components: list[Member]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionDependencies:
+    """What `missing_workflows` would need is not in `models`: it is unknown."""
+
+    collection_id: str
+    models: list[str]
+    custom_nodes: list[str]
+    missing_workflows: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    envVar: str | None
+    isAvailable: bool
+    modelCount: int
+    modelNames: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """Which tokens the gated models need, and whether `asked` (this server, or a machine) has them."""
+
+    totalModelsRequiringAuth: int
+    authProviders: list[Provider]
+    asked: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A change. `kind` "catalog" stands for many at once: then anything may have changed."""
+
+    cursor: str
+    at: str
+    action: str
+    kind: str
+    id: str
+    name: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """`next` is where to go on; `gap` says that the cursor was of another database: read everything anew."""
+
+    changes: list[Told]
+    next: str
+    gap: bool
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    seq: int
+    at: str
+    who: str
+    action: str
+    kind: str
+    id: str
+    name: str
+    revision: int
+    note: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    deleted: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """`state` is `empty` until somebody writes records."""
+
+    state: str
+    models: int
+    workflows: int
+    collections: int
+    read_only: bool
+    cursor: str
+
+
+def api_model(record: CatalogModel) -> ApiModel:
     """A model of `/api/models`: snake case, the size in GB."""
     provider = record.auth_env_var
-    return {
-        "id": record.id,
-        "name": record.name,
-        "download_url": record.download_url,
-        "file_size_gb": _gigabytes(record.size),
-        "hash": record.hash,
-        "auth_required": record.auth_required,
-        "auth_provider": _PROVIDERS.get(provider, provider) if provider else None,
-        "save_path": record.save_to,
-        "dependencies": list(record.dependencies),
-        "description": record.description,
-    }
+    return ApiModel(
+        id=record.id,
+        name=record.name,
+        download_url=record.sources[0] if record.sources else None,
+        file_size_gb=gigabytes(record.size),
+        hash=record.hash or next(iter(dict(record.hashes).values()), None),
+        auth_required=record.auth_required,
+        auth_provider=_PROVIDERS.get(provider, provider) if provider else None,
+        save_path=record.save_to,
+        dependencies=list(record.dependencies),
+        description=record.description,
+    )
 
 
-def workflow(record: CatalogWorkflow) -> dict[str, Any]:
-    """A workflow: all its models by name, and the relations that say which of them it cannot do without."""
-    return {
-        "id": record.id,
-        "name": record.name,
-        "description": record.description,
-        "models": _names(record.needs),
-        "workflow_model": [_relation(record, need) for need in record.needs],
-        "custom_nodes": list(record.custom_nodes),
-    }
+def workflow(record: CatalogWorkflow, models: Mapping[str, Named]) -> Workflow:
+    """`models`: what its references lead to."""
+    return Workflow(
+        id=record.id,
+        name=record.name,
+        description=record.description,
+        models=_names(record.needs, models),
+        workflow_model=[_relation(record, need, models) for need in record.needs],
+        custom_nodes=_once(node.name for node in record.custom_nodes),
+        workflow_custom_node=[_node(node) for node in record.custom_nodes],
+        minVramGb=record.min_vram_gb,
+        machineType=record.machine_type,
+    )
 
 
-def workflow_dependencies(record: CatalogWorkflow) -> dict[str, Any]:
-    """A row of `/workflows/dependencies`; the relations come along because `models` cannot say what is optional."""
-    return {
-        "workflow_id": record.id,
-        "workflow_name": record.name,
-        "models": _names(record.needs),
-        "workflow_model": [_relation(record, need) for need in record.needs],
-        "custom_nodes": list(record.custom_nodes),
-    }
+def workflow_dependencies(record: CatalogWorkflow, models: Mapping[str, Named]) -> WorkflowDependencies:
+    return WorkflowDependencies(
+        workflow_id=record.id,
+        workflow_name=record.name,
+        models=_names(record.needs, models),
+        workflow_model=[_relation(record, need, models) for need in record.needs],
+        custom_nodes=_once(node.name for node in record.custom_nodes),
+    )
 
 
-def collection(record: CatalogCollection) -> dict[str, Any]:
-    """A collection of `/collections/{id}`."""
-    return {**_collection(record), "components": _members(record)}
+def members(record: CatalogCollection, workflows: Mapping[str, Named]) -> list[Member]:
+    found = [(name, workflows.get(name)) for name in record.workflows]
+    return [Member(id=each.id if each else None, name=each.name if each else name) for name, each in found]
 
 
-def public_collection(record: CatalogCollection) -> dict[str, Any]:
-    """A collection of `/collections/{id}/public`."""
-    return {**_collection(record), "collection_node": _members(record)}
+def collection_dependencies(
+    record: CatalogCollection, workflows: Mapping[str, CatalogWorkflow], models: Mapping[str, Named]
+) -> CollectionDependencies:
+    """`workflows`: by the references of the collection."""
+    known = [workflows[name] for name in record.workflows if name in workflows]
+    return CollectionDependencies(
+        collection_id=record.id,
+        models=_names([need for each in known for need in each.needs], models),
+        custom_nodes=_once(node.name for each in known for node in each.custom_nodes),
+        missing_workflows=[name for name in record.workflows if name not in workflows],
+    )
 
 
-def collection_dependencies(record: CatalogCollection) -> dict[str, Any]:
-    """A row of `/collections/dependencies`. What `missing_workflows` would need is not in `models`: it is unknown."""
-    workflows = [member.workflow for member in record.members if member.workflow]
-    return {
-        "collection_id": record.id,
-        "models": _names(need for workflow in workflows for need in workflow.needs),
-        "custom_nodes": _once(node for workflow in workflows for node in workflow.custom_nodes),
-        "missing_workflows": [member.name for member in record.members if member.workflow is None],
-    }
-
-
-def authorization(gated: Iterable[tuple[str, str]], available: Collection[str]) -> dict[str, Any]:
-    """Which variables the gated models need, and whether the server (not the asking machine) has them."""
+def authorization(gated: Iterable[tuple[str, str]], available: Collection[str], asked: str) -> Authorization:
+    """Which variables the gated models need, and whether who is asked for has them."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for variable, name in gated:
         names[variable].append(name)
-    return {
-        "totalModelsRequiringAuth": sum(map(len, names.values())),
-        "authProviders": [
-            {
-                "envVar": variable or None,
-                "isAvailable": variable in available,
-                "modelCount": len(names[variable]),
-                "modelNames": names[variable],
-            }
-            for variable in sorted(names)
-        ],
-    }
+    providers = [
+        Provider(
+            envVar=variable or None,
+            isAvailable=variable in available,
+            modelCount=len(names[variable]),
+            modelNames=names[variable],
+        )
+        for variable in sorted(names)
+    ]
+    total = sum(map(len, names.values()))
+    return Authorization(totalModelsRequiringAuth=total, authProviders=providers, asked=asked)
 
 
-def _relation(record: CatalogWorkflow, need: Need) -> dict[str, Any]:
-    return {
-        "workflow_id": record.id,
-        "model_id": need.model.id if need.model else None,
-        "model_name": need.name,
-        "is_required": need.required,
-    }
+def told(change: Change, epoch: str) -> Told:
+    cursor = cursor_of(Position(epoch=epoch, seq=change.seq))
+    return Told(
+        cursor=cursor, at=change.at, action=change.action, kind=change.kind, id=change.id, name=change.name,
+        revision=change.revision,
+    )  # fmt: skip
 
 
-def _collection(record: CatalogCollection) -> dict[str, Any]:
-    return {"id": record.id, "name": record.name, "description": record.description}
+def cursor_of(position: Position) -> str:
+    return f"{position.epoch}-{position.seq}"
 
 
-def _members(record: CatalogCollection) -> list[dict[str, Any]]:
-    return [{"id": member.workflow.id if member.workflow else None, "name": member.name} for member in record.members]
+def gigabytes(size: int | str | None) -> float | None:
+    if isinstance(size, str):
+        match = _SIZE.fullmatch(size)
+        if match is None:
+            return None
+        return round(float(match[1]) * _POWERS[match[2].upper()] / 1e9, 6)
+    return None if size is None else round(size / 1e9, 6)
 
 
-def _names(needs: Iterable[Need]) -> list[str]:
-    return _once(need.name for need in needs)
+def _node(node: CustomNode) -> Node:
+    return Node(
+        name=node.name, repositoryUrl=node.repository_url, branch=node.branch, commit=node.commit,
+        install_order=node.install_order,
+    )  # fmt: skip
+
+
+def _relation(record: CatalogWorkflow, need: Need, models: Mapping[str, Named]) -> Relation:
+    found = models.get(need.model)
+    return Relation(
+        workflow_id=record.id,
+        model_id=found.id if found else None,
+        model_name=found.name if found else need.model,
+        is_required=need.required,
+    )
+
+
+def _names(needs: Iterable[Need], models: Mapping[str, Named]) -> list[str]:
+    return _once(models[need.model].name if need.model in models else need.model for need in needs)
 
 
 def _once(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
-
-
-def _gigabytes(size: int | str | None) -> float | None:
-    if isinstance(size, str):
-        match = _SIZE.fullmatch(size)
-        return round(float(match[1]) * _POWERS[match[2].upper()] / 1e9, 6) if match else None
-    return None if size is None else round(size / 1e9, 6)

@@ -1,187 +1,264 @@
-"""What the routes ask of a catalog's database. One thread per store; every answer is read in one go."""
+"""A catalog: what may be asked of it, and what may be written. Every answer is of one moment; every write is whole or not at all."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeVar
 
-from model_manager.catalog.database import connect, query, rolled_back, translated
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from model_manager.catalog import docs, writing
+from model_manager.catalog.database import Database
+from model_manager.catalog.gathering import Gathering
+from model_manager.catalog.reading import Reader
 from model_manager.catalog.records import (
+    Action,
     Asked,
-    CatalogCollection,
     CatalogModel,
-    CatalogWorkflow,
+    Change,
     Counts,
-    Member,
-    Need,
+    Kind,
+    Named,
     Page,
+    Position,
+    Record,
+    Sourced,
+    Stored,
+    Written,
 )
-from model_manager.facts.wire import dumps
+from model_manager.errors import CatalogChanged, CatalogConflict, NotFound
+from model_manager.facts import wire
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
+
+KINDS: Final[tuple[Kind, ...]] = ("model", "workflow", "collection")
+WALK: Final = 1000
+"""Records that are read at once when everything is walked through."""
 
 
 class Store:
-    """A catalog in SQLite.
+    """A reference that the catalog does not have is absent from an answer. Raises CatalogUnavailable while the database is away.
 
-    Methods raise CatalogUnavailable while the file is locked, BadSetting when it is damaged, Broken for a fault of ours.
-    A reference that the catalog does not have is absent from the answer.
+    Writes raise CatalogConflict for a name that another record has, CatalogChanged when the record is not of the `expected`
+    revision (0: it must not be there). `who` is noted beside each change.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalog")
-        self._connection: sqlite3.Connection | None = None
-
-    async def open(self) -> None:
-        """Open the file, or make it, empty. Raises BadSetting when it is no catalog."""
-        self._connection = await self._in_thread(lambda: connect(self._path))
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await self._in_thread(self._connection.close)
-        self._thread.shutdown(wait=False)
+    def __init__(self, database: Database, now: Callable[[], str] | None = None) -> None:
+        """`now` gives ISO 8601 UTC."""
+        self.database = database
+        self.now = now or _utc
+        self._referred: dict[Kind, Gathering] = {kind: self._gathering("by_reference", kind) for kind in KINDS}
+        self._named: dict[Kind, Gathering] = {kind: self._gathering("by_name", kind) for kind in KINDS}
 
     async def counts(self) -> Counts:
-        return await self._reading(lambda reader: Counts(**dict(reader.rows("counts")[0])))
+        return await self._read(lambda reader: reader.counts())
 
-    async def models(self, references: Collection[str]) -> dict[str, CatalogModel]:
-        """Each reference (id or name; an id wins) with its model."""
-        return await self._reading(lambda reader: reader.resolved(references))
+    async def position(self) -> Position:
+        return await self._read(lambda reader: reader.position())
 
-    async def models_found(self, asked: Asked) -> Page[CatalogModel]:
-        return await self._reading(lambda reader: reader.models_found(asked))
+    async def by_reference(self, kind: Kind, references: Collection[str]) -> dict[str, Stored]:
+        return await self._referred[kind].ask(references)
+
+    async def by_id(self, kind: Kind, ids: Collection[str]) -> dict[str, Stored]:
+        return await self._read(lambda reader: reader.by_id(kind, ids))
+
+    async def by_name(self, kind: Kind, names: Collection[str]) -> dict[str, Stored]:
+        return await self._named[kind].ask(names)
+
+    async def found(self, kind: Kind, asked: Asked) -> Page[Stored]:
+        return await self._read(lambda reader: reader.found(kind, asked))
+
+    async def versions(self, identity: str) -> tuple[tuple[str, str], ...]:
+        return await self._read(lambda reader: reader.versions(identity))
+
+    async def version(self, identity: str, version: str) -> str | None:
+        return await self._read(lambda reader: reader.version(identity, version))
 
     async def gated(self) -> tuple[tuple[str, str], ...]:
-        """(variable or "", model name) of every model that needs a token."""
-        return await self._reading(
-            lambda reader: tuple((row["auth_env_var"] or "", row["name"]) for row in reader.rows("gated_models"))
-        )
+        return await self._read(lambda reader: reader.gated())
 
-    async def workflows(self, *, names: Collection[str] = (), ids: Collection[str] = ()) -> tuple[CatalogWorkflow, ...]:
-        """By name or by id, once each, in the order of names."""
-        return await self._reading(lambda reader: reader.workflows(names=names, ids=ids))
+    async def named(self, kind: Kind, references: Collection[str]) -> dict[str, Named]:
+        return await self._read(lambda reader: reader.named(kind, references))
 
-    async def workflows_found(self, asked: Asked) -> Page[CatalogWorkflow]:
-        return await self._reading(lambda reader: reader.workflows_found(asked))
+    async def changes(self, after: int, limit: int) -> tuple[Position, tuple[Change, ...]]:
+        """What changed after a seq, and where the feed is: of one moment."""
+        async with self.reading() as reader:
+            return await reader.position(), await reader.changes(after, limit)
 
-    async def collections(self, ids: Collection[str]) -> tuple[CatalogCollection, ...]:
-        return await self._reading(lambda reader: reader.collections(ids))
+    async def forgotten(self) -> int:
+        return await self._read(lambda reader: reader.forgotten())
 
-    async def _reading(self, read: Callable[[_Reader], Answer]) -> Answer:
-        def work() -> Answer:
-            if self._connection is None:
-                raise RuntimeError("the store is not open")
-            with translated(self._path):
-                self._connection.execute("BEGIN")
-                try:
-                    return read(_Reader(self._connection))
-                finally:
-                    rolled_back(self._connection)
+    async def history(self, kind: str, identity: str, before: int, limit: int) -> tuple[Change, ...]:
+        return await self._read(lambda reader: reader.history(kind, identity, before, limit))
 
-        return await self._in_thread(work)
+    async def sources(self, after: tuple[str, int], limit: int) -> tuple[Sourced, ...]:
+        """One page of the addresses of all models, by (id, position); ("", -1) begins."""
+        return await self._read(lambda reader: reader.sources(after, limit))
 
-    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def walk(self, kind: Kind) -> AsyncIterator[Stored]:
+        """Everything, by id. What is written meanwhile may or may not be among it."""
+        last = ""
+        while page := await self._read(lambda reader, last=last: reader.after(kind, last, WALK)):  # type: ignore[misc]
+            for stored in page:
+                yield stored
+            last = page[-1].id
+
+    async def put(
+        self,
+        record: Record,
+        who: str,
+        *,
+        expected: int | None = None,
+        current: bool = True,
+        note: str = "",
+        dry_run: bool = False,
+    ) -> Written:
+        """Write a record whole; nothing happens when it is like that already. `current`: the version is the one answered.
+
+        A dry run only says what would happen.
+        """
+        kind = docs.kind_of(record)
+        async with self.transaction() as (reader, connection, seq):
+            old = (await reader.by_id(kind, [record.id])).get(record.id)
+            _insist(kind, record.name, old, expected)
+            await _insist_free(reader, kind, record)
+            shown = current or old is None
+            before = await _before(reader, record, old)
+            put = writing.text_put(record, old.revision + 1 if old else 1, self.now(), current=shown)
+            stored = Stored(id=record.id, name=record.name, revision=put.revision, doc=put.text)
+            if old and before == put.text and await _answered(reader, record, shown=shown):
+                return Written(stored=old, action=None)
+            action: Action = "replaced" if old else "created"
+            if dry_run:
+                return Written(stored=stored, action=action)
+            await writing.put(connection, [put])
+            change = _change(seq + 1, put.at, who, action, kind, stored, before=before, after=put.text, note=note)
+            await writing.tell(connection, [change])
+        return Written(stored=stored, action=action)
+
+    async def delete(
+        self,
+        kind: Kind,
+        identity: str,
+        who: str,
+        *,
+        expected: int | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> None:
+        """Raises NotFound, and CatalogConflict while others refer to it, unless it is forced."""
+        async with self.transaction() as (reader, connection, seq):
+            old = await _there(reader, kind, identity)
+            _insist(kind, old.name, old, expected)
+            users = await _users(reader, kind, old)
+            if users and not force:
+                why = f"it is needed by {', '.join(users[:5])}{' and others' if len(users) > 5 else ''}"
+                raise CatalogConflict(kind=kind, name=old.name, why=why, fix="Change those first, or say force=true.")
+            if dry_run:
+                return
+            await writing.remove(connection, kind, identity)
+            change = _change(seq + 1, self.now(), who, "deleted", kind, old, before=old.doc)
+            await writing.tell(connection, [change])
+
+    async def make_current(self, identity: str, version: str, who: str, *, expected: int | None = None) -> Written:
+        """Answer this version of a model from now on. Raises NotFound."""
+        doc = await self.version(identity, version)
+        if doc is None:
+            raise NotFound(where="the catalog", name=f"{identity}, version {version}")
+        record = docs.model_of(wire.loads(doc))
+        return await self.put(record, who, expected=expected, note=f"version {version} is the current one")
+
+    async def delete_version(self, identity: str, version: str, who: str) -> None:
+        """Raises NotFound, CatalogConflict for the version that is answered."""
+        async with self.transaction() as (reader, connection, seq):
+            old = await _there(reader, "model", identity)
+            doc = await reader.version(identity, version)
+            if doc is None:
+                raise NotFound(where="the catalog", name=f"{identity}, version {version}")
+            if (await reader.current_of([identity]))[identity] == version:
+                raise CatalogConflict(
+                    kind="model", name=old.name, why=f"version {version} is the current one", fix="Make another one current first."
+                )  # fmt: skip
+            await writing.remove_version(connection, identity, version)
+            note = f"version {version}"
+            change = _change(seq + 1, self.now(), who, "deleted", "model", old, before=doc, note=note)
+            await writing.tell(connection, [change])
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reader]:
+        """Several questions of one moment."""
+        async with self.database.reading() as connection:
+            yield Reader(self.database, connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[tuple[Reader, AsyncConnection, int]]:
+        """A transaction for writing, and the seq of the last change."""
+        async with self.database.writing() as connection:
+            seq = await writing.lock(connection)
+            yield Reader(self.database, connection), connection, seq
+
+    def _gathering(self, question: Literal["by_reference", "by_name"], kind: Kind) -> Gathering:
+        return Gathering(lambda references: self._read(lambda reader: getattr(reader, question)(kind, references)))
+
+    async def _read(self, ask: Callable[[Reader], Awaitable[T]]) -> T:
+        async with self.reading() as reader:
+            return await ask(reader)
 
 
-class _Reader:
-    """Rows into records, inside one read transaction."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def rows(self, name: str, /, **values: Any) -> list[sqlite3.Row]:
-        texts = {key: dumps(list(value)).decode() if _many(value) else value for key, value in values.items()}
-        return self._connection.execute(query(name), texts).fetchall()
-
-    def resolved(self, references: Collection[str]) -> dict[str, CatalogModel]:
-        models = self._models(self.rows("models_by_reference", refs=references))
-        known = {model.name: model for model in models} | {model.id: model for model in models}
-        return {reference: known[reference] for reference in references if reference in known}
-
-    def models_found(self, asked: Asked) -> Page[CatalogModel]:
-        (counted,) = self.rows("models_counted", **asdict(asked))
-        return Page(items=self._models(self.rows("models_found", **asdict(asked))), total=counted["total"])
-
-    def workflows(self, *, names: Collection[str], ids: Collection[str]) -> tuple[CatalogWorkflow, ...]:
-        return self._workflows(self.rows("workflows_by_reference", names=names, ids=ids))
-
-    def workflows_found(self, asked: Asked) -> Page[CatalogWorkflow]:
-        (counted,) = self.rows("workflows_counted", **asdict(asked))
-        return Page(items=self._workflows(self.rows("workflows_found", **asdict(asked))), total=counted["total"])
-
-    def collections(self, ids: Collection[str]) -> tuple[CatalogCollection, ...]:
-        rows = self.rows("collections_by_id", ids=ids)
-        listed = _grouped(self.rows("collection_nodes", ids=[row["id"] for row in rows]), "collection_id")
-        references = {node["workflow"] for nodes in listed.values() for node in nodes}
-        workflows = self.workflows(names=references, ids=references)
-        known = {workflow.name: workflow for workflow in workflows} | {workflow.id: workflow for workflow in workflows}
-        return tuple(
-            CatalogCollection(
-                **dict(row), members=tuple(_member(node["workflow"], known) for node in listed[row["id"]])
-            )
-            for row in rows
-        )
-
-    def _models(self, rows: list[sqlite3.Row]) -> tuple[CatalogModel, ...]:
-        needs = _grouped(self.rows("dependencies", ids=[row["id"] for row in rows]), "model_id")
-        return tuple(
-            replace(_model(row), dependencies=tuple(need["needs"] for need in needs[row["id"]])) for row in rows
-        )
-
-    def _workflows(self, rows: list[sqlite3.Row]) -> tuple[CatalogWorkflow, ...]:
-        ids = [row["id"] for row in rows]
-        needs = _grouped(self.rows("needs", ids=ids), "workflow_id")
-        nodes = _grouped(self.rows("custom_nodes", ids=ids), "workflow_id")
-        models = self.resolved({need["model"] for group in needs.values() for need in group})
-        return tuple(
-            CatalogWorkflow(
-                **dict(row),
-                needs=tuple(_need(need, models) for need in needs[row["id"]]),
-                custom_nodes=tuple(node["name"] for node in nodes[row["id"]]),
-            )
-            for row in rows
-        )
+async def _there(reader: Reader, kind: Kind, identity: str) -> Stored:
+    found = (await reader.by_id(kind, [identity])).get(identity)
+    if found is None:
+        raise NotFound(where="the catalog", name=identity)
+    return found
 
 
-def _many(value: object) -> bool:
-    return isinstance(value, Collection) and not isinstance(value, str)
+def _insist(kind: Kind, name: str, old: Stored | None, expected: int | None) -> None:
+    if expected is not None and (old.revision if old else 0) != expected:
+        raise CatalogChanged(kind=kind, name=name)
 
 
-def _grouped(rows: Iterable[sqlite3.Row], key: str) -> defaultdict[str, list[sqlite3.Row]]:
-    groups: defaultdict[str, list[sqlite3.Row]] = defaultdict(list)
-    for row in rows:
-        groups[row[key]].append(row)
-    return groups
+async def _insist_free(reader: Reader, kind: Kind, record: Record) -> None:
+    """A name belongs to one record; collections may share theirs, for they go by id."""
+    if kind == "collection":
+        return
+    other = (await reader.by_name(kind, [record.name])).get(record.name)
+    if other and other.id != record.id:
+        why = f"'{other.id}' has this name"
+        raise CatalogConflict(kind=kind, name=record.name, why=why, fix="Give it another name, or change that one.")
 
 
-def _model(row: sqlite3.Row) -> CatalogModel:
-    return CatalogModel(
-        id=row["id"],
-        name=row["name"],
-        download_url=row["download_url"],
-        save_to=row["save_to"],
-        size=row["size_text"] if row["size_bytes"] is None else row["size_bytes"],
-        hash=row["hash"],
-        auth_required=bool(row["auth_required"]),
-        auth_env_var=row["auth_env_var"],
-        model_type=row["model_type"],
-        description=row["description"],
-    )
+async def _before(reader: Reader, record: Record, old: Stored | None) -> str | None:
+    """What stood where the record goes."""
+    if isinstance(record, CatalogModel):
+        return await reader.version(record.id, record.version)
+    return old.doc if old else None
 
 
-def _need(row: sqlite3.Row, models: dict[str, CatalogModel]) -> Need:
-    model = models.get(row["model"])
-    return Need(name=model.name if model else row["model"], required=bool(row["is_required"]), model=model)
+async def _answered(reader: Reader, record: Record, *, shown: bool) -> bool:
+    """Whether the version that is to be answered is the one that is."""
+    if not isinstance(record, CatalogModel) or not shown:
+        return True
+    return (await reader.current_of([record.id]))[record.id] == record.version
 
 
-def _member(reference: str, workflows: dict[str, CatalogWorkflow]) -> Member:
-    workflow = workflows.get(reference)
-    return Member(name=workflow.name if workflow else reference, workflow=workflow)
+async def _users(reader: Reader, kind: Kind, stored: Stored) -> tuple[str, ...]:
+    named = Named(id=stored.id, name=stored.name)
+    if kind == "model":
+        return await reader.users(named)
+    return await reader.listing(named) if kind == "workflow" else ()
+
+
+def _change(
+    seq: int, at: str, who: str, action: Action, kind: Kind, stored: Stored, *,
+    before: str | None = None, after: str | None = None, note: str = "",
+) -> Change:  # fmt: skip
+    return Change(
+        seq=seq, at=at, who=who, action=action, kind=kind, id=stored.id, name=stored.name, revision=stored.revision,
+        before=before, after=after, note=note,
+    )  # fmt: skip
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

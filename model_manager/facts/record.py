@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ from model_manager.facts.shelf import ShelfPath
 
 MAX_NAMES: Final = 10_000
 """Models of one workflow, workflows of one collection, dependencies of one model, names of one part of an assignment."""
+
+MAX_SOURCES: Final = 32
+"""Addresses of one model."""
 
 _NAME: Final = ("name", "filename")
 _URL: Final = ("downloadUrl", "url", "download_url")
@@ -49,7 +53,7 @@ def model_record(record: object, asked: str) -> Model:
     return Model(
         name=name,
         path=_path(_text(fields, _PATH, name, "saveTo"), name),
-        sources=(Source(url=_url(_text(fields, _URL, name, "downloadUrl"), name), token=token),),
+        sources=tuple(Source(url=url, token=token) for url in _addresses(fields, name)),
         size=_size(fields),
         pin=Pin.parse(fields.get("hash")),
         gated=gated,
@@ -251,11 +255,22 @@ def _url(text: str | None, name: str) -> str:
         why = "contains a user name"
     elif not host:
         why = "names no host"
-    elif len(url) > 4096 or "\\" in url or any(c.isspace() or not c.isprintable() for c in url):
+    elif len(url) > 4096 or "\\" in url or " " in url or not url.isprintable():
         why = "contains characters that no address has, or more than 4096 of them"
     if why:
         raise BadRecord(name=name, why=f"its download address {why}")
     return url
+
+
+def _addresses(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The download address, which must be one, and those `sources` in their order that are."""
+    listed = fields.get("sources")
+    more = [each for each in listed[:MAX_SOURCES] if isinstance(each, str)] if isinstance(listed, list) else []
+    found = [_url(_text(fields, _URL, name, "downloadUrl") or next(iter(more), None), name)]
+    for each in more:
+        with suppress(BadRecord):
+            found.append(_url(each, name))
+    return _once(found)
 
 
 def _authorization(fields: Mapping[str, Any]) -> tuple[TokenName | None, bool]:

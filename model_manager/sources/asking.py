@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,9 +15,10 @@ import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from model_manager.errors import BadRecord, CatalogUnavailable, CatalogUnreachable, NotAuthorized
+from model_manager.errors import BadRecord, CatalogUnavailable, CatalogUnreachable, NotAuthorized, NotFound
 from model_manager.facts import wire
 from model_manager.sources.answering import retry_after
+from model_manager.sources.catalog_tags import Tags
 from model_manager.sources.guard import authority, shown
 from model_manager.sources.translating import FAULTS, reason
 
@@ -79,6 +81,7 @@ class Asking:
         self._key = key
         self._pace = Pace(per_minute, clock, sleep)
         self._parsing = asyncio.Lock()
+        self._tags = Tags()
 
     @property
     def host(self) -> str:
@@ -101,18 +104,59 @@ class Asking:
             self._pace.quiet(5.0 if wait is None else wait)
         raise CatalogUnavailable(host=self.host, why="it asks for fewer questions (429)", retry_after=wait)
 
+    @asynccontextmanager
+    async def stream(
+        self, path: str, headers: Mapping[str, str], silence: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of an answer that goes on for as long as both like it; so many seconds without a byte end it.
+
+        Raises NotFound when this catalog has no such stream, and what `ask` raises.
+        """
+        await self._pace.turn()
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
+        sent = {**self._headers(None), "Accept": "text/event-stream", **headers}
+        try:
+            async with self._session.get(
+                URL(self._base + path, encoded=True), headers=sent, allow_redirects=False, timeout=patience
+            ) as response:
+                self._insist_stream(response, path)
+                yield self._pieces(response)
+        except FAULTS as error:
+            raise CatalogUnreachable(host=self.host, why=reason(error)) from None
+
+    def _insist_stream(self, response: aiohttp.ClientResponse, path: str) -> None:
+        """Raises NotFound, NotAuthorized, CatalogUnavailable for anything but a stream."""
+        streams = response.content_type == "text/event-stream"
+        if response.status in _ABSENT or (response.status < 400 and not streams):
+            raise NotFound(where=f"the catalog at {self.host}", name=path)
+        if response.status != 200:
+            self._judged(response.status, None, retry_after(response.headers, datetime.now(UTC)))
+
+    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        try:
+            async for piece in response.content.iter_any():
+                yield piece
+        except FAULTS as error:
+            raise CatalogUnreachable(host=self.host, why=reason(error)) from None
+
     async def _once(self, method: str, path: str, body: Any) -> tuple[int, Any, float | None]:
+        reading = method == "GET"
         try:
             async with self._session.request(
                 method,
                 URL(self._base + path, encoded=True),
                 data=None if body is None else wire.dumps(body),
-                headers=self._headers(body),
+                headers=self._headers(body) | (self._tags.header(path) if reading else {}),
                 allow_redirects=False,
             ) as response:
                 wait = retry_after(response.headers, datetime.now(UTC))
+                if response.status == 304 and reading and self._tags.has(path):
+                    return 200, self._tags.again(path), wait
                 if response.status == 200:
-                    return 200, await self._content(response), wait
+                    content, size = await self._content(response)
+                    if reading:
+                        self._tags.keep(path, response.headers.get("ETag"), content, size)
+                    return 200, content, wait
                 if 300 <= response.status < 400:
                     where = shown(response.headers.get("Location", "nowhere"))
                     raise self._useless(f"it redirects to {where}; write that as the catalog's address")
@@ -126,7 +170,8 @@ class Asking:
             headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
         return headers
 
-    async def _content(self, response: aiohttp.ClientResponse) -> Any:
+    async def _content(self, response: aiohttp.ClientResponse) -> tuple[Any, int]:
+        """What it says, and in how many bytes."""
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise self._useless("its answer is compressed, which was not asked for")
         data = bytearray()
@@ -138,8 +183,8 @@ class Asking:
         try:
             if len(data) > _IN_THREAD:
                 async with self._parsing:  # one at a time: what is parsed takes many times its length in memory
-                    return await asyncio.to_thread(wire.loads_unique, bytes(data), "the catalog's answer")
-            return wire.loads_unique(bytes(data), "the catalog's answer")
+                    return await asyncio.to_thread(wire.loads_unique, bytes(data), "the catalog's answer"), len(data)
+            return wire.loads_unique(bytes(data), "the catalog's answer"), len(data)
         except BadRecord as error:
             raise self._useless(error.facts["why"]) from None
 

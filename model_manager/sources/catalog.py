@@ -22,10 +22,11 @@ from model_manager.errors import (
 from model_manager.facts.model import CollectionRecord, Model, WorkflowRecord
 from model_manager.facts.record import collection_record, model_record, tells_optional, workflow_record
 from model_manager.sources.asking import PER_MINUTE, Asking, quoted
+from model_manager.sources.catalog_feed import ROUTE, SILENCE, Heard, heard
 from model_manager.sources.web import tls
 
-BATCH: Final = 100
-"""Names in one request."""
+BATCH: Final = 500
+"""Names in one request: some 250 kB of records."""
 
 AT_ONCE: Final = 4
 """Single requests in flight together."""
@@ -47,6 +48,7 @@ class Catalog:
         self._asking = asking
         self._absent: set[str] = set()
         self._vague = False
+        self._plain = False
 
     @property
     def host(self) -> str:
@@ -72,14 +74,25 @@ class Catalog:
         """By id."""
         return await _each(list(dict.fromkeys(ids)), self._collection)
 
+    async def listen(self, cursor: str) -> AsyncIterator[Heard]:
+        """What changes from now on, or with a cursor since then; ends when the server does.
+
+        Raises NotFound when this catalog has no feed, CatalogUnreachable, CatalogUnavailable, NotAuthorized.
+        """
+        sent = {"Last-Event-ID": cursor} if cursor else {}
+        async with self._asking.stream(ROUTE, sent, SILENCE) as pieces:
+            async for each in heard(pieces, self.host):
+                yield each
+
     async def models(self, names: Iterable[str]) -> dict[str, Model | ModelManagerError]:
-        """By name or id, in batches as far as the server has them."""
+        """By name or id, in batches as far as the server has them. What these need may be among the answers too."""
         wanted = list(dict.fromkeys(names))
         found: dict[str, Model | ModelManagerError] = {}
         for route in _MODELS:
             rest = _unknown(wanted, found)
             for at in range(0, len(rest), BATCH):
                 found |= await self._model_rows(route, rest[at : at + BATCH])
+        found = _asked_for(wanted, found)
         alone = await _each(_unknown(wanted, found), self._model)
         return alone | {name: value for name, value in found.items() if not _better(alone.get(name), value)}
 
@@ -120,21 +133,43 @@ class Catalog:
         return found
 
     async def _model_rows(self, route: str, names: list[str]) -> dict[str, Model | ModelManagerError]:
+        """What a batch route says of them; where it follows what models need, that is among it."""
         found: dict[str, Model | ModelManagerError] = {}
-        for row in await self._rows(route, {"model_ids": names}):
-            for name in _keys(row, "id", "name", "filename") & set(names):
+        asked = set(names)
+        for row in await self._followed_rows(route, names):
+            for name in _keys(row, "id", "name", "filename"):
                 if not isinstance(found.get(name), Model):
-                    found[name] = _read_model(row, name)
+                    model = _read_model(row, name)
+                    if name in asked or isinstance(model, Model):
+                        found[name] = model
         return found
 
-    async def _rows(self, route: str, body: dict[str, list[str]]) -> list[Any]:
-        """The rows of a batch route; none when it is absent or useless, for then each name is asked for by itself."""
-        if route in self._absent:
-            return []
+    async def _followed_rows(self, route: str, names: list[str]) -> list[Any]:
+        """Asked to follow what models need; a server that refuses only that is asked plainly from then on."""
+        plainly: dict[str, Any] = {"model_ids": names}
+        if self._plain:
+            return await self._rows(route, plainly)
         try:
-            content = await self._asking.ask("POST", route, body)
+            return await self._insisted(route, plainly | {"dependencies": True})
+        except (CatalogUnreachable, NotAuthorized):
+            return []
+        except CatalogUnavailable:
+            rows = await self._rows(route, plainly)
+        self._plain = bool(rows)
+        return rows
+
+    async def _rows(self, route: str, body: dict[str, Any]) -> list[Any]:
+        """The rows of a batch route; none when it is absent or useless, for then each name is asked for by itself."""
+        try:
+            return await self._insisted(route, body)
         except (CatalogUnavailable, NotAuthorized):
             return []
+
+    async def _insisted(self, route: str, body: dict[str, Any]) -> list[Any]:
+        """The same; a failure to answer is raised."""
+        if route in self._absent:
+            return []
+        content = await self._asking.ask("POST", route, body)
         if content is None:
             self._absent.add(route)
         rows = content.get("models") if isinstance(content, dict) else content
@@ -187,6 +222,13 @@ async def _each(names: Sequence[str], ask: Callable[[str], Awaitable[T]]) -> dic
 
 def _unknown(names: list[str], found: dict[str, Model | ModelManagerError]) -> list[str]:
     return [name for name in names if not isinstance(found.get(name), Model)]
+
+
+def _asked_for(names: list[str], found: dict[str, Model | ModelManagerError]) -> dict[str, Model | ModelManagerError]:
+    """What was asked for, and what that needs, by the names under which it needs it."""
+    needed = {name for model in found.values() if isinstance(model, Model) for name in model.depends}
+    kept = needed.union(names)
+    return {name: found[name] for name in found if name in kept}
 
 
 def _better(ours: object, theirs: object) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +19,15 @@ from model_manager.errors import ModelManagerError, NotFound, Refused
 from model_manager.facts import wire
 from model_manager.facts.model import Assignment, CollectionRecord, Described, Model, Undescribed, WorkflowRecord
 from model_manager.facts.shelf import ShelfPath
+from model_manager.sources.catalog_feed import Heard
 
 FORMAT: Final = 1
 MAX_FILE: Final = 4 * 1024 * 1024
 MAX_FILES: Final = 20_000
 """Bytes of one record, and records in the directory; the least recently used ones go first."""
+
+WRITERS: Final = 8
+"""Records that are written at once: a disk syncs many nearly as fast as one."""
 
 REFRESH: Final = 3600.0
 """Seconds after which a record is written again although it says nothing new, so that its time does not grow too old."""
@@ -43,7 +49,11 @@ class Describing(Protocol):
 
     async def collections(self, ids: Iterable[str]) -> dict[str, CollectionRecord | ModelManagerError]: ...
 
-    async def models(self, names: Iterable[str]) -> dict[str, Model | ModelManagerError]: ...
+    async def models(self, names: Iterable[str]) -> dict[str, Model | ModelManagerError]:
+        """One answer for each name; what these models need may be among it, under the names by which they need it."""
+
+    def listen(self, cursor: str) -> AsyncIterator[Heard]:
+        """What changes from now on, or with a cursor since then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,10 @@ class CachedCatalog:
         self._directory = directory
         self._now = now or _utc
         self._written: dict[Path, _Kept] = {}
+
+    def listen(self, cursor: str) -> AsyncIterator[Heard]:
+        """The catalog's change feed; see `Catalog.listen`."""
+        return self._catalog.listen(cursor)
 
     async def describe(self, assignment: Assignment) -> Described:
         """The assignment as the catalog describes it now; what it fails to describe stays as it was described last.
@@ -102,11 +116,15 @@ class CachedCatalog:
         found: dict[str, Model | Undescribed] = {model.name: model for record in records for model in record.inline}
         named = [name for record in records for name in (*record.models, *record.optional)]
         pending = [*assignment.models, *named, *_depending(found.values())]
+        brought: dict[str, Model | ModelManagerError] = {}
         for _ in range(MAX_DEPTH):
             pending = [name for name in dict.fromkeys(pending) if name not in found]
             if not pending or len(found) + len(pending) > MAX_MODELS:
                 break
-            fresh = await self._known("model", pending, self._catalog.models, look)
+            absent = [name for name in pending if name not in brought]
+            brought |= await self._catalog.models(absent) if absent else {}
+            answers = {name: brought[name] for name in pending}
+            fresh = await asyncio.to_thread(self._settled, "model", answers, look)
             found |= fresh
             pending = _depending(fresh.values())
         why = f"there are more than {MAX_MODELS} models, or dependencies of dependencies beyond {MAX_DEPTH}"
@@ -125,13 +143,16 @@ class CachedCatalog:
 
     def _settled(self, kind: str, answers: dict[str, R | ModelManagerError], look: _Look) -> dict[str, R | Undescribed]:
         settled: dict[str, R | Undescribed] = {}
+        good: list[tuple[str, _Kept]] = []
         for name, answer in answers.items():
             if isinstance(answer, ModelManagerError):
                 settled[name] = self._stand_in(kind, name, answer, look)
             else:
                 look.used.append(look.now)
-                self._keep(kind, name, _Kept(at=look.now, record=answer), look)
+                good.append((name, _Kept(at=look.now, record=answer)))
                 settled[name] = answer
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="keep") as writers:
+            deque(writers.map(lambda item: self._keep(kind, item[0], item[1], look), good), maxlen=0)
         return settled
 
     def _stand_in(self, kind: str, name: str, error: ModelManagerError, look: _Look) -> Any:

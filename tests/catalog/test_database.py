@@ -1,125 +1,45 @@
-"""The door to sqlite3."""
-
 from __future__ import annotations
 
-import os
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-from model_manager.catalog import database
-from model_manager.catalog.database import connect, opened, query, transaction, translation
-from model_manager.errors import BadRecord, BadSetting, Broken, CatalogUnavailable, ModelManagerError
+from model_manager.catalog.database import LEGACY
+from model_manager.catalog.migrations import v0001_first
+from model_manager.catalog.run import database_at, opened
+from model_manager.catalog.tables import model
 
 
-def _exceptions(base: type[sqlite3.Error]) -> set[type[sqlite3.Error]]:
-    return {base}.union(*map(_exceptions, base.__subclasses__()))
+async def test_one_parameter_holds_any_number_of_values(address: Path | str) -> None:
+    async with opened(address) as store, store.database.reading() as connection:
+        for values in ([], ["a"], [f"m{at}" for at in range(50_000)], ["it's", '"', "\\", "\0"]):
+            found = await connection.execute(model.select().where(store.database.among(model.c.id, values)))
+            assert found.all() == []
 
 
-def test_a_missing_file_becomes_an_empty_catalog(tmp_path: Path) -> None:
-    with opened(tmp_path / "new.sqlite") as connection:
-        assert tuple(connection.execute(query("counts")).fetchone()) == (0, 0, 0)
+async def test_what_goes_wrong_within_a_transaction_and_is_not_the_databases_stays_as_it_is(
+    address: Path | str,
+) -> None:
+    async with opened(address) as store:
+        for error in (OSError("a file"), TimeoutError("a client"), KeyError("ours")):
+            with pytest.raises(type(error)):
+                async with store.database.reading():
+                    raise error
 
 
-def test_a_catalog_is_opened_again(tmp_path: Path) -> None:
-    with opened(tmp_path / "c.sqlite") as connection:
-        connection.execute(query("insert_workflow"), {"id": "w", "name": "w", "description": ""})
-    with opened(tmp_path / "c.sqlite") as connection:
-        assert connection.execute(query("counts")).fetchone()["workflows"] == 1
+async def test_a_reading_transaction_writes_nothing_on_a_server(postgres: str, tmp_path: Path) -> None:
+    from .conftest import fresh
+
+    async with fresh(postgres) as url, opened(url) as store:
+        with pytest.raises(Exception, match=r"25006|read-only"):
+            async with store.database.reading() as connection:
+                await connection.exec_driver_sql("DELETE FROM model")
 
 
-def test_garbage_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "garbage.sqlite"
-    path.write_bytes(os.urandom(8192))
-    with pytest.raises(BadSetting, match="Name another file"):
-        connect(path)
+def test_a_path_is_sqlite_and_an_address_is_postgresql(tmp_path: Path) -> None:
+    kinds = [type(database_at(each)).__name__ for each in (tmp_path / "c", "postgresql://h/d")]
+    assert kinds == ["SqliteDatabase", "PostgresDatabase"]
 
 
-def test_a_database_of_somebody_else_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "other.sqlite"
-    with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE theirs (x)")
-    other.close()
-    before = path.read_bytes()
-    with pytest.raises(BadSetting, match="it is no catalog"):
-        connect(path)
-    assert path.read_bytes() == before
-
-
-def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
-    with opened(tmp_path / "c.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(BadSetting, match="its version is 99"):
-        connect(tmp_path / "c.sqlite")
-
-
-def test_a_directory_that_is_not_there_is_a_setting_to_correct(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="cannot be used"):
-        connect(tmp_path / "nowhere" / "c.sqlite")
-
-
-def test_c11_a_locked_catalog_is_something_to_wait_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "c.sqlite"
-    connect(path).close()
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(CatalogUnavailable) as caught:
-        connect(path)
-    other.close()
-    assert caught.value.retry_after == 1.0
-
-
-def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    row = {"id": "w", "name": "w", "description": ""}
-    with opened(tmp_path / "c.sqlite") as connection:
-        with pytest.raises(sqlite3.IntegrityError), transaction(connection):
-            connection.executemany(query("insert_workflow"), [row, row])
-        assert connection.execute(query("counts")).fetchone()["workflows"] == 0
-
-
-def test_two_records_of_one_name_contradict_each_other(tmp_path: Path) -> None:
-    rows = [{"id": identity, "name": "w", "description": ""} for identity in ("a", "b")]
-    with pytest.raises(BadRecord, match="contradict"), opened(tmp_path / "c.sqlite") as connection:
-        connection.executemany(query("insert_workflow"), rows)
-
-
-def test_every_exception_of_sqlite3_is_translated() -> None:
-    kinds = _exceptions(sqlite3.Error)
-    assert len(kinds) >= 9
-    for kind in kinds:
-        translated = translation(kind("boom"), Path("c.sqlite"))
-        assert type(translated) in (Broken, BadRecord)
-        assert isinstance(translated, ModelManagerError)
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        (sqlite3.SQLITE_BUSY, CatalogUnavailable),
-        (sqlite3.SQLITE_BUSY_SNAPSHOT, CatalogUnavailable),
-        (sqlite3.SQLITE_FULL, CatalogUnavailable),
-        (sqlite3.SQLITE_IOERR_READ, CatalogUnavailable),
-        (sqlite3.SQLITE_CORRUPT, BadSetting),
-        (sqlite3.SQLITE_READONLY_DIRECTORY, BadSetting),
-        (sqlite3.SQLITE_ERROR, Broken),
-    ],
-)
-def test_the_code_and_not_the_text_decides(code: int, expected: type[ModelManagerError]) -> None:
-    error = sqlite3.OperationalError("whatever it says")
-    error.sqlite_errorcode = code
-    assert type(translation(error, Path("c.sqlite"))) is expected
-
-
-def test_every_named_query_is_valid(tmp_path: Path) -> None:
-    names = database._NAMED.findall(database._text("queries.sql"))
-    assert len(names) == len(set(names)) > 20
-    values = dict.fromkeys(
-        ("refs", "ids", "names", "name", "search", "model_type", "auth_only", "limit", "offset", "id", "owner"), "[]"
-    )
-    rest = ("position", "reference", "required", "download_url", "save_to", "size_bytes", "size_text", "hash")
-    values |= dict.fromkeys((*rest, "auth_required", "auth_env_var", "description"), "[]")
-    with opened(tmp_path / "c.sqlite") as connection:
-        for name in names:
-            connection.execute(f"EXPLAIN {query(name)}", values)
+def test_the_oldest_revision_is_the_first() -> None:
+    assert v0001_first.revision == LEGACY

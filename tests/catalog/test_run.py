@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from model_manager.catalog.run import run, serve
+from model_manager.catalog.server import Rules
 from model_manager.errors import BadSetting
 
 
@@ -22,7 +23,8 @@ async def _health(url: str) -> dict[str, object]:
 
 async def test_a_missing_database_is_served_as_an_empty_catalog(tmp_path: Path) -> None:
     async with serve(tmp_path / "c.sqlite") as url:
-        assert await _health(url) == {"state": "empty", "models": 0, "workflows": 0, "collections": 0}
+        health = await _health(url)
+    assert (health["state"], health["models"], health["workflows"], health["collections"]) == ("empty", 0, 0, 0)
     assert (tmp_path / "c.sqlite").is_file()
 
 
@@ -57,6 +59,6 @@ async def test_d8_it_stops_at_a_signal(tmp_path: Path, number: signal.Signals) -
         os.kill(os.getpid(), number)
 
     async with asyncio.timeout(20):
-        await run(tmp_path / "c.sqlite", "127.0.0.1", 0, started=started)
+        await run(tmp_path / "c.sqlite", "127.0.0.1", 0, rules=Rules(), started=started)
     with pytest.raises(aiohttp.ClientConnectionError):
         await _health(urls[0])

@@ -295,3 +295,19 @@ def test_an_assignment_is_lists_comma_lists_or_json_lists(content: dict[str, obj
 def test_g3_an_assignment_that_is_wrong_is_refused_whole(content: object, why: str) -> None:
     with pytest.raises(BadAssignment, match=why):
         assignment_record(content, "here")
+
+
+def test_sources_follow_the_download_address_in_their_order_and_those_that_are_none_are_left_out():
+    fields = {
+        "name": "a.pt",
+        "downloadUrl": "https://h/a",
+        "saveTo": "vae",
+        "sources": ["https://m/a", "https://h/a", "file:///x", 5],
+    }
+    assert [source.url for source in model_record(fields, "a").sources] == ["https://h/a", "https://m/a"]
+    assert [source.url for source in model_record(fields | {"downloadUrl": None}, "a").sources] == [
+        "https://m/a",
+        "https://h/a",
+    ]
+    with pytest.raises(BadRecord):
+        model_record(fields | {"downloadUrl": "file:///x"}, "a")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import tracemalloc
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import web as server
 from pydantic import SecretStr
 
-from model_manager.errors import CatalogUnavailable, CatalogUnreachable, NotAuthorized
+from model_manager.errors import CatalogUnavailable, CatalogUnreachable, NotAuthorized, NotFound
 from model_manager.facts import wire
 from model_manager.sources import asking
 from model_manager.sources.asking import Asking, Pace, quoted
@@ -222,3 +223,52 @@ async def test_a_name_is_one_segment(name, segment):
 
     assert quoted(name) == segment
     assert await ask(handler, f"/models/name/{quoted(name)}") == f"/models/name/{segment}"
+
+
+async def test_what_has_not_changed_is_not_sent_again():
+    asked: list[str | None] = []
+
+    async def handler(request):
+        asked.append(request.headers.get("If-None-Match"))
+        if asked[-1] == 'W/"1"' and len(asked) == 2:
+            return server.Response(status=304)
+        return server.Response(text='{"data": [1]}' if len(asked) == 1 else '{"data": [2]}', headers={"ETag": 'W/"1"'})
+
+    async with served(handler) as host, aiohttp.ClientSession(auto_decompress=False) as session:
+        client = Asking(session, f"http://{host}")
+        assert [await client.ask("GET", "/x") for _ in range(3)] == [[1], [1], [2]]
+    assert asked == [None, 'W/"1"', 'W/"1"']
+
+
+async def test_a_304_that_nobody_asked_for_is_useless():
+    with pytest.raises(CatalogUnavailable):
+        await ask(saying("", status=304))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "error"),
+    [(404, "application/json", NotFound), (200, "text/html", NotFound), (302, "text/html", NotFound),
+     (401, "text/html", NotAuthorized), (503, "text/event-stream", CatalogUnavailable), (429, "text/html", CatalogUnavailable)],
+)  # fmt: skip
+async def test_a_stream_is_told_apart_from_everything_else(status, kind, error):
+    async def handler(_request):
+        return server.Response(status=status, body=b"x", content_type=kind)
+
+    async with served(handler) as host, aiohttp.ClientSession() as session:
+        with pytest.raises(error):
+            async with Asking(session, f"http://{host}").stream("/s", {}, 5):
+                raise AssertionError("it was taken for a stream")
+
+
+async def test_a_silent_stream_is_given_up():
+    async def handler(request):
+        response = server.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": here\n\n")
+        await asyncio.sleep(30)
+        return response
+
+    async with served(handler) as host, aiohttp.ClientSession() as session:
+        with pytest.raises(CatalogUnreachable):
+            async with Asking(session, f"http://{host}").stream("/s", {}, 0.2) as pieces:
+                assert [piece async for piece in pieces]

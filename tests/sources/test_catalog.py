@@ -190,7 +190,7 @@ async def test_k1_one_bad_model_is_one_failure():
 
 
 async def test_many_models_are_asked_for_in_bounded_batches():
-    names = [f"{n}.pt" for n in range(250)]
+    names = [f"{n}.pt" for n in range(1100)]
     sizes = []
 
     def answer(body):
@@ -198,8 +198,8 @@ async def test_many_models_are_asked_for_in_bounded_batches():
         return [record(name) for name in body["model_ids"]]
 
     async with catalog(**{"POST /models/batch": answer}) as (client, _):
-        assert len(await client.models(names)) == 250
-    assert sizes == [100, 100, 50]
+        assert len(await client.models(names)) == 1100
+    assert sizes == [500, 500, 100]
 
 
 async def test_f1_nobody_there_is_the_answer_to_every_name(unused_tcp_port):
@@ -228,6 +228,83 @@ async def test_f1_after_the_first_sign_that_nobody_is_there_the_rest_is_not_trie
     assert len(asked) <= AT_ONCE
 
 
+async def test_what_models_need_comes_along_under_the_names_by_which_they_need_it():
+    needs = [record("a.pt", dependencies=["id-b.pt"]), record("b.pt", dependencies=["c.pt"]), record("c.pt")]
+
+    def answer(body):
+        assert body == {"model_ids": ["a.pt"], "dependencies": True}
+        return [*needs, record("stranger.pt")]
+
+    async with catalog(**{"POST /models/batch": answer}) as (client, _):
+        found = await client.models(["a.pt"])
+    assert {name: model.name for name, model in found.items()} == {"a.pt": "a.pt", "id-b.pt": "b.pt", "c.pt": "c.pt"}
+
+
+async def test_a_server_that_refuses_to_follow_is_asked_plainly_from_then_on():
+    def answer(body):
+        return 400 if "dependencies" in body else [record(name) for name in body["model_ids"]]
+
+    async with catalog(**{"POST /models/batch": answer}) as (client, serving):
+        for name in ("a.pt", "b.pt"):
+            assert isinstance((await client.models([name]))[name], Model)
+    assert serving.asked == {"POST /models/batch": 3}
+
+
+async def test_a_catalog_without_a_feed_says_so():
+    async with catalog() as (client, _):
+        with pytest.raises(NotFound):
+            await anext(client.listen(""))
+
+
+async def test_a_feed_is_heard_from_the_place_where_it_was_left():
+    heard = []
+
+    async def stream(request):
+        heard.append(request.headers.get("Last-Event-ID"))
+        change = b'{"kind":"model","id":"m","name":"a.pt"}'
+        body = (
+            b"retry: 1\n\nid: 0-1\nevent: here\ndata: {}\n\n: here\n\nid: 0-2\nevent: change\ndata: " + change + b"\n\n"
+        )
+        return server.Response(body=body, content_type="text/event-stream")
+
+    async with served(stream) as host, catalog_at(f"http://{host}") as client:
+        told = [each async for each in client.listen("0-0")]
+    assert heard == ["0-0"]
+    assert [(each.cursor, each.subjects) for each in told] == [("0-1", frozenset()), ("0-2", {"m", "a.pt"})]
+
+
+async def test_twenty_workflows_with_two_hundred_models_are_described_in_two_requests(tmp_path):
+    from model_manager.catalog.bulk import load
+    from model_manager.catalog.loading import as_written
+    from model_manager.catalog.run import opened
+    from model_manager.catalog.server import Rules
+    from model_manager.catalog.server import Server as Ours
+    from model_manager.facts.model import Assignment
+    from model_manager.serving.listening import listening
+    from model_manager.sources.catalog_cache import CachedCatalog
+
+    models = [record(f"{n}.pt", dependencies=[f"{n + 1}.pt"] if n % 20 == 0 else []) for n in range(200)]
+    flows = [
+        {"name": f"w{n}", "models": [f"{m}.pt" for m in range(10 * n, 10 * n + 10) if m % 20 != 1]} for n in range(20)
+    ]
+    async with opened(tmp_path / "c.sqlite") as store:
+        await load(store, as_written({"models": models, "workflows": flows}), "test")
+        application, asked = Ours(store, Rules()).application(), []
+
+        @server.middleware
+        async def counting(request, handler):
+            asked.append(f"{request.method} {request.path}")
+            return await handler(request)
+
+        application.middlewares.insert(0, counting)
+        async with listening(application, "127.0.0.1", 0, "X") as url, catalog_at(url) as client:
+            assignment = Assignment(workflows=tuple(f"w{n}" for n in range(20)))
+            described = await CachedCatalog(client, tmp_path / "cache").describe(assignment)
+    assert asked == ["POST /workflows/dependencies", "POST /models/batch"]
+    assert len(described.models) == 200
+    assert all(isinstance(each, Model) for _, each in described.models)
+
+
 async def test_nothing_asked_is_nothing_answered():
     async with catalog() as (client, serving):
         assert (await client.workflows([]), await client.collections([]), await client.models([])) == ({}, {}, {})
@@ -239,7 +316,7 @@ async def test_our_own_catalog_is_understood(tmp_path):
     from model_manager.catalog.run import serve
 
     database = tmp_path / "catalog.db"
-    load(
+    await load(
         database,
         {
             "models": [record("a.pt", dependencies=["b.pt"]), record("b.pt", fileSize=5)],
@@ -256,3 +333,63 @@ async def test_our_own_catalog_is_understood(tmp_path):
     assert models["a.pt"].depends
     assert models["id-b.pt"].size.bytes == 5
     assert isinstance(models["nope"], NotFound)
+
+
+SPELLINGS = [
+    ("workflows", "/workflows/dependencies"),
+    ("workflows", "/component-definitions/dependencies"),
+    ("workflows", "/workflows/name/"),
+    ("workflows", "/component-definitions/name/"),
+    ("collections", "/collections/c/public"),
+    ("collections", "/collections/c"),
+    ("models", "/models/batch"),
+    ("models", "/models/name/"),
+    ("models", "/models/a.pt"),
+    ("models", "/api/models/batch"),
+    ("models", "/api/models/a.pt"),
+]
+NAMES = {"workflows": "w", "collections": "c", "models": "a.pt"}
+
+
+@pytest.mark.parametrize(("kind", "route"), SPELLINGS)
+async def test_every_route_and_spelling_of_our_own_catalog_says_the_same(tmp_path, kind, route):
+    from model_manager.catalog.bulk import load
+    from model_manager.catalog.loading import as_written
+    from model_manager.catalog.run import opened
+    from model_manager.catalog.server import Rules
+    from model_manager.catalog.server import Server as Ours
+    from model_manager.serving.listening import listening
+
+    more = {
+        "hash": "a1" * 32,
+        "fileSize": "17.2GB",
+        "isAuthReq": True,
+        "authEnvVar": "HF_TOKEN",
+        "dependencies": ["b.pt"],
+    }
+    shop = {
+        "models": [record("a.pt", **more), record("b.pt")],
+        "workflows": [{"id": "1", "name": "w", "models": ["a.pt"], "optional": ["b.pt"], "custom_nodes": ["node"]}],
+        "collections": [{"id": "c", "workflows": ["w"]}],
+    }
+    asked = []
+
+    @server.middleware
+    async def only(request, handler):
+        if not (request.path.startswith(route) if route.endswith("/") else request.path == route):
+            return server.json_response({"data": None, "error": "hidden"}, status=404)
+        asked.append(request.path)
+        return await handler(request)
+
+    async with opened(tmp_path / "c.sqlite") as store:
+        await load(store, as_written(shop), "test")
+        application = Ours(store, Rules()).application()
+        async with listening(application, "127.0.0.1", 0, "X") as url, catalog_at(url, per_minute=10_000) as client:
+            whole = (await getattr(client, kind)([NAMES[kind]]))[NAMES[kind]]
+        hidden = Ours(store, Rules()).application()
+        hidden.middlewares.insert(0, only)
+        async with listening(hidden, "127.0.0.1", 0, "X") as url, catalog_at(url, per_minute=10_000) as client:
+            alone = (await getattr(client, kind)([NAMES[kind]]))[NAMES[kind]]
+    assert asked
+    assert alone == whole
+    assert not isinstance(alone, Exception)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from model_manager.catalog.findings import Report
 from model_manager.catalog.run import serve
-from model_manager.cli import catalog as module
+from model_manager.cli.catalog.importing import lines
 from model_manager.facts.model import Model
 from model_manager.sources.catalog import catalog_at
 from tests.cli.conftest import Call
@@ -33,7 +34,7 @@ async def asked(database: Path, name: str) -> object:
 def test_records_are_loaded_into_the_catalog_of_the_state_directory(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("catalog", "import", written(tmp_path, RECORDS))
     assert code == 0
-    assert out == f"1 models, 1 workflows, 0 collections loaded into {tmp_path}/catalog.sqlite\n"
+    assert out == "2 created, 0 replaced, 0 as they were, 0 left out\n"
     found = asyncio.run(asked(tmp_path / "catalog.sqlite", "a.safetensors"))
     assert isinstance(found, Model)
     assert str(found.path) == "vae/a.safetensors"
@@ -47,10 +48,26 @@ def test_replace_forgets_what_was_there(call: Call, tmp_path: Path) -> None:
     assert not isinstance(asyncio.run(asked(database, "a.safetensors")), Model)
 
 
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(call: Call, tmp_path: Path) -> None:
+    _, out, _ = call("catalog", "import", "--dry-run", written(tmp_path, RECORDS))
+    assert out.endswith("(dry run: nothing was written)\n")
+    assert not isinstance(asyncio.run(asked(tmp_path / "catalog.sqlite", "a.safetensors")), Model)
+
+
+def test_what_was_wrong_is_said_line_by_line_or_as_json(call: Call, tmp_path: Path) -> None:
+    dirty = {"models": [{**RECORDS["models"][0], "hash": "zz"}, {"name": "../x"}]}
+    _, out, _ = call("catalog", "import", written(tmp_path, dirty))
+    assert "dropped   a.safetensors: 'zz' is no hash" in out
+    assert "1 created, 0 replaced, 0 as they were, 1 left out" in out
+    _, out, _ = call("catalog", "import", "--json", written(tmp_path, dirty))
+    report = json.loads(out)
+    assert (report["unchanged"], report["left_out"], len(report["findings"])) == (1, 1, 2)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"models": [{"name": 3}]}', '{"models": "none"}'])
 def test_f3_a_file_that_holds_no_records_loads_nothing(call: Call, tmp_path: Path, content: str) -> None:
-    code, out, err = call("catalog", "import", written(tmp_path, content))
-    assert (code, out) == (65, "")
+    code, _, err = call("catalog", "import", written(tmp_path, content))
+    assert code == 65
     assert err.startswith("model-manager: ")
 
 
@@ -60,14 +77,6 @@ def test_a_file_that_is_not_there_is_named(call: Call) -> None:
     assert "/no/such/file.json" in err
 
 
-def test_serving_names_its_address(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[object] = []
-
-    async def run(database: Path, host: str, port: int, *, started) -> None:
-        served.extend((database, host, port))
-        started("http://127.0.0.1:8484")
-
-    monkeypatch.setattr(module, "run", run)
-    code, _, err = call("catalog", "serve", "--port", "0")
-    assert (code, err) == (0, "catalog at http://127.0.0.1:8484\n")
-    assert served == [tmp_path / "catalog.sqlite", "127.0.0.1", 0]
+def test_findings_that_are_not_shown_are_counted() -> None:
+    report = Report(dry_run=False, created=0, replaced=0, unchanged=0, left_out=9, findings_total=9, findings=())
+    assert lines(report)[0] == "  and 9 more findings"

@@ -1,0 +1,216 @@
+"""Many records at once, in one transaction: all that can be used, or with a dry run none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from model_manager.catalog import docs, writing
+from model_manager.catalog.findings import SHOWN, Finding, Incoming, Report, found
+from model_manager.catalog.intake import placed
+from model_manager.catalog.reading import Reader
+from model_manager.catalog.records import FIRST_VERSION, Action, CatalogModel, Change, Kind, Named, Record, Stored
+from model_manager.catalog.store import Store
+from model_manager.catalog.writing import Put
+from model_manager.errors import BadPath
+
+CHUNK: Final = 1000
+"""Records that are written together."""
+
+TOLD: Final = 1000
+"""Changes that are told one by one; more are told as one that says that anything may have changed."""
+
+
+class _Undone(Exception):
+    """Ends a dry run's transaction."""
+
+
+async def load(
+    store: Store, items: Iterable[Incoming], who: str, *, replace_all: bool = False, dry_run: bool = False
+) -> Report:
+    """Write what came in; a record that is there under the same id or name is replaced. `replace_all` forgets the rest first.
+
+    A dry run does all of it, and undoes it.
+    """
+    with suppress(_Undone):
+        async with store.transaction() as (reader, connection, seq):
+            bulk = _Bulk(reader, connection, store.now())
+            if replace_all:
+                await writing.clear(connection)
+            rest = iter(items)
+            while chunk := list(islice(rest, CHUNK)):
+                await bulk.add(chunk)
+            await bulk.tell(seq, who, emptied=replace_all)
+            if dry_run:
+                raise _Undone
+    return bulk.report(dry_run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the catalog has under the ids and names of some records."""
+
+    by_name: dict[str, Named]
+    by_id: dict[str, Stored]
+    current: dict[str, str]
+    versions: dict[tuple[str, str], str]
+
+
+class _Bulk:
+    def __init__(self, reader: Reader, connection: AsyncConnection, at: str) -> None:
+        self._reader, self._connection, self._at = reader, connection, at
+        self._seen: set[int] = set()
+        self._folded: set[int] = set()
+        self._slots: set[int] = set()
+        self._findings: list[Finding] = []
+        self._changes: list[Change] = []
+        self._counts = {"created": 0, "replaced": 0, "unchanged": 0, "left out": 0}
+        self._found = 0
+
+    async def add(self, items: Sequence[Incoming]) -> None:
+        for item in items:
+            self._note(item.findings)
+            self._counts["left out"] += item.record is None
+        for kind in ("model", "workflow", "collection"):
+            ours = [each for each in items if each.record is not None and docs.kind_of(each.record) == kind]
+            for together in _rounds(ours):
+                await self._write(kind, together)
+
+    async def tell(self, seq: int, who: str, *, emptied: bool) -> None:
+        """One by one, or as a whole when there were many."""
+        written = self._counts["created"] + self._counts["replaced"]
+        if written > TOLD or emptied:
+            note = f"{self._counts['created']} created, {self._counts['replaced']} replaced"
+            note += ", all else forgotten" if emptied else ""
+            whole = Change(
+                seq=seq + 1, at=self._at, who=who, action="imported", kind="catalog", id="", name="", revision=0, note=note
+            )  # fmt: skip
+            await writing.tell(self._connection, [whole])
+        elif written:
+            numbered = [replace(each, seq=seq + 1 + at, who=who) for at, each in enumerate(self._changes)]
+            await writing.tell(self._connection, numbered)
+
+    def report(self, dry_run: bool) -> Report:
+        return Report(
+            dry_run=dry_run,
+            created=self._counts["created"],
+            replaced=self._counts["replaced"],
+            unchanged=self._counts["unchanged"],
+            left_out=self._counts["left out"],
+            findings_total=self._found,
+            findings=tuple(self._findings),
+        )
+
+    async def _write(self, kind: Kind, items: list[Incoming]) -> None:
+        known = await self._known(kind, [each.record for each in items if each.record])
+        puts = [put for item in items if (put := self._put(kind, item, known))]
+        await writing.put(self._connection, puts)
+
+    async def _known(self, kind: Kind, records: Sequence[Record]) -> _Known:
+        names = await self._reader.named(kind, {each.name for each in records})
+        by_name = {each.name: each for each in names.values()} if kind != "collection" else {}
+        ids = {each.id or _identity(each, by_name) for each in records}
+        by_id = await self._reader.by_id(kind, ids)
+        if kind != "model" or not by_id:
+            return _Known(by_name=by_name, by_id=by_id, current={}, versions={})
+        current = await self._reader.current_of(by_id)
+        return _Known(by_name=by_name, by_id=by_id, current=current, versions=await self._reader.all_versions(by_id))
+
+    def _put(self, kind: Kind, item: Incoming, known: _Known) -> Put | None:
+        """What is to be written of one record; None for what is there already or cannot be."""
+        record = _resolved(item.record, known)
+        holder = known.by_name.get(record.name)
+        key = f"{kind}\0{record.id}\0{record.version if isinstance(record, CatalogModel) else ''}"
+        name = f"{kind}\0{record.name}"
+        if holder and holder.id != record.id:
+            self._leave_out(record, f"its name is that of '{holder.id}'")
+            return None
+        if hash(key) in self._seen or (known.by_id.get(record.id) is None and hash(name) in self._seen):
+            self._leave_out(record, "it is described twice; the first one stays")
+            return None
+        self._seen |= {hash(key), hash(name)} if kind != "collection" else {hash(key)}
+        if isinstance(record, CatalogModel):
+            self._see_clashes(record)
+        return self._changed(kind, record, item, known)
+
+    def _changed(self, kind: Kind, record: Record, item: Incoming, known: _Known) -> Put | None:
+        old = known.by_id.get(record.id)
+        before = old.doc if old else None
+        if isinstance(record, CatalogModel):
+            before = known.versions.get((record.id, record.version))
+        current = item.current or old is None
+        put = writing.text_put(record, old.revision + 1 if old else 1, self._at, current=current)
+        shown = not isinstance(record, CatalogModel) or not current or known.current.get(record.id) == record.version
+        if old and before == put.text and shown:
+            self._counts["unchanged"] += 1
+            return None
+        action: Action = "replaced" if old else "created"
+        self._counts[action] += 1
+        if len(self._changes) <= TOLD:
+            change = Change(
+                seq=0, at=self._at, who="", action=action, kind=kind, id=record.id, name=record.name, revision=put.revision,
+                before=before, after=put.text, note="import",
+            )  # fmt: skip
+            self._changes.append(change)
+        return put
+
+    def _see_clashes(self, record: CatalogModel) -> None:
+        """Names and places that only some file systems tell apart."""
+        folded = hash((record.name.casefold(), record.version))
+        if folded in self._folded:
+            self._note([found(record.name, "its name differs from another one only in case", "kept")])
+        self._folded.add(folded)
+        try:
+            slot = hash((placed(record.save_to, record.name).slot, record.version))
+        except BadPath:
+            return
+        if slot in self._slots:
+            self._note([found(record.name, "another model goes to the same place", "kept")])
+        self._slots.add(slot)
+
+    def _leave_out(self, record: Record, why: str) -> None:
+        self._counts["left out"] += 1
+        self._note([found(record.name, why, "left out")])
+
+    def _note(self, findings: Iterable[Finding]) -> None:
+        for each in findings:
+            self._found += 1
+            if len(self._findings) < SHOWN:
+                self._findings.append(each)
+
+
+def _rounds(items: list[Incoming]) -> Iterator[list[Incoming]]:
+    """The same items in lists in which no id and no name is twice: each list can be written at once."""
+    while items:
+        taken: set[str] = set()
+        now: list[Incoming] = []
+        later: list[Incoming] = []
+        for item in items:
+            record = item.record
+            keys = (
+                {f"i{record.id}", f"n{record.name}"} if record and record.id else {f"n{record.name if record else ''}"}
+            )
+            (later if keys & taken else now).append(item)
+            taken |= keys
+        yield now
+        items = later
+
+
+def _identity(record: Record, by_name: dict[str, Named]) -> str:
+    holder = by_name.get(record.name)
+    return holder.id if holder else record.name
+
+
+def _resolved(record: Record | None, known: _Known) -> Record:
+    """With its id, and a model with its version."""
+    if record is None:
+        raise TypeError("an item without a record")
+    identity = record.id or _identity(record, known.by_name)
+    if isinstance(record, CatalogModel):
+        return replace(record, id=identity, version=record.version or known.current.get(identity, FIRST_VERSION))
+    return replace(record, id=identity)

@@ -1,0 +1,89 @@
+"""The tables' revisions (Alembic). New databases are made whole and stamped; a test holds that against the migrations."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, inspect
+
+from model_manager.catalog import tables
+from model_manager.catalog.database import LEGACY
+from model_manager.errors import BadSetting
+
+DIRECTORY: Final = Path(__file__).parent / "migrations"
+
+
+def head() -> str:
+    """The revision that this version knows."""
+    return str(_scripts().get_current_head())
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of these tables; None where nobody stamped one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def create(connection: Connection) -> None:
+    """All tables, as of now, in an empty database."""
+    tables.metadata.create_all(connection)
+    begin(connection)
+    MigrationContext.configure(connection).stamp(_scripts(), head())
+
+
+def begin(connection: Connection) -> None:
+    """The one row of `catalog`: a life that no cursor of another database fits."""
+    connection.execute(tables.catalog.insert().values(id=1, epoch=secrets.token_hex(4), seq=0))
+
+
+def adopt(connection: Connection, name: str) -> str:
+    """The revision of a catalog that is there. Raises BadSetting when this version does not know it."""
+    known = revision(connection)
+    if known is None and inspect(connection).has_table("workflow_model"):
+        MigrationContext.configure(connection).stamp(_scripts(), LEGACY)
+        known = LEGACY
+    if known is None or known not in {script.revision for script in _scripts().walk_revisions()}:
+        raise BadSetting(
+            name="catalog database",
+            why=f"'{name}' has the revision {known}, which this version does not know",
+            fix="Start the version that wrote it, or name another database.",
+        )
+    return known
+
+
+def migrate(connection: Connection, target: str, name: str) -> None:
+    """To a revision, `head`, or one up or down (`+1`, `-1`), in the transaction that is open. Raises BadSetting."""
+    scripts = _scripts()
+    known = adopt(connection, name)
+    up = target == "head" or target.startswith("+") or target > known
+
+    def steps(current: Any, _: MigrationContext) -> Any:
+        return scripts._upgrade_revs(target, current) if up else scripts._downgrade_revs(target, current)
+
+    context = MigrationContext.configure(connection, opts={"fn": steps, "transactional_ddl": True})
+    try:
+        with Operations.context(context):
+            context.run_migrations()
+    except CommandError as error:
+        raise BadSetting(
+            name="catalog revision", why=f"'{target}' cannot be reached ({error})", fix=f"Name one of {_names()}."
+        ) from error
+
+
+def stamp() -> str:
+    """Now, for the name of a copy."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _names() -> str:
+    return ", ".join(sorted(script.revision for script in _scripts().walk_revisions()))
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(DIRECTORY), version_locations=[str(DIRECTORY)])

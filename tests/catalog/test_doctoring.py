@@ -1,0 +1,88 @@
+"""The doctor over a catalog of real dirt, on both databases, and what it mends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_manager.catalog import docs
+from model_manager.catalog.bulk import load
+from model_manager.catalog.doctoring import Doctor
+from model_manager.catalog.loading import as_written
+from model_manager.catalog.records import CatalogModel
+from model_manager.catalog.store import Store
+from model_manager.facts import wire
+from tests.catalog.hub import digest, hub
+from tests.catalog.test_visiting import visiting
+
+
+def dirt(host: str) -> dict[str, Any]:
+    """As the real records are: all marked, none with a hash, sizes as text."""
+
+    def one(name: str, file: str, folder: str, size: str | None = None, **more: Any) -> dict[str, Any]:
+        url = f"http://{host}/o/r/resolve/main/{file}"
+        return {"name": name, "downloadUrl": url, "saveTo": f"models/{folder}/{name}", "fileSize": size, "isAuthReq": True,
+                "authEnvVar": "HF_TOKEN", **more}  # fmt: skip
+
+    return {
+        "models": [
+            one("sd_xl.safetensors", "sd_xl.safetensors", "checkpoints", "2.13GB"),
+            one("4x_Siax.pth", "kontext.safetensors", "upscale_models", "11.9GB"),
+            one("kontext.safetensors", "kontext.safetensors", "checkpoints", "11.9GB"),
+            one("JuggernautXL.safetensors", "JuggernautXL.safetensors", "checkpoints"),
+            one("juggernautXL.safetensors", "juggernautXL.safetensors", "checkpoints"),
+            one("lost.gguf", "lost.gguf", "unet"),
+        ],
+        "workflows": [{"name": "w", "models": ["SD_XL.safetensors"]}],
+    }
+
+
+async def examined(store: Store, host: str) -> dict[str, set[str]]:
+    async with visiting(host) as visitor:
+        doctor = Doctor(store, visitor, set(), {"kontext.safetensors": {"diffusion_models"}})
+        return {each.stored.name: {ailment.kind for ailment in each.ailments} async for each in doctor.examine()}
+
+
+async def test_every_defect_is_told_and_what_can_be_mended_is_mended_once(store: Store) -> None:
+    files = {"sd_xl__safetensors": 6_940_000_000, "kontext__safetensors": 11_900_000_000, "JuggernautXL__safetensors": 5,
+             "juggernautXL__safetensors": 5}  # fmt: skip
+    async with hub(**files) as (_, host):
+        await load(store, as_written(dirt(host)), "test")
+        assert await examined(store, host) == {
+            "sd_xl.safetensors": {"size", "hash", "no token"},
+            "4x_Siax.pth": {"same address", "other file", "no token"},
+            "kontext.safetensors": {"same address", "folder", "hash", "no token"},
+            "JuggernautXL.safetensors": {"case", "size", "hash", "no token"},
+            "juggernautXL.safetensors": {"case", "size", "hash", "no token"},
+            "lost.gguf": {"gone"},
+            "w": {"case"},
+        }
+        async with visiting(host) as visitor:
+            doctor = Doctor(store, visitor, set(), {"kontext.safetensors": {"diffusion_models"}})
+            found = [each async for each in doctor.examine()]
+            assert [await doctor.mend(each) for each in found if each.mended] == [""] * 5
+            assert "Read it" in await doctor.mend(found[0]), "somebody was faster"
+        model = await _model(store, "sd_xl.safetensors")
+        assert (model.size, model.hash, model.auth_required) == (
+            6_940_000_000,
+            f"sha256:{digest('sd_xl.safetensors')}",
+            False,
+        )
+        assert (await _model(store, "kontext.safetensors")).save_to == "diffusion_models/kontext.safetensors"
+        again = await examined(store, host)
+        assert {name for name, kinds in again.items() if kinds & {"size", "hash", "folder", "no token"}} == set()
+        (change, *_) = await store.history("model", "sd_xl.safetensors", 2**31, 1)
+        assert (change.who, "the size 6940000000" in change.note) == ("doctor", True)
+
+
+async def test_without_a_visitor_nobody_is_asked(store: Store) -> None:
+    async with hub() as (served_hub, host):
+        await load(store, as_written(dirt(host)), "test")
+        found = [each async for each in Doctor(store, None, set(), {}).examine()]
+    assert served_hub.asked == []
+    assert {each.stored.name for each in found} == {
+        "4x_Siax.pth", "kontext.safetensors", "JuggernautXL.safetensors", "juggernautXL.safetensors", "w",
+    }  # fmt: skip
+
+
+async def _model(store: Store, name: str) -> CatalogModel:
+    return docs.model_of(wire.loads((await store.by_name("model", [name]))[name].doc))

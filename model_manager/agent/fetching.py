@@ -11,6 +11,7 @@ from typing import Final
 from loguru import logger
 
 from model_manager.agent.board import Board
+from model_manager.agent.crediting import Crediting
 from model_manager.agent.downloading import Downloading
 from model_manager.agent.linking import Linking
 from model_manager.agent.shelves import Shelves
@@ -79,6 +80,7 @@ class Fetching:
         self._root = root
         self._present = present
         self._borrow = borrow
+        self._crediting = Crediting(board.counters)
         self._linking = Linking(shelves, root, board.clock)
         self._turns: dict[ShelfPath, int] = {}
         self._slots = Slots(board.settings.concurrency, lambda path: self._turns.get(path, len(self._turns)))
@@ -112,6 +114,7 @@ class Fetching:
             blocked=[path for path, trouble in self._troubles.items() if trouble.blocked],
         )
         self._board.plan = current
+        self._crediting.note(current)
         self._turns = {step.wanted.model.path: turn for turn, step in enumerate(current.steps)}
         self._board.bells.hashing.ring()
         self._release(

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
+from loguru import logger
+
 LEAVE: Final = 1.3
 """Seconds from the signal to the end of the process. PM2 kills after 1.6 s unless it is told otherwise; what a disk, a
 resolver or a server that hangs would hold longer is what any kill may take: unsynced tails, no verified file."""
@@ -67,3 +69,14 @@ class Leaving:
         with contextlib.suppress(OSError):
             self._ready_file.unlink(missing_ok=True)
         os._exit(0)
+
+
+async def until_orphaned(stop: Callable[[], None]) -> None:
+    """Under PM2, its daemon's death ends us: a resurrected daemon starts another one, and two would be one too many."""
+    parent = os.getppid()
+    while "pm_id" in os.environ:
+        await asyncio.sleep(1)
+        if os.getppid() != parent:
+            logger.warning("the PM2 daemon is gone; leaving so that the next one starts a single agent")
+            stop()
+            return

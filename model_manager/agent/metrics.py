@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model_manager.agent.board import Board
+from model_manager.agent.board import Board, Counters
 from model_manager.agent.shelves import Shelves
 from model_manager.agent.status import success_rate, totals
 from model_manager.facts.transfer import Phase, Total
@@ -45,6 +45,11 @@ def _lines(board: Board, shelves: Shelves) -> Iterator[str]:
     yield from _metric("download_retries_total", "counter", "attempts after the first", counters.retried)
     yield from _metric("downloaded_bytes_total", "counter", "bytes over the network", counters.fetched_bytes)
     yield from _metric("download_success_ratio", "gauge", "verified by ended downloads", success_rate(board))
+    yield from _metric(
+        "model_cache_hits_total", "counter", "models that were here when first wanted", counters.cache_hits
+    )
+    yield from _metric("model_cache_misses_total", "counter", "wanted models that had to come", counters.cache_misses)
+    yield from _metric("model_cache_hit_ratio", "gauge", "hits by hits and misses", hit_ratio(counters))
     yield from _metric("redis_connected", "gauge", "1 while events reach Redis", int(board.bus == "connected"))
     yield from _labelled("workflow_ready", "1 while the workflow's models are here", "workflow", {
         flow.name: float(flow.ready) for flow in board.readiness.workflows
@@ -53,9 +58,17 @@ def _lines(board: Board, shelves: Shelves) -> Iterator[str]:
     yield from _labelled(
         "disk_total_bytes", "bytes of the disk", "root", {disk.root: float(disk.total) for disk in board.disks}
     )
+    used = {disk.root: 1 - disk.free / disk.total for disk in board.disks if disk.total}
+    yield from _labelled("storage_utilization_ratio", "part of the disk that is taken", "root", used)
     yield from _moving(board, totals(board)[0])
     done = {str(t.shelf): t.bytes / t.total for t in board.transfers.values() if t.total}
     yield from _labelled("download_progress_ratio", "part of the model that is here", "model", done)
+
+
+def hit_ratio(counters: Counters) -> float | None:
+    """None before the first model was wanted."""
+    wanted = counters.cache_hits + counters.cache_misses
+    return counters.cache_hits / wanted if wanted else None
 
 
 def _moving(board: Board, required: Total) -> Iterator[str]:

@@ -15,6 +15,7 @@ from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board, BusState
 from model_manager.agent.progressing import Progressing
 from model_manager.agent.shelves import Shelves
+from model_manager.agent.status import figures
 from model_manager.bus.publishing import Bus, Busy, Delivered, Fenced, NeedsSnapshot, Published
 from model_manager.errors import BusUnavailable, IndexUnavailable
 from model_manager.facts.event import DiskLow, Entry, Envelope, MachineBye
@@ -215,6 +216,8 @@ class Beating:
             version=__version__,
             host=socket.gethostname(),
             at=board.clock.now(),
+            collections=board.requirements.assignment.collections if board.requirements else (),
+            figures=figures(board),
         )
 
     async def _look_at_disks(self) -> None:

@@ -5,51 +5,65 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from loguru import logger
 from pydantic import SecretStr
 
+from model_manager.agent.acting import actions, fetch_of, hands_of, reload_of
+from model_manager.agent.analyzing import Analyzing
 from model_manager.agent.board import Board
 from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.clock import Clock
+from model_manager.agent.copying import Copy, Copying
+from model_manager.agent.deriving import Deriving
 from model_manager.agent.describing import Describing
 from model_manager.agent.downloading import Downloading
 from model_manager.agent.entitlements import hosts, tokens
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
+from model_manager.agent.filing import Filing
 from model_manager.agent.following import Following
 from model_manager.agent.gate import READY, Gate
 from model_manager.agent.greeting import hello
 from model_manager.agent.grouping import Grouping
+from model_manager.agent.hardware import hardware
 from model_manager.agent.hashing import Hashing
+from model_manager.agent.hearing import Hearing
 from model_manager.agent.importing import Importing
 from model_manager.agent.inquiring import Inquiring
-from model_manager.agent.leaving import Leaving
+from model_manager.agent.leaving import Leaving, until_orphaned
 from model_manager.agent.library import library_actions
 from model_manager.agent.noticing import Noticing
+from model_manager.agent.obeying import Obeying
+from model_manager.agent.offering import Offering
 from model_manager.agent.publishing import Beating, Publishing
 from model_manager.agent.reloading import Reloading
+from model_manager.agent.renewing import renewing
 from model_manager.agent.roots import Roots, insist_on_store, roots_of
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.socket import Action, Asked, Control, serving
+from model_manager.agent.socket import Control, serving
 from model_manager.agent.staffing import staffed
 from model_manager.agent.sweeping import Sweeping
 from model_manager.agent.tracking import Tracking
 from model_manager.agent.verifying import Verifying
 from model_manager.agent.wanting import Wanting
 from model_manager.bus.assignments import Pushed, pushed
+from model_manager.bus.claims import Claims
 from model_manager.bus.connection import connect
 from model_manager.bus.embedded import EmbeddedServer
+from model_manager.bus.orders import Received, ordered, settle
 from model_manager.bus.publishing import Bus
+from model_manager.bus.telemetry import copy
 from model_manager.errors import BadRecord, BadSetting, BusUnavailable
 from model_manager.facts.identity import MachineId, TokenName
 from model_manager.index.index import Index
+from model_manager.index.reading import Shop
 from model_manager.library.buffers import Buffers
 from model_manager.library.lock import hold
 from model_manager.library.readers import Readers
@@ -78,7 +92,7 @@ HEARD: Final = 1.0
 
 LOCK: Final = ".model_manager.lock"
 
-Loop = Callable[[], Awaitable[None]]
+Loop = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +115,16 @@ async def run(settings: Settings, surroundings: Surroundings) -> None:
     with leaving.listening(), hold(str(state / "lock"), f"The state directory {state}"), hold(
         f"{settings.own_root.path}/{LOCK}", f"The models directory {settings.own_root.path}"
     ):  # fmt: skip
-        async with AsyncExitStack() as stack:
-            agent = None
-            async with leaving.beginning():
-                agent = await _build(settings, surroundings, state, stack)
-            if agent is not None:
-                await agent.live(leaving)
+        await renewing(lambda now: _live(now, surroundings, state, leaving), settings, surroundings.load, leaving.asked)
+
+
+async def _live(settings: Settings, surroundings: Surroundings, state: Path, leaving: Leaving) -> None:
+    async with AsyncExitStack() as stack:
+        agent = None
+        async with leaving.beginning():
+            agent = await _build(settings, surroundings, state, stack)
+        if agent is not None:
+            await agent.live(leaving)
 
 
 def _prepare(settings: Settings, state: Path) -> None:
@@ -143,10 +161,10 @@ class Agent:
         leaving.reload = self.board.bells.reloading.ring
         async with serving(self.control, self.socket, tcp), self._closing():
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_loop(loop), name=name) for name, loop in self.loops.items()]
-                tasks.append(group.create_task(_until_orphaned(leaving.ask), name="parent"))
+                tasks = [group.create_task(loop(), name=name) for name, loop in self.loops.items()]
+                tasks.append(group.create_task(until_orphaned(leaving.ask), name="parent"))
                 if self.onlooker:
-                    tasks.append(group.create_task(_loop(lambda: self._watch()), name="onlooker"))
+                    tasks.append(group.create_task(self._watch(), name="onlooker"))
                 await leaving.asked.wait()
                 self.board.stopping = True
                 self.gate.close()
@@ -168,21 +186,6 @@ class Agent:
             await self.onlooker(self.board, self.shelves)
 
 
-async def _loop(loop: Loop) -> None:
-    await loop()
-
-
-async def _until_orphaned(stop: Callable[[], None]) -> None:
-    """Under PM2, its daemon's death ends us: a resurrected daemon starts another one, and two would be one too many."""
-    parent = os.getppid()
-    while "pm_id" in os.environ:
-        await asyncio.sleep(1)
-        if os.getppid() != parent:
-            logger.warning("the PM2 daemon is gone; leaving so that the next one starts a single agent")
-            stop()
-            return
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
     """What the loops touch. `tokens` is shared with the credentials, so that a reload rotates them."""
@@ -198,8 +201,19 @@ class Edges:
     tokens: dict[TokenName, SecretStr]
     catalog: CachedCatalog
     bus: Bus
+    claims: Claims
     pushes: Callable[[], AsyncIterator[Pushed | BadRecord | None]]
+    orders: Callable[[], AsyncIterator[tuple[Received, ...]]]
+    settle: Callable[[Sequence[str]], Awaitable[None]]
+    copy: Copy
     embedded: EmbeddedServer | None
+    shop: Callable[[], Shop]
+
+    def adopt(self, new: Settings) -> None:
+        self.tokens.clear()
+        self.tokens.update(tokens(new))
+        self.space.floor = new.disk_floor
+        self.limits.quotas = new.quotas
 
 
 async def _build(settings: Settings, surroundings: Surroundings, state: Path, stack: AsyncExitStack) -> Agent:
@@ -233,7 +247,8 @@ async def _edges(board: Board, surroundings: Surroundings, state: Path, index: I
         civitai_records_at(settings.civitai_api, settings.civitai_token, web=net, ca_file=ca_file, proxy=settings.proxy)
     )
     embedded = None if settings.redis_url else EmbeddedServer(state / "redis")
-    redis = connect(await stack.enter_async_context(embedded) if embedded else _plain(settings.redis_url))
+    url = await stack.enter_async_context(embedded) if embedded else _plain(settings.redis_url)
+    redis = connect(url, prefix=settings.redis_prefix)
     stack.push_async_callback(redis.aclose)
     machine, lease = MachineId.parse(settings.machine_id), settings.heartbeat_seconds * LEASE_BEATS
     readers = Readers(staffed(lambda: board.settings))
@@ -256,8 +271,13 @@ async def _edges(board: Board, surroundings: Surroundings, state: Path, index: I
         tokens=known,
         catalog=CachedCatalog(catalog, state / "catalog-cache", clock.now),
         bus=bus,
+        claims=Claims(redis, settings.redis_prefix, patience=0),
         pushes=lambda: pushed(redis, bus.keys, machine),
+        orders=lambda: ordered(redis, bus.keys, machine),
+        settle=lambda entries: settle(redis, bus.keys, machine, entries),
+        copy=lambda told: copy(redis, bus.keys, told),
         embedded=embedded,
+        shop=lambda: Shop.open(state / "index.sqlite"),
     )
 
 
@@ -265,7 +285,7 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     """Every loop, and the doors to it from outside."""
     roots = edges.roots
     roots.leave_out_absent({held.root for held in shelves.held.values()})
-    wanting = Wanting(board, shelves, edges.catalog, state)
+    wanting = Wanting(board, shelves, edges.catalog, state, Deriving(board, edges.shop))
     downloading = Downloading(edges.origins, roots.own, edges.space, board.clock, lambda: board.settings, edges.buffers)
     paths = tuple(root.path for root in roots.all)
     noticing = Noticing(board, shelves, roots, Watcher(paths))
@@ -280,58 +300,57 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
     describing = Describing(board, shelves, edges.index, Grouping(board, shelves, edges.index), inquiring)
 
     def adopted(new: Settings) -> None:
-        edges.tokens.clear()
-        edges.tokens.update(tokens(new))
-        edges.space.floor = new.disk_floor
-        edges.limits.quotas = new.quotas
+        edges.adopt(new)
         fetching.nudge()
 
     reloading = Reloading(board, wanting, surroundings.load, adopted)
+    reload = reload_of(board, reloading, fetching)
+    obeying = Obeying(board, shelves, hands_of(board, hashing, verifying, reload), edges.orders, edges.settle)
     loops: dict[str, Loop] = {
+        **_alone(board, shelves, edges),
         "wanting": wanting.run,
         "noticing": noticing.run,
         "hashing": hashing.run,
         "describing": describing.run,
         "verifying": verifying.run,
         "fetching": fetching.run,
-        "sweeping": Sweeping(board, roots.own).run,
         "gate": gate.run,
         "publishing": publishing.run,
         "beating": Beating(board, shelves, edges.bus, publishing, paths).run,
         "following": Following(board, wanting, edges.pushes).run,
+        "hearing": Hearing(board, wanting, edges.catalog.listen).run,
+        "offering": Offering(board, wanting, edges.claims, hardware, publishing.first_beat).run,
         "reloading": reloading.run,
+        "obeying": obeying.run,
         "exposing": exposing.run,
     }
-    if embedded := edges.embedded:
-        loops["embedded"] = lambda: embedded.keep(lambda why: logger.bind(reason=why).warning("starting Valkey again"))
     library = library_actions(
         hashing, verifying, Tracking(board, roots), Importing(board, shelves, edges.index), board.bells.noticing.ring
     )
+    doing = actions(reload, exposing) | library | {"fetch": fetch_of(wanting, fetching)}
     return Agent(
         board=board,
         shelves=shelves,
         gate=gate,
         publishing=publishing,
         loops=loops,
-        control=Control(board, shelves, _actions(board, reloading, fetching, exposing) | library),
+        control=Control(board, shelves, doing, Analyzing(board, edges.shop, edges.catalog.describe)),
         socket=state / "control.sock",
         onlooker=surroundings.onlooker,
     )
 
 
-def _actions(board: Board, reloading: Reloading, fetching: Fetching, exposing: Exposing) -> dict[str, Action]:
-    """What a POST on the socket does to the agent; `library_actions` are the others."""
-
-    async def reload(_: Asked) -> dict[str, Any]:
-        accepted = reloading.reload()
-        fetching.nudge()
-        return {"accepted": accepted, "reason": board.settings_error or board.assignment_error}
-
-    async def expose(_: Asked) -> dict[str, Any]:
-        await exposing.expose()
-        return {"accepted": True, "extra_model_paths": str(exposing.yaml)}
-
-    return {"reload": reload, "expose": expose}
+def _alone(board: Board, shelves: Shelves, edges: Edges) -> dict[str, Loop]:
+    """Loops that no other here speaks with; some of them only settings ask for."""
+    loops: dict[str, Loop] = {
+        "filing": Filing(board, shelves).run,
+        "sweeping": Sweeping(board, edges.roots.own).run,
+    }
+    if board.settings.telemetry:
+        loops["copying"] = Copying(board, shelves, edges.copy).run
+    if embedded := edges.embedded:
+        loops["embedded"] = lambda: embedded.keep(lambda why: logger.bind(reason=why).warning("starting Valkey again"))
+    return loops
 
 
 def _waiting_for_index(board: Board) -> Callable[[str], None]:

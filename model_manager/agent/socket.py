@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from model_manager.agent.analyzing import Analyzing
 from model_manager.agent.board import Board
 from model_manager.agent.metrics import CONTENT_TYPE, metrics
 from model_manager.agent.shelves import Shelves
@@ -21,9 +22,13 @@ from model_manager.agent.status import plan_answer, progress_answer, ready_answe
 from model_manager.errors import BadRecord, BadRequest, BadSetting, Refused, Unavailable
 from model_manager.facts import wire
 from model_manager.facts.event import Envelope
+from model_manager.serving.problems import Answer
+from model_manager.serving.receiving import received
 
 SOCKET_PATH_LIMIT: Final = 107
 """Bytes of a Unix socket's path (sockaddr_un.sun_path less its end)."""
+
+ANALYZE: Final = "/workflows/analyze"
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between comments on a quiet event stream."""
@@ -44,8 +49,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Control:
     """Routes over the board. Everything that changes something is a POST and lives on the Unix socket only."""
 
-    def __init__(self, board: Board, shelves: Shelves, actions: dict[str, Action]) -> None:
+    def __init__(
+        self, board: Board, shelves: Shelves, actions: dict[str, Action], analyzing: Analyzing | None = None
+    ) -> None:
         """`actions`: the name of a POST route → what it does."""
+        self._analyzing = analyzing
         self._board = board
         self._shelves = shelves
         self._actions = actions
@@ -59,6 +67,7 @@ class Control:
             web.get("/plan", self._plan),
             web.get("/events", self._events),
             web.get("/metrics", self._metrics),
+            *([web.get(ANALYZE, self._analyze), web.post(ANALYZE, self._analyze)] if self._analyzing else []),
         ]
 
     def acting(self) -> list[web.RouteDef]:
@@ -88,6 +97,21 @@ class Control:
         if self._board.plan is None:
             return _answer({"error": "the assignment has not been understood yet; ask again in a moment"}, 503)
         return _answer(plan_answer(self._board.plan))
+
+    async def _analyze(self, request: web.Request) -> web.Response:
+        """POST for a file that is sent, GET for the workflow files that are assignments. Changes nothing."""
+        if self._analyzing is None:
+            raise web.HTTPNotFound
+        try:
+            if request.method != "POST":
+                return _answer(await self._analyzing.files())
+            return _answer(await self._analyzing.sent(await received(request, "workflow")))
+        except Answer as refusal:
+            return _answer({"error": refusal.detail}, refusal.status)
+        except Refused as error:
+            return _answer({"error": str(error)}, 422)
+        except Unavailable as error:
+            return _answer({"error": str(error)}, 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(text=metrics(self._board, self._shelves), headers={"Content-Type": CONTENT_TYPE})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,14 +11,18 @@ import orjson
 from loguru import logger
 
 from model_manager.agent.board import Board
+from model_manager.agent.deriving import Deriving
 from model_manager.agent.manifest import write_manifest
 from model_manager.agent.shelves import Shelves
+from model_manager.decisions.including import including
 from model_manager.decisions.requiring import requirements
-from model_manager.errors import BadAssignment, BadRecord, CatalogUnavailable
+from model_manager.errors import BadAssignment, BadRecord, BadSetting, CatalogUnavailable, IndexUnavailable
 from model_manager.facts import wire
 from model_manager.facts.event import AssignmentChanged
-from model_manager.facts.model import Assignment, Requirements
+from model_manager.facts.flow import Flow
+from model_manager.facts.model import Assignment, Described, Model, Requirements, Undescribed
 from model_manager.facts.record import assignment_record
+from model_manager.facts.shelf import ShelfPath
 from model_manager.sources.catalog_cache import CachedCatalog
 
 DEBOUNCE: Final = 0.5
@@ -26,13 +31,20 @@ DEBOUNCE: Final = 0.5
 IMPATIENT: Final = 5.0
 """Seconds before the next look while the catalog has not described everything; doubling from here to the usual."""
 
+FED: Final = 10.0
+"""Times the usual pause between two looks while the catalog tells by itself what changes."""
+
 Mode = Literal["add", "replace"]
 
 
 class Wanting:
     """Environment, file and pushed assignment together; the catalog's description of them; the requirements that follow."""
 
-    def __init__(self, board: Board, shelves: Shelves, catalog: CachedCatalog, state: Path) -> None:
+    def __init__(
+        self, board: Board, shelves: Shelves, catalog: CachedCatalog, state: Path, deriving: Deriving | None = None
+    ) -> None:
+        """`deriving`: what workflow files need, where these are assignments."""
+        self._deriving = deriving
         self._board = board
         self._shelves = shelves
         self._catalog = catalog
@@ -41,6 +53,10 @@ class Wanting:
         self._file = board.settings.assignment_file or state / "assignment.json"
         self._from_file = Assignment()
         self._pushed, self._mode = self._remembered()
+        self._demanded: tuple[tuple[str, ...], ...] = ()
+        self._asked: dict[ShelfPath, Model] = {}
+        self._subjects: frozenset[str] | None = None
+        self.fed = False
 
     @property
     def file(self) -> Path:
@@ -52,7 +68,7 @@ class Wanting:
         impatience = IMPATIENT
         while True:
             await self.look()
-            at_most = self._board.settings.catalog_poll_seconds
+            at_most = self._board.settings.catalog_poll_seconds * (FED if self.fed and self._settled else 1)
             if await self._board.bells.wanting.wait(at_most if self._settled else min(impatience, at_most)):
                 impatience = IMPATIENT
                 await asyncio.sleep(DEBOUNCE)
@@ -92,6 +108,24 @@ class Wanting:
             )
         self._board.bells.wanting.ring()
 
+    def demand(self, models: tuple[tuple[str, ...], ...]) -> None:
+        """Models that jobs wait for, each by the names that the catalog may have it under. They never hold the gate."""
+        if models == self._demanded:
+            return
+        self._demanded = models
+        logger.bind(models=[names[0] for names in models]).info("what jobs wait for has changed")
+        self._board.bells.wanting.ring()
+
+    def ask(self, models: Iterable[Model]) -> None:
+        """Models that a person wants here, until the agent ends. They never hold the gate."""
+        self._asked |= {model.path: model for model in models}
+        self._board.bells.wanting.ring()
+
+    def hear(self, subjects: frozenset[str] | None) -> None:
+        """The catalog has changed at these ids and names, or with None anywhere; it is looked at if that concerns us."""
+        if subjects is None or self._subjects is None or not self._subjects.isdisjoint(subjects):
+            self._board.bells.wanting.ring()
+
     def assignment(self) -> Assignment:
         if self._mode == "replace":
             return self._pushed
@@ -99,18 +133,37 @@ class Wanting:
 
     async def look(self) -> None:
         """Ask the catalog what the assignment means now, and adopt it if that changed."""
-        assignment = self.assignment()
+        flows = () if self._deriving is None or self._mode == "replace" else self._board.flows
+        if flows is None:
+            return  # nobody has looked at the workflow files yet
         begun = self._board.clock.monotonic()
+        self._subjects = None
         try:
-            described = await self._catalog.describe(assignment)
+            described = await self._described(flows)
         except CatalogUnavailable as error:
             self._complain(str(error))
             return
-        new = requirements(assignment, described)
+        except (IndexUnavailable, BadSetting) as error:
+            self._board.judging_error = str(error)
+            return
+        self._board.judging_error = ""
+        assignment = self.assignment().with_(Assignment(workflows=tuple(flow.name for flow in flows)))
+        new = including(requirements(assignment, described, self._demanded), self._asked.values())
         if self._board.counters.discovery_seconds is None and new.complete:
             self._board.counters.discovery_seconds = self._board.clock.monotonic() - begun
         self._complain("; ".join(described.doubts))
         await self._adopt(new)
+
+    async def _described(self, flows: tuple[Flow, ...]) -> Described:
+        """By the catalog, and workflow files by what they say themselves. Raises CatalogUnavailable, IndexUnavailable, BadSetting."""
+        asked = self.assignment().with_(Assignment(models=tuple(name for names in self._demanded for name in names)))
+        if self._deriving is not None and flows:
+            asked = asked.with_(self._deriving.asks(flows))
+        described = await self._catalog.describe(asked)
+        self._subjects = _subjects(described)
+        if self._deriving is None or not flows:
+            return described
+        return await self._deriving.described(flows, described)
 
     def _complain(self, why: str) -> None:
         if why and why != self._board.catalog_error:
@@ -149,6 +202,15 @@ class Wanting:
             ] == "replace" else "add"
         except (OSError, BadRecord, KeyError, TypeError):
             return Assignment(), "add"
+
+
+def _subjects(described: Described) -> frozenset[str]:
+    """Every name and id on which this description rests; of what is missing, the name that would mend it."""
+    named = {name for name, _ in described.models} | {each.name for each in described.workflows}
+    known = (*described.workflows, *(model for _, model in described.models))
+    records = [each for each in known if not isinstance(each, Undescribed)]
+    collections = {each.name if isinstance(each, Undescribed) else each.id for each in described.collections}
+    return frozenset(named | collections | {each.name for each in records} | {each.id for each in records if each.id})
 
 
 def _changed(new: Requirements) -> AssignmentChanged:

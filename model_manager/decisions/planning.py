@@ -110,9 +110,10 @@ def _step(wanted: Wanted, here: _Here, unpinned: Unpinned, allow_pickle: bool) -
                 wrong = wrong or (held if held.shelf == model.path else None)
     if undecided:
         return Check(wanted=wanted, held=undecided)
-    if why := not_admitted(model, unpinned, allow_pickle):
+    twin = here.twin(model, wrong)
+    if (twin is None or model.sources) and (why := not_admitted(model, unpinned, allow_pickle)):
         return Refuse(wanted=wanted, why=why)
-    if twin := here.twin(model, wrong):
+    if twin:
         return Link(wanted=wanted, held=twin, replaces=wrong)
     size = model.size.bytes if model.size else 0
     return Fetch(wanted=wanted, bytes=size, replaces=wrong, candidates=here.candidates(model))

@@ -20,7 +20,10 @@ from model_manager.facts.shelf import CATEGORY_OF, WEIGHTS
 from model_manager.facts.workflow import Confidence, Evidence, Kind
 
 LONGEST: Final = 260
-"""Characters of a name; what is longer is prose."""
+"""Characters of what looks like a name; what is longer is prose."""
+
+LONGEST_PATH: Final = 4_096
+"""Characters of what a loader takes for a name: as many as Linux takes for a path."""
 
 NOTHING: Final = frozenset(
     {
@@ -73,7 +76,7 @@ def looks_like_model(text: str) -> bool:
 def by_loader(text: str, widget: Widget, node_type: str, live: bool, taes: bool) -> Finding | None:
     """The model that a known loader takes from this widget; None for what stands for no file. `taes`: it is a VAELoader."""
     name = _clean(text)
-    if name.casefold() in NOTHING or len(name) > LONGEST or "\n" in name:
+    if name.casefold() in NOTHING or _is_prose(name):
         return None
     if taes and (special := _tae(name, node_type)):
         return special
@@ -92,6 +95,10 @@ def by_loader(text: str, widget: Widget, node_type: str, live: bool, taes: bool)
         reason=f"{source} {node_type} takes {widget.name} from {' or '.join(folder)}"
         + ("; it fetches the file by itself when it is missing" if widget.role == "fetched" else ""),
     )  # fmt: skip
+
+
+def _is_prose(name: str) -> bool:
+    return len(name) > (LONGEST_PATH if has_ending(name) else LONGEST) or "\n" in name
 
 
 def _kind(name: str, widget: Widget) -> Kind:
@@ -119,9 +126,7 @@ def by_looks(
     """A model that no table knows of, by everything else that speaks for it."""
     name = _clean(text)
     model = looks_like_model(name)
-    if not model and not (
-        hint and hint.sure and name.casefold() not in NOTHING and len(name) <= LONGEST and "\n" not in name
-    ):
+    if not model and not (hint and hint.sure and name.casefold() not in NOTHING and not _is_prose(name)):
         return None
     if entry := selected(name, entries):
         told = (entry.folder,) if entry.folder else ()

@@ -30,8 +30,12 @@ class _Need:
     needed_by: list[str] = field(default_factory=list)
 
 
-def requirements(assignment: Assignment, described: Described) -> Requirements:
+def requirements(
+    assignment: Assignment, described: Described, demanded: Iterable[tuple[str, ...]] = ()
+) -> Requirements:
     """Everything that the assignment needs, once each, with what cannot be had as written.
+
+    `demanded` are models that jobs wait for, each by the names that it may have; they are optional, and hold no gate.
 
     Two descriptions of one place that cannot both be true, or that differ only in case, are a conflict: neither is wanted,
     so neither overwrites the other. A workflow that brings its own description of a model means that one. A part that was never described makes the whole incomplete, never smaller.
@@ -45,6 +49,8 @@ def requirements(assignment: Assignment, described: Described) -> Requirements:
     for name in assignment.models:
         for why in _collect(name, True, "machine", models, needs, problems):
             problems.append(Problem(kind="unknown_model", subject=name, why=why))
+    for names in demanded:
+        _add_demanded(names, models, needs, problems)
     wanted = _without_conflicts(needs, problems)
     wanted.sort(key=lambda item: (not item.required, item.model.path))
     blocked = {problem.subject for problem in problems if problem.kind == "conflict" and problem.blocks}
@@ -161,6 +167,26 @@ def _collect(
     if not isinstance(models.get(name), Model):
         whys.append(_why_unknown(name, models))
     return whys
+
+
+def _add_demanded(
+    names: tuple[str, ...],
+    models: dict[str, Model | Undescribed],
+    needs: dict[ShelfPath, _Need],
+    problems: list[Problem],
+) -> None:
+    """Strangers hand jobs in: what they ask for never takes a place that somebody else needs, and blocks nothing."""
+    known = next((name for name in names if isinstance(models.get(name), Model)), names[0])
+    taken = {path.slot for path in needs}
+    places = {model.path.slot for model, _ in _with_dependencies(known, models)}
+    if clashes := taken & places:
+        mine = {need.model.name for path, need in needs.items() if path.slot in clashes}
+        if known not in mine:
+            why = "jobs ask for it, and another model has its place"
+            problems.append(Problem(kind="conflict", subject=known, why=why, blocks=False))
+        return
+    for why in _collect(known, False, "jobs", models, needs, problems):
+        problems.append(Problem(kind="unknown_model", subject=known, why=why, blocks=False))
 
 
 def _why_unknown(name: str, models: dict[str, Model | Undescribed]) -> str:

@@ -87,11 +87,16 @@ def keys(wanted: Iterable[Wish]) -> tuple[tuple[str, ...], tuple[str, ...], tupl
     hexes: dict[str, None] = {}
     directories: dict[str, None] = {}
     for wish in wanted:
-        if wish.kind == "directory":
+        if wish.kind == "directory" and _nameable(wish.name):
             directories[spelt(wish.name)] = None
-        bases |= dict.fromkeys(_bases(wish))
+        bases |= dict.fromkeys(_bases(wish) if _nameable(wish.name) else ())
         hexes |= dict.fromkeys(([wish.pin.hex] if wish.pin else []) + [digits for _, digits in wish.quick])
     return tuple(bases), tuple(hexes), tuple(directories)
+
+
+def _nameable(name: str) -> bool:
+    """Whether a file can be called so: a lone surrogate, which JSON can spell, is no character, and no store takes it."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def spelt(name: str) -> str:
@@ -238,6 +243,8 @@ def _loaded(wish: Wish, shelf: _Shelf) -> Known | None:
     """What ComfyUI opens for the value as it is written."""
     if "\\" in wish.text and "\\" not in wish.name:
         return None
+    if wish.builtin and wish.kind == "file" and wish.text not in ("", wish.name):
+        return None
     places = shelf.searched(wish) if _listed(wish, wish.name) else ()
     paths = (f"{directory}/{wish.name}{ending}" for directory in places for ending in _endings(wish))
     return next((shelf.files[path] for path in paths if path in shelf.files), None)
@@ -320,6 +327,8 @@ def _value(wish: Wish, known: Known, shelf: _Shelf) -> tuple[str | None, str]:
         if value is None:
             return None, f"the name {name} cannot stand in a prompt"
         return value, _difference(wish, name)
+    if known.folder in wish.folders:
+        return None, f"this ComfyUI does not search {known.root}"
     where = f"the loader looks in {wish.folder}" if wish.folder else "nobody says in which folder the loader looks"
     return None, f"it lies in {known.folder}, and {where}"
 
@@ -339,6 +348,8 @@ def _as_written(wish: Wish, name: str) -> str | None:
 def _difference(wish: Wish, name: str) -> str:
     if "\\" in wish.text and wish.text.replace("\\", "/") == name:
         return "the value is written with backslashes, and this ComfyUI lists it with '/'"
+    if name == wish.name:
+        return "ComfyUI lists it by this name, and the value is written in another way"
     if name.lower() == wish.name.lower():
         return "upper and lower case differ"
     if spelt(name) == spelt(wish.name):

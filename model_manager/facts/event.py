@@ -179,6 +179,19 @@ class RootBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAnswered:
+    """What became of an order (docs/redis.md). `state` is begun, done, refused or dropped; `files` are those it concerns,
+    and `why` says what its asker should know: why not, or what was found."""
+
+    order: str
+    what: str
+    state: str
+    files: int
+    why: str
+    kind: Literal["order.answered"] = "order.answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
     """An event of a newer program: kept and passed on, never interpreted."""
 
@@ -202,6 +215,7 @@ Known = (
     | DiskLow
     | RootLost
     | RootBack
+    | OrderAnswered
 )
 Event = Known | Unknown
 
@@ -218,3 +232,8 @@ class Envelope:
     at: str
     digest: str
     event: Event
+
+    @property
+    def kind(self) -> str:
+        """Of the event."""
+        return self.event.kind

@@ -37,10 +37,29 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a machine measured since its process started. Seconds and bytes; None = it did not come to that yet.
+
+    `discovery_seconds`: from the assignment to its requirements; `startup_seconds`: until the gate first opened;
+    `inventory_age_seconds`: since its last full scan. `cache_hits` of wanted models were here when they were first wanted,
+    `cache_misses` had to be fetched.
+    """
+
+    discovery_seconds: float | None = None
+    startup_seconds: float | None = None
+    inventory_age_seconds: float | None = None
+    downloads_verified: int = 0
+    downloads_failed: int = 0
+    downloaded_bytes: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """A machine's lease on being alive. `state` is starting, discovering, fetching, waiting, ready, degraded or stopping.
 
-    `installation` is the state directory's own random id: the same installation after a restart, another one on a clone.
+    `collections` are those that it was told to serve. `installation` is the state directory's own random id: the same installation after a restart, another one on a clone.
     """
 
     machine_id: str
@@ -53,6 +72,8 @@ class Heartbeat:
     version: str
     host: str
     at: str
+    collections: tuple[str, ...] = ()
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

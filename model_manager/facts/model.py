@@ -41,7 +41,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A model that somebody needs here. `needed_by` reads `workflow:flux`, `machine`, `model:other` (a dependency)."""
+    """A model that somebody needs here. `needed_by` reads `workflow:flux`, `machine`, `model:other` (a dependency), `jobs`."""
 
     model: Model
     required: bool

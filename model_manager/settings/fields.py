@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     models: Names = _setting((), "MACHINE_MODELS_NEEDED", "comma list of model names or ids", "live")
     migrate_to_workflows: bool = _setting(False, "MIGRATE_TO_WORKFLOWS", "true turns COMPONENTS into WORKFLOW_IDS", "live")
     assignment_file: Path | None = _setting(None, "MODEL_MANAGER_ASSIGNMENT_FILE", "JSON file with workflows, collections, components, models; watched")
+    workflow_files: Names = _setting((), "WORKFLOW_FILES", "comma list of ComfyUI workflow files (paths or patterns such as /flows/*.json; pictures too) whose models this machine has to have; watched", "live")
+    workflow_dir: Path | None = _setting(None, "MODEL_MANAGER_WORKFLOW_DIR", "directory into which such workflow files are dropped; watched", "live")
 
     stall_minutes: float = _setting(30, "MODEL_DOWNLOAD_TIMEOUT_MINUTES", "minutes without a new byte after which a download counts as failed (more than 0, at most 1440)", "live", gt=0, le=1440)
     concurrency: int = _setting(3, "MODEL_DOWNLOAD_CONCURRENCY", "models downloaded at once (1 to 64)", ge=1, le=64)
@@ -132,7 +134,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @field_validator(
-        "workflow_ids", "collection_ids", "components", "models", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths", "fleet_names", "services", "catalog_names", "catalog_origins",
+        "workflow_ids", "collection_ids", "components", "models", "workflow_files", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths", "fleet_names", "services", "catalog_names", "catalog_origins",
         mode="before",
     )  # fmt: skip
     @classmethod

@@ -54,6 +54,15 @@ async def test_bytes_of_a_disk_are_told_to_the_last_one(scene: Stage) -> None:
     assert (found["disk_free_bytes:/m"], found["disk_total_bytes:/m"]) == (1_234_567_890_123, 2_000_000_000_001)
 
 
+async def test_models_that_were_here_are_hits_and_a_full_disk_is_one(scene: Stage) -> None:
+    assert not samples(scene).keys() & {"model_cache_hit_ratio", "storage_utilization_ratio"}
+    scene.board.counters.cache_hits, scene.board.counters.cache_misses = 3, 1
+    scene.board.disks = (Disk(root="/m", free=1, total=4, floor=0), Disk(root="/odd", free=0, total=0, floor=0))
+    found = samples(scene)
+    assert (found["model_cache_hits_total"], found["model_cache_misses_total"]) == (3, 1)
+    assert (found["model_cache_hit_ratio"], found["storage_utilization_ratio:/m"]) == (0.75, 0.75)
+
+
 async def test_k12_a_label_from_outside_stays_in_its_quotes(scene: Stage) -> None:
     evil = 'a"} 1\nmodel_manager_ready 1\\'
     flows = (WorkflowReadiness(name=evil, ready=False, reasons=("no",)), WorkflowReadiness(name="w", ready=True))

@@ -14,13 +14,17 @@ import pytest
 
 from model_manager.agent import shelves as backlog
 from model_manager.agent import socket as module
+from model_manager.agent.analyzing import Analyzing
 from model_manager.agent.socket import Control, serving
 from model_manager.errors import BadRequest, BadSetting, DiskUnavailable, ForeignBusy
 from model_manager.facts.event import RootBack, RootLost
 from model_manager.facts.machine import Readiness, WorkflowReadiness
+from model_manager.facts.model import Assignment, Described
 from model_manager.facts.plan import Fetch, Plan
 from model_manager.facts.transfer import Phase, Transfer
+from model_manager.index.reading import Shop
 from tests.agent.stage import Stage, model, needs, until, wanted
+from tests.decisions.workflows.drawing import node, ui
 
 OPEN = Readiness(ready=True, reasons=(), workflows=(WorkflowReadiness(name="flux dev", ready=True),), generation="g1")
 CLOSED = Readiness(
@@ -346,3 +350,22 @@ async def test_a_refusal_and_a_wait_are_told_apart(scene: Stage, tmp_path: Path,
         door = Door(scene, path, 0)
         answered, body = await door.json("/import", "POST")
     assert (answered, body["error"]) == (status, str(error))
+
+
+async def test_a_workflow_is_analyzed_on_both_doors_and_what_is_none_is_refused(scene: Stage, tmp_path: Path) -> None:
+    async def describe(_: Assignment) -> Described:
+        return Described()
+
+    analyzing = Analyzing(scene.board, lambda: Shop.open(scene.state / "index.sqlite"), describe)
+    control = Control(scene.board, scene.shelves, {}, analyzing)
+    door = Door(scene, tmp_path / "c.sock", free_port())
+    posted = json.dumps(ui(node(1, "VAELoader", "x.safetensors"))).encode() + b" " * 100_000
+    async with serving(control, door.path, ("127.0.0.1", door.port)):
+        for tcp in (False, True):
+            status, body = await door.ask("POST", "/workflows/analyze", tcp=tcp, data=posted)
+            assert (status, json.loads(body)["missing"]) == (200, 1)
+            assert (await door.ask("POST", "/workflows/analyze", tcp=tcp, data=b"{}"))[0] == 422
+            assert (await door.ask("POST", "/workflows/analyze", tcp=tcp))[0] == 400
+            assert await door.ask("GET", "/workflows/analyze", tcp=tcp) == (200, b'{"items":[]}')
+        (scene.state / "index.sqlite").rename(scene.state / "elsewhere")
+        assert (await door.ask("POST", "/workflows/analyze", data=posted))[0] == 503

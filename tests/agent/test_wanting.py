@@ -231,3 +231,41 @@ def test_what_a_person_edits_is_read_back(tmp_path: Path) -> None:
     said = Assignment(workflows=("w",), collections=("c",), models=("m",))
     file.write_text(assignment_text(said))
     assert read_assignment(file) == said
+
+
+async def test_what_jobs_wait_for_is_optional(scene: Stage, catalog: Catalog) -> None:
+    scene.configure(WORKFLOW_IDS="w")
+    loop = wanting(scene, catalog)
+    loop.demand((("vae/b.safetensors", "b.safetensors"), ("a.safetensors",), ("nobody-knows.safetensors",)))
+    assert await scene.board.bells.wanting.wait(1)
+    await loop.look()
+    current = scene.board.requirements
+    assert current is not None
+    assert {str(w.model.path): (w.required, w.needed_by) for w in current.wanted} == {
+        "vae/a.safetensors": (True, ("workflow:w",)),
+        "vae/b.safetensors": (False, ("jobs",)),
+    }
+    assert current.complete
+    assert [(p.subject, p.blocks) for p in current.problems] == [("nobody-knows.safetensors", False)]
+
+
+async def test_the_same_demand_again_rings_nothing(scene: Stage, catalog: Catalog) -> None:
+    loop = wanting(scene, catalog)
+    loop.demand((("b.safetensors",),))
+    assert await scene.board.bells.wanting.wait(1)
+    loop.demand((("b.safetensors",),))
+    assert not await scene.board.bells.wanting.wait(0.01)
+
+
+async def test_what_a_person_asks_for_is_wanted_beside_the_assignment_and_holds_no_gate(
+    scene: Stage, catalog: Catalog
+) -> None:
+    scene.configure(WORKFLOW_IDS="w")
+    loop = wanting(scene, catalog)
+    await loop.look()
+    loop.ask([model("vae/mine.safetensors", b"m")])
+    assert await scene.board.bells.wanting.wait(0)
+    await loop.look()
+    assert paths(scene) == ["vae/a.safetensors", "vae/mine.safetensors"]
+    assert scene.board.requirements is not None
+    assert [wanted.required for wanted in scene.board.requirements.wanted] == [True, False]

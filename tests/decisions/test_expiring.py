@@ -23,6 +23,11 @@ def test_a_negative_answer_holds_longer_each_time(times, days):
     assert of("absent", times).due == NOW + days * DAY
 
 
+@pytest.mark.parametrize(("times", "days"), [(1, 1), (2, 2), (5, 16), (6, 30), (1000, 30)])
+def test_f3_an_answer_that_could_not_be_read_is_asked_for_sooner_than_a_negative_one(times, days):
+    assert of("doubtful", times).due == NOW + days * DAY
+
+
 @pytest.mark.parametrize("times", [1, 5])
 def test_a_positive_answer_holds_thirty_days(times):
     assert of("found", times).due == NOW + 30 * DAY

@@ -166,3 +166,8 @@ ANY = st.recursive(
 def test_k7_entries_of_any_shape_raise_nothing(one: str, two: str, tool: str) -> None:
     text = f"[tool.{tool}.models]\nrequired = {{ k = {one} }}\nq = {one}\n[tool.{tool}.workflows]\ntracked = {{ w = {two} }}\nv = {two}"
     assert isinstance(read(text, "m"), Manifest)
+
+
+def test_a_table_in_braces_may_take_several_lines_and_hold_comments() -> None:
+    text = '[tool.comfydock.models.required]\n"abc" = {  # a key\n    filename = "a.pt",\n    type = "vae"\n}\n'
+    assert [model.label for model in read(text, "pyproject.toml").models] == ["vae/a.pt"]

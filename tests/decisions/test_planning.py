@@ -223,3 +223,10 @@ def test_every_model_has_exactly_one_step_and_whoever_waits_waits_for_a_fetch(wa
 
 def test_a_shelf_is_read_as_written():
     assert str(shelf("vae/deep/x.safetensors")) == "vae/deep/x.safetensors"
+
+
+def test_bytes_that_are_here_need_no_address():
+    asked = Wanted(model=model(pin=SHA_A, url=None), required=True, needed_by=("person",))
+    requirements = Requirements(generation="g", assignment=Assignment(), wanted=(asked,))
+    assert isinstance(plan(requirements, [held("loras/y.safetensors")]).steps[0], Link)
+    assert isinstance(plan(requirements, [held("loras/y.safetensors", sha256=SHA_B)]).steps[0], Refuse)

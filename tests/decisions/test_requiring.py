@@ -228,3 +228,30 @@ def test_every_workflow_is_answered_for_and_more_assignment_never_asks_for_less(
         name for name, needed in paths(whole).items() if needed
     }
     assert whole.complete == (not any("d" in item.models for item in flows))
+
+
+def test_what_jobs_ask_for_is_optional_and_known_by_the_first_name_that_the_catalog_has():
+    found = requirements(asked("one"), described([flow("one", "a")]), [("vae/b.safetensors", "b")])
+    assert paths(found) == {"a": True, "b": False}
+    assert found.wanted[1].needed_by == ("jobs",)
+    assert found.complete
+
+
+def test_what_jobs_ask_for_and_a_workflow_requires_stays_required():
+    assert paths(requirements(asked("one"), described([flow("one", "a")]), [("a",)])) == {"a": True}
+
+
+def test_k10_a_job_never_takes_the_place_of_a_model_that_a_workflow_needs():
+    rival = model("vae/A.safetensors", name="rival", pin=SHA_B, url="https://h.example/r")
+    mine = model("vae/a.safetensors", name="a", pin=SHA_A, url="https://h.example/a")
+    found = requirements(asked("one"), described([flow("one", "a")], models=(mine, rival)), [("rival",)])
+    assert paths(found) == {"a": True}
+    assert found.complete
+    assert found.workflows[0].unknown is None
+    assert [(problem.subject, problem.blocks) for problem in found.problems] == [("rival", False)]
+
+
+def test_a_model_that_jobs_ask_for_and_nobody_knows_blocks_nothing():
+    found = requirements(asked("one"), described([flow("one", "a")]), [("nobody",)])
+    assert (paths(found), found.complete) == ({"a": True}, True)
+    assert kinds(found) == [("unknown_model", "nobody")]

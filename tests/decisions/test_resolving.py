@@ -369,3 +369,24 @@ def test_a_value_that_is_proposed_makes_comfyui_load_exactly_that_file(
     if ruling.state == "loads" and content:
         assert ruling.loaded is not None
         assert ruling.loaded.digests == Digests(sha256=sha(content))
+
+
+@pytest.mark.parametrize("text", ["./a.safetensors", "/a.safetensors", "x/../a.safetensors", "a.safetensors "])
+def test_a_value_that_comfyui_does_not_list_is_not_loaded_although_it_leads_there(text: str) -> None:
+    ruling = one(wish(text=text, builtin=True), known("/comfy/models/loras/a.safetensors"))
+    assert ruling.state == "fixable"
+    assert ruling.choice is not None
+    assert ruling.choice.value == "a.safetensors"
+
+
+def test_k1_a_name_that_no_file_can_have_is_missing_and_looked_up_nowhere() -> None:
+    asked = [wish("\ud800.safetensors"), wish("\ud800", kind="directory")]
+    assert keys(asked) == ((), (), ())
+    assert [each.state for each in resolve(asked, [known("/comfy/models/loras/a.safetensors")], COMFY)] == [
+        "missing"
+    ] * 2
+
+
+def test_a_file_in_the_right_folder_of_another_tree_is_said_to_be_out_of_sight() -> None:
+    ruling = one(wish(), known("/other/models/loras/a.safetensors"))
+    assert (ruling.state, ruling.candidates[0].why) == ("proposed", "this ComfyUI does not search /other/models")

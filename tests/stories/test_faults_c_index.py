@@ -133,3 +133,34 @@ async def test_c11_an_index_that_is_locked_at_the_start_is_waited_for(
             assert machine.process.poll() is None
             other.execute("ROLLBACK")
         await as_before(machine, origin)
+
+
+async def test_c11_an_index_that_is_damaged_under_a_running_machine_is_made_anew_by_it(
+    home: Path, origin: FaultyOrigin, machine_of: Callable[..., Machine]
+) -> None:
+    async with opened(home, origin, machine_of) as machine:
+        process = machine.process
+        overwrite(machine.state / "index.sqlite")
+        extra = machine.store / "loras" / "extra.safetensors"
+        extra.parent.mkdir()
+        extra.write_bytes(BARE)
+        await machine.until(
+            lambda: list(machine.state.glob("index.sqlite.corrupt-*")), "the damaged index is set aside"
+        )
+        extra.unlink()
+        await as_before(machine, origin)
+        assert machine.process is process
+        assert process is not None
+        assert process.poll() is None
+        assert await machine.stop() == 0
+
+
+def overwrite(index: Path) -> None:
+    """What a dying disk or another program does to a file that is in use: every page, and the log. A change by another
+    connection makes the machine read its pages anew."""
+    with closing(sqlite3.connect(index, isolation_level=None)) as other:
+        other.execute("INSERT INTO note (key, value) VALUES ('of', 'another')")
+    for path in (index, Path(f"{index}-wal")):
+        with path.open("r+b") as file:
+            size = path.stat().st_size
+            file.write(b"\xaa" * size)

@@ -391,7 +391,16 @@ async def test_e7_rights_that_are_taken_away_are_named_and_mend(scene_of: Stage)
     scene.drop("a")
     await scene.until_redis("away", "docs/redis.md")
     scene.client.execute_command(
-        "ACL", "SETUSER", "agent", "+fcall", "resetkeys", "~machine:*", "~models:index:*", "~model_manager:alive"
+        "ACL",
+        "SETUSER",
+        "agent",
+        "+fcall",
+        "resetkeys",
+        "~machine:*",
+        "~models:index:*",
+        "~model_manager:alive",
+        "~routing",
+        "~routing:*",
     )
     scene.drop("b")
     await scene.until_redis("away", "docs/redis.md")

@@ -5,9 +5,11 @@
     │   ├── BadSetting         a setting is wrong                            exit 78
     │   ├── BadSettings        every wrong setting at once                   exit 78
     │   ├── BadPath            a path that would leave the shelves
-    │   ├── BadRecord          a catalog record that cannot be used (BadAssignment: an assignment)
+    │   ├── BadRecord          a catalog record that cannot be used (BadAssignment: an assignment; BadWorkflow; BadManifest)
+    │   ├── CatalogConflict    the catalog has something else under this name (CatalogChanged: it changed meanwhile)
     │   ├── BadUrl             an address that is never fetched
     │   ├── BadRequest         a request to the agent that cannot be meant so
+    │   ├── BadOrder           an order through Redis that nobody can carry out
     │   ├── BadContent         bytes that are not the kind of file promised
     │   ├── BadForeign         a file of another program that cannot be read as what it should be
     │   ├── Occupied           somebody else's file is where ours should go
@@ -16,7 +18,10 @@
     │   ├── NotAuthorized      the origin wants a (better) token
     │   │   └── NotPublic      it wants one, and none of our tokens is for this host
     │   ├── NotFound           the origin or the catalog does not have it
-    │   │   └── NoSuchModel    the index does not have it, or has it under another name
+    │   │   ├── NoSuchModel    the index does not have it, or has it under another name
+    │   │   └── NoSuchJob      nobody submitted it, or its record is gone
+    │   ├── JobOver            what a job was asked for comes too late
+    │   ├── LeaseLost          a worker's job is not its own any more
     │   └── AlreadyRunning     another manager owns this state or machine id exit 75
     ├── Unavailable            not now; wait `retry_after` seconds           exit 75
     │   ├── OriginUnavailable · CatalogUnavailable (CatalogUnreachable: not even an answer) · BusUnavailable
@@ -27,8 +32,11 @@
     │   ├── Stopped            we were asked to stop in the middle
     │   ├── RootAway           a models directory is not mounted
     │   ├── ForeignBusy        another program is writing its own database
+    │   ├── NotBrought         models that a person asked for did not come
     │   ├── AgentAway          no agent answers on this machine's socket
+    │   ├── NotServing         a machine gets no jobs for now
     │   ├── AggregatorAway     no aggregator of the fleet answers at the address
+    │   ├── StoreUnavailable   what the aggregator keeps cannot be read or written
     │   └── IndexUnavailable   the index is locked by somebody else
     │       ├── IndexFull      the disk below it is full
     │       ├── NoIndex        there is none that could be read (NothingIndexed: there never was one)
@@ -37,6 +45,7 @@
     │   ├── PieceCorrupt       one range of it is not what its own digest says: fetch that range again
     │   └── RangeBeyond        the object ends where we wanted to go on: compare lengths, hash, finish or discard
     └── Broken                 ours: crash, the supervisor restarts          exit 70
+        └── IndexDamaged       the index is made anew from the disk          exit 75
 
 The docstring of a class is its message; its fields fill the braces. Exit codes are those of sysexits.h.
 """
@@ -88,6 +97,22 @@ class BadAssignment(BadRecord):
     """The assignment '{name}' is refused whole: {why}. Correct it; the previous one stays."""
 
 
+class BadWorkflow(BadRecord):
+    """The workflow '{name}' cannot be used: {why}. Save it again in ComfyUI, or name another file."""
+
+
+class BadManifest(BadRecord):
+    """The manifest '{name}' cannot be used: {why}. Correct it there; nothing was changed."""
+
+
+class CatalogConflict(Refused):
+    """The {kind} '{name}' is not written: {why}. {fix}"""
+
+
+class CatalogChanged(CatalogConflict):
+    """The {kind} '{name}' was changed meanwhile. Read it again, and write it with its new ETag."""
+
+
 class BadUrl(Refused):
     """The address '{url}' is refused: {why}. Correct the download address in the catalog."""
 
@@ -98,6 +123,10 @@ class BadContent(Refused):
 
 class BadRequest(Refused):
     """The request is refused: {why}. {fix}"""
+
+
+class BadOrder(Refused):
+    """The order '{id}' is refused: {why}. Correct it and send it again under another id."""
 
 
 class BadForeign(Refused):
@@ -132,6 +161,18 @@ class NoSuchModel(NotFound):
     """The index does not have '{name}'. {hint}"""
 
 
+class NoSuchJob(NotFound):
+    """There is no job '{name}'. 'model-manager jobs list' shows those that wait and run; ended ones are kept for a while."""
+
+
+class JobOver(Refused):
+    """The job '{name}' is {state} already. Submit it anew under another id."""
+
+
+class LeaseLost(Refused):
+    """The job '{name}' is not this worker's any more: {why}. Drop what was made of it; who has it now delivers it."""
+
+
 class AlreadyRunning(Refused):
     """{what} Stop the other one, or give this one its own {fix}."""
 
@@ -151,6 +192,10 @@ class Unavailable(ModelManagerError):
 
 class OriginUnavailable(Unavailable):
     """{host} did not deliver '{name}': {why}. It is tried again by itself."""
+
+
+class StoreUnavailable(Unavailable):
+    """The fleet's store {path} cannot be used: {why}. See that its directory exists, is ours and has room."""
 
 
 class CatalogUnavailable(Unavailable):
@@ -193,8 +238,16 @@ class ForeignBusy(Unavailable):
     """'{path}' is in use by its own program: {why}. Read it again when that program is idle."""
 
 
+class NotBrought(Unavailable):
+    """{count} of {of} models could not be had: {why}. What came stays; run the command again, or name another source."""
+
+
 class AgentAway(Unavailable):
     """No agent answers at {socket}: {why}. Start it: 'model-manager run', or 'pm2 start ecosystem.config.cjs'."""
+
+
+class NotServing(Unavailable):
+    """The machine '{machine}' gets no jobs now: {why}. {fix}"""
 
 
 class AggregatorAway(Unavailable):
@@ -244,6 +297,12 @@ class Broken(ModelManagerError):
     """{what} This is a fault of model_manager: please report it with the log."""
 
     exit_code = 70
+
+
+class IndexDamaged(Broken):
+    """The index {path} is damaged: {why}. It is made anew from the disk, nothing is fetched again: an agent does so when it starts; without one, 'model-manager model index sync' does."""
+
+    exit_code = 75
 
 
 class BadSettings(Refused):

@@ -7,13 +7,16 @@ import http.client
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import click
 
 from model_manager import settings as configuration
 from model_manager.errors import AggregatorAway, BadSetting, Refused, Unavailable, printable
+
+if TYPE_CHECKING:
+    from model_manager.fleet.routes import Questions
 
 TIMEOUT: Final = 30.0
 """Seconds of silence; an aggregator may have to ask the catalog first."""
@@ -35,25 +38,30 @@ async def asking(url: str | None, *, live: bool = False) -> AsyncIterator[Ask]:
     Raises AggregatorAway, BusUnavailable, BadSettings; and Refused or Unavailable for what is answered so.
     """
     if url is not None:
-        yield _over_http(_insisted(url))
+        yield _over_http(insisted(url))
         return
     from loguru import logger
 
-    from model_manager.fleet.problems import Answer  # only who reads Redis pays for it
-    from model_manager.fleet.run import looking
+    from model_manager.fleet.run import looking  # only who reads Redis pays for it
 
     logger.remove()  # what goes wrong is in the answer
 
     async with looking(configuration.load(), live=live) as questions:
+        yield answered_here(questions)
 
-        async def ask(name: str, given: Mapping[str, str]) -> dict[str, Any]:
-            try:
-                answer: dict[str, Any] = await questions.answer(name, given)
-            except Answer as refusal:
-                raise _refused(refusal.status, refusal.detail) from None
-            return answer
 
-        yield ask
+def answered_here(questions: Questions) -> Ask:
+    """Questions that this process answers itself."""
+    from model_manager.serving.problems import Answer
+
+    async def ask(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = await questions.answer(name, given)
+        except Answer as refusal:
+            raise refused(refusal.status, refusal.detail) from None
+        return answer
+
+    return ask
 
 
 async def everything(ask: Ask, name: str, given: Mapping[str, str]) -> dict[str, Any]:
@@ -73,31 +81,37 @@ def _over_http(url: str) -> Ask:
     return ask
 
 
-def fetched(url: str, path: str) -> dict[str, Any]:
-    """What an aggregator answers. Raises AggregatorAway when it does not, Refused or Unavailable when it refuses."""
+def fetched(url: str, path: str, body: object = None, token: str | None = None) -> dict[str, Any]:
+    """What an aggregator answers: to a question, or to a body that is sent to it with the token. Raises AggregatorAway when it does not, Refused or Unavailable when it refuses."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
         with closing(kind(parts.netloc, timeout=TIMEOUT)) as connection:
-            connection.request("GET", parts.path.rstrip("/") + path, headers={"Accept": "application/json"})
+            sent = None if body is None else json.dumps(body)
+            connection.request("GET" if sent is None else "POST", parts.path.rstrip("/") + path, sent, _headers(token))
             answer = connection.getresponse()
-            body = json.loads(answer.read())
+            content = json.loads(answer.read())
     except (OSError, http.client.HTTPException) as error:
         raise AggregatorAway(url=url, why=str(error) or type(error).__name__) from None
     except ValueError:
         raise AggregatorAway(url=url, why="its answer is not JSON") from None
-    if not isinstance(body, dict):
+    if not isinstance(content, dict):
         raise AggregatorAway(url=url, why="its answer is no JSON object")
-    if answer.status != 200:
-        raise _refused(answer.status, str(body.get("detail") or f"It answered {answer.status}."))
-    return body
+    if answer.status not in (200, 202):
+        raise refused(answer.status, str(content.get("detail") or f"It answered {answer.status}."))
+    return content
 
 
-def _refused(status: int, detail: str) -> Refused | Unavailable:
+def _headers(token: str | None) -> dict[str, str]:
+    plain = {"Accept": "application/json", "Content-Type": "application/json"}
+    return plain | ({"Authorization": f"Bearer {token}"} if token else {})
+
+
+def refused(status: int, detail: str) -> Refused | Unavailable:
     return Unavailable(what=printable(detail)) if status >= 500 else Refused(what=printable(detail))
 
 
-def _insisted(url: str) -> str:
+def insisted(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
         raise BadSetting(name="--url", why="it is no http(s) address", fix="Write http://HOST:8190.")

@@ -13,7 +13,7 @@ import click
 from model_manager.cli.figures import size_text
 from model_manager.cli.model.doing import Agent, done
 from model_manager.cli.model.gauge import Gauge
-from model_manager.errors import NotBrought, printable
+from model_manager.errors import BadSetting, NotBrought, printable
 from model_manager.facts.model import Model
 from model_manager.facts.transfer import Phase
 
@@ -55,6 +55,12 @@ def brought(state_dir: Path | None, models: Sequence[Model], into: Path | None) 
 
 
 def _storing(settings: Settings, into: Path | None) -> Settings:
+    """Raises BadSetting when nobody says where downloads belong."""
+    if into is None and settings.own_store is None:
+        why = "no models directory is named that downloads could go into"
+        raise BadSetting(
+            name="MODEL_MANAGER_STORE", why=why, fix="Add --into DIR, or set MODEL_MANAGER_STORE or WORKSPACE_PATH."
+        )
     return settings.model_copy(update={"store": into.absolute()}) if into else settings
 
 
@@ -108,13 +114,23 @@ def _arrival(path: str, step: dict[str, str] | None, transfer: dict[str, str] | 
 
 def say(arrivals: Sequence[Arrival]) -> None:
     """One line each, and at the end NotBrought when one failed."""
+    tell(arrivals)
+    insist_brought(arrivals)
+
+
+def tell(arrivals: Sequence[Arrival]) -> None:
+    """One line each."""
     for each in arrivals:
         click.echo(
             f"{each.outcome:<8} {printable(each.path)}{f': {printable(each.why, 500)}' if each.why else ''}", err=True
         )
+
+
+def insist_brought(arrivals: Sequence[Arrival]) -> None:
+    """Raises NotBrought when one failed."""
     failed = [each for each in arrivals if each.outcome == "failed"]
     if failed:
-        raise NotBrought(count=len(failed), of=len(arrivals), why=failed[0].why)
+        raise NotBrought(count=len(failed), of=len(arrivals), why=failed[0].why.rstrip("."))
 
 
 def cost(models: Sequence[Model]) -> str:

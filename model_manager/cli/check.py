@@ -21,7 +21,6 @@ from rich.text import Text
 from model_manager import settings as configuration
 from model_manager.agent.roots import insist_on_store, roots_of
 from model_manager.bus.connection import connect, translate
-from model_manager.catalog.run import serve
 from model_manager.cli.answers import json_option
 from model_manager.cli.figures import size_text
 from model_manager.decisions.planning import not_admitted
@@ -126,7 +125,7 @@ def _wiped(settings: Settings) -> list[Finding]:
 async def _redis(settings: Settings) -> list[Finding]:
     if settings.redis_url is None:
         return [Finding("ok", "redis", "embedded server")]
-    redis = connect(settings.redis_url.get_secret_value(), timeout=5)
+    redis = connect(settings.redis_url.get_secret_value(), timeout=5, prefix=settings.redis_prefix)
     try:
         with translate():
             await redis.ping()
@@ -150,6 +149,8 @@ async def _catalog(settings: Settings) -> AsyncIterator[tuple[str, str]]:
             why=f"it is not set and the built-in catalog {file} does not exist",
             fix="Set it, or fill the built-in one: model-manager catalog import FILE.",
         )
+    from model_manager.catalog.run import serve  # only who has one pays for its database
+
     async with serve(file) as url:
         yield url, f"built-in ({file})"
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
-from model_manager.errors import BadManifest, BadRequest, NotFound
+from model_manager.errors import BadManifest, BadRequest, BadWorkflow, NotFound
 from model_manager.facts.manifest import Manifest, Tracked
 from model_manager.library.disk import translating
 
 NAME: Final = "pyproject.toml"
 MOST: Final = 4 * 1024 * 1024
 """Bytes of a manifest."""
+MOST_OF_NAME: Final = 120
+"""Bytes of a workflow's name: a file of this name can still have an ending and a copy in the making beside it."""
 
 environment_option = click.option(
     "-C", "--environment", "directory", type=click.Path(path_type=Path), default=Path(), metavar="DIR",
@@ -48,16 +53,36 @@ class Environment:
     def save(self, text: str) -> None:
         """The manifest in one step; who reads it sees the old text or the new one. Raises BadRequest when somebody else wrote it
         meanwhile."""
-        if _text(self.file) != self.text:
-            raise BadRequest(why=f"{self.file} was changed meanwhile", fix="Run the command again.")
-        if text != self.text:
-            write(self.file, text.encode())
+        with _alone(self.directory):
+            if _text(self.file) != self.text:
+                raise BadRequest(why=f"{self.file} was changed meanwhile", fix="Run the command again.")
+            if text != self.text:
+                write(self.file, text.encode())
 
 
 def opened(directory: Path) -> Environment:
     """The environment of a directory. Raises BadManifest for a file that is no text, DiskUnavailable."""
-    absolute = directory.absolute()
+    absolute = plain(directory)
     return Environment(directory=absolute, text=_text(absolute / NAME))
+
+
+def plain(path: Path) -> Path:
+    """Absolute, and without a `..` by which it only seems to lie below something."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Between looking and writing no other of our commands writes: the lock is the directory itself, and leaves nothing behind."""
+    with translating(str(directory), "write"):
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with translating(str(directory), "write"):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _text(file: Path) -> str:
@@ -70,7 +95,7 @@ def _text(file: Path) -> str:
     try:
         if len(data) > MOST:
             raise BadManifest(name=file, why=f"it is larger than {MOST} bytes")
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadManifest(name=file, why="it is not UTF-8") from None
 
@@ -106,8 +131,21 @@ def workflow_path(environment: Environment, text: str) -> tuple[Path, Tracked | 
     tracked = environment.manifest.workflow(text)
     if tracked is not None:
         return environment.path_of(tracked), tracked
-    path = Path(text).absolute()
-    if path.is_file():
+    path = plain(Path(text))
+    if text and os.path.isfile(path):
         known = environment.manifest.workflows
-        return path, next((flow for flow in known if environment.path_of(flow).absolute() == path), None)
+        return path, next((flow for flow in known if plain(environment.path_of(flow)) == path), None)
+    if text and os.path.exists(path):
+        raise BadWorkflow(name=path.name, why="it is no regular file")
     raise NotFound(where=f"this machine, or the environment {environment.directory},", name=f"workflow {text}")
+
+
+def holds(environment: Environment, workflow: Tracked) -> bool:
+    """Whether the workflow's file lies in the environment: a manifest that somebody else wrote may name any file of this machine."""
+    return plain(environment.path_of(workflow)).is_relative_to(environment.directory)
+
+
+def name_as_file(name: str) -> str:
+    """A workflow's name as a file's, without its ending: a name from outside leads nowhere else, and every disk takes it."""
+    kept = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name).lstrip(".")
+    return kept.encode()[:MOST_OF_NAME].decode(errors="ignore") or "workflow"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import click
 
 from model_manager.cli.answers import state_option
-from model_manager.cli.environment import Environment, environment_option, opened, write
+from model_manager.cli.environment import Environment, environment_option, holds, name_as_file, opened, write
 from model_manager.cli.importing import analysed
 from model_manager.cli.model.counting import counted
 from model_manager.errors import BadRequest, printable
 from model_manager.facts.analysis import Analysis
 from model_manager.facts.manifest import Manifest
+from model_manager.library.disk import translating
 
 
 @click.command()
@@ -26,6 +29,11 @@ def command(file: Path, allow_issues: bool, directory: Path, state_dir: Path | N
     """Write this environment into FILE: its models by full hash with their sources, and its workflows. No model is in it."""
     environment = opened(directory)
     manifest = environment.manifest
+    if not manifest.models and not manifest.workflows:
+        why = f"{environment.directory} has no models and no workflows"
+        raise BadRequest(
+            why=why, fix="'model-manager workflow track FILE' and 'model add' make them part of it; -C names another."
+        )
     found = analysed(manifest, state_dir, None)
     complete = _completed(manifest, found)
     issues = list(_issues(environment, complete, found))
@@ -59,7 +67,9 @@ def _issues(environment: Environment, manifest: Manifest, found: Analysis) -> It
     for label in found.unresolved:
         yield f"{label}: a workflow names it, and it is not known by hash: 'model-manager workflow resolve'"
     for flow in manifest.workflows:
-        if not environment.path_of(flow).is_file():
+        if not holds(environment, flow):
+            yield f"workflow {flow.name}: {flow.file} leads out of the environment and does not go along: track it anew"
+        elif not os.path.isfile(environment.path_of(flow)):
             yield f"workflow {flow.name}: {flow.file} is not there"
 
 
@@ -72,8 +82,31 @@ def _packed(environment: Environment, manifest: Manifest) -> bytes:
     for model in manifest.models:
         text = with_model(text, model, MANIFEST)
     for flow in manifest.workflows:
-        place = f"workflows/{flow.name}.json"
-        if environment.path_of(flow).is_file():
-            files[place] = environment.path_of(flow).read_bytes()
+        place = _place(flow.name, files)
+        if holds(environment, flow) and os.path.isfile(environment.path_of(flow)):
+            files[place] = _read(environment.path_of(flow))
         text = with_workflow(text, replace(flow, file=place), MANIFEST)
     return packed({**files, MANIFEST: text.encode()})
+
+
+def _place(name: str, taken: Collection[str]) -> str:
+    """Its own even where two names are the same as files."""
+    kept = name_as_file(name)
+    return next(
+        place
+        for number in count(1)
+        if (place := f"workflows/{kept}{f'-{number}' if number > 1 else ''}.json") not in taken
+    )
+
+
+def _read(path: Path) -> bytes:
+    """Raises BadRequest for what an import would not take, DiskUnavailable."""
+    from model_manager.library.parcels import MAX_FILE
+
+    with translating(str(path), "read"), path.open("rb") as file:
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise BadRequest(
+            why=f"{path} is larger than {MAX_FILE} bytes", fix="It is no workflow: take it out of the manifest."
+        )
+    return data

@@ -16,6 +16,7 @@ from rich.text import Text
 from model_manager.cli.aggregator import asking, everything, url_option
 from model_manager.cli.answers import json_option
 from model_manager.cli.figures import size_text
+from model_manager.cli.ordering import assign, reload, scan, verify
 from model_manager.cli.overview import STYLES, ordered, overview
 from model_manager.errors import printable
 
@@ -80,6 +81,10 @@ def who_can(workflow: str, url: str | None, as_json: bool) -> None:
 def missing(machine: str | None, workflow: str | None, url: str | None, as_json: bool) -> None:
     """Show what keeps machines from serving the workflows that they were told to serve."""
     _show(_asked(url, "missing", _given(machine_id=machine, workflow=workflow)), as_json, _lacks)
+
+
+for each in (scan, verify, reload, assign):
+    command.add_command(each)
 
 
 def _given(**values: str | None) -> dict[str, str]:

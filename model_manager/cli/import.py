@@ -12,7 +12,7 @@ import click
 
 from model_manager.cli.answers import json_option, state_option
 from model_manager.cli.bringing import brought, into_option, say
-from model_manager.cli.environment import Environment, environment_option, opened, write
+from model_manager.cli.environment import Environment, environment_option, name_as_file, opened, write
 from model_manager.cli.figures import size_text
 from model_manager.cli.importing import THEIRS, analysed, models_of, sample
 from model_manager.cli.model.shapes import print_json
@@ -20,6 +20,7 @@ from model_manager.cli.workflow.judging import comfyui_option
 from model_manager.errors import BadRequest, NotFound, Refused, printable
 from model_manager.facts.analysis import Analysis, Item, Outcome
 from model_manager.facts.manifest import Manifest, ManifestModel
+from model_manager.library.disk import translating
 
 WORDS: Final[dict[Outcome, str]] = {
     "here": "here",
@@ -83,7 +84,7 @@ def _read(parcel: Path) -> tuple[dict[str, bytes], Manifest]:
 
     files = unpacked(parcel)
     try:
-        text = files[MANIFEST].decode()
+        text = files[MANIFEST].decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadManifest(name=parcel.name, why=f"its {MANIFEST} is not UTF-8") from None
     manifest = read(text, parcel.name)
@@ -97,20 +98,19 @@ def _insist_free(environment: Environment, manifest: Manifest, files: dict[str, 
     found: dict[Path, bytes] = {}
     for flow in manifest.workflows:
         data = files.get(flow.file) or files.get(f"workflows/{flow.name}.json")
-        place = environment.directory / "workflows" / f"{_plain(flow.name)}.json"
+        place = environment.directory / "workflows" / f"{name_as_file(flow.name)}.json"
         if data is None:
             continue
-        if place.exists() and place.read_bytes() != data:
+        if found.get(place, data) != data:
+            raise BadRequest(why=f"two of its workflows would be {place}", fix="Rename one in its manifest.")
+        with translating(str(place), "read"):
+            other = place.exists() and place.read_bytes() != data
+        if other:
             raise BadRequest(
                 why=f"{place} is there already, and says something else", fix="Take it in elsewhere: -C DIR."
             )
         found[place] = data
     return found
-
-
-def _plain(name: str) -> str:
-    """A workflow's name as a file's: a name from outside leads nowhere else."""
-    return "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name).lstrip(".")[:120] or "workflow"
 
 
 def _confirm(found: Analysis, yes: bool) -> None:
@@ -135,8 +135,8 @@ def _text(environment: Environment, manifest: Manifest, after: Analysis) -> str:
         text = with_model(text, entry, file)
     for flow in manifest.workflows:
         models = tuple(keys[model.key] for model in manifest.needed(flow))
-        place = f"workflows/{_plain(flow.name)}.json"
-        text = with_workflow(text, replace(flow, file=place, models=models), file)
+        name = name_as_file(flow.name)
+        text = with_workflow(text, replace(flow, name=name, file=f"workflows/{name}.json", models=models), file)
     return text
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from model_manager.agent.judging import candidates, layout_of
 from model_manager.cli.model.opening import opened as opened_index
-from model_manager.cli.workflow.judging import candidates, layout_of, settings_of
+from model_manager.cli.workflow.judging import settings_of
 from model_manager.errors import ModelManagerError, NothingIndexed
 from model_manager.facts.analysis import Analysis, Item
 from model_manager.facts.known import Known

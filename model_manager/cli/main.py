@@ -24,10 +24,14 @@ COMMANDS: Final = {
     "scan": "Look through the model directories now.",
     "verify": "Read every verified model once more.",
     "model": "The models of this machine: directories, list, find, duplicates.",
+    "workflow": "Which models a workflow needs, which are here, where the others come from.",
+    "export": "Write this environment into one file that another machine takes in.",
+    "import": "Take in an environment: see what it needs first, then get it.",
     "assign": "Push an assignment to a running machine through Redis.",
     "fleet": "The whole fleet: serve its HTTP API, ask who has, who can, what is missing.",
     "top": "Watch the whole fleet live.",
-    "catalog": "Serve or fill the built-in catalog.",
+    "jobs": "Hand jobs to machines that have their models; see them, and why nobody takes one.",
+    "catalog": "The catalog: serve, import, export, migrate.",
 }
 
 

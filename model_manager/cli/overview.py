@@ -50,14 +50,18 @@ def headline(fleet: Mapping[str, Any]) -> list[Text]:
         f"{machines['live']} live, {machines['stale']} stale, {machines['away']} away",
         f"{machines['ready']} ready",
         f"{fleet['workflows']['ready']} of {fleet['workflows']['assigned']} workflows served",
-        f"{models['distinct']} models, {size_text(models['bytes'])}",
+        f"{_counted(models['distinct'], 'model')}, {size_text(models['bytes'])}",
     ]
     if downloads["running"]:
-        parts.append(f"{downloads['running']} downloads, {speed_text(downloads['speed'])}")
+        parts.append(f"{_counted(downloads['running'], 'download')}, {speed_text(downloads['speed'])}")
     lines = [Text(" · ".join(parts), style="bold")]
     if why := doubt(fleet):
         lines.append(Text(why, style="yellow"))
     return lines
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def doubt(fleet: Mapping[str, Any]) -> str:

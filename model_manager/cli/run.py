@@ -16,7 +16,6 @@ from model_manager import settings as configuration
 from model_manager.agent.logs import start_logs
 from model_manager.agent.run import Surroundings, run
 from model_manager.agent.wanting import assignment_text
-from model_manager.catalog.run import serve
 from model_manager.cli.onlooking import Onlooker
 from model_manager.facts.model import Assignment
 from model_manager.sample.run import sample
@@ -48,6 +47,8 @@ async def _run(environ: dict[str, str]) -> None:
     start_logs(settings.state / LOG, settings.log_level, console=not terminal)
     async with AsyncExitStack() as stack:
         catalog_url = settings.catalog_url or ""
+        if not catalog_url:
+            from model_manager.catalog.run import serve  # only who serves it pays for its database
         if demo:
             served = await stack.enter_async_context(sample(settings.state / "sample", serve, rate=SAMPLE_RATE))
             catalog_url = served.catalog_url
@@ -71,7 +72,14 @@ def is_unconfigured(environ: Mapping[str, str]) -> bool:
     tokens = {"HF_TOKEN", "CIVITAI_TOKEN", "CIVITAI_API_KEY"}
     files = {f"{name}_FILE" for name in configuration.SECRETS}
     meaningful = configuration.names().keys() | files | {configuration.FILE_VARIABLE}
-    harmless = {"MODEL_MANAGER_LOG_LEVEL", "MODEL_MANAGER_STATE_DIR", *tokens, *(f"{name}_FILE" for name in tokens)}
+    harmless = {
+        "MODEL_MANAGER_LOG_LEVEL",
+        "MODEL_MANAGER_STATE_DIR",
+        "DATABASE_URL",
+        "DATABASE_URL_FILE",
+        *tokens,
+        *(f"{name}_FILE" for name in tokens),
+    }
     return not any(environ.get(name, "").strip() for name in meaningful - harmless)
 
 

@@ -36,7 +36,7 @@ class Param:
     name: str
     help: str
     kind: Literal["text", "integer", "flag", "cursor"] = "text"
-    where: Literal["query", "path"] = "query"
+    where: Literal["query", "path", "header"] = "query"
     default: Any = None
     required: bool = False
     least: int = 1

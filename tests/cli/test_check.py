@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: None) -> N
         "models": list(WORKFLOWS.values()),
         "workflows": [workflow(name, str(each["name"])) for name, each in WORKFLOWS.items()],
     }
-    load(tmp_path / "catalog.sqlite", records)
+    asyncio.run(load(tmp_path / "catalog.sqlite", records))
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_those_that_need_somebody_come_first() -> None:
 def test_the_headline_counts() -> None:
     (line,) = headline(fleet())
     assert line.plain == (
-        "2 live, 1 stale, 0 away · 1 ready · 1 of 2 workflows served · 3 models, 6.94 GB · 1 downloads, 2.0 MB/s"
+        "2 live, 1 stale, 0 away · 1 ready · 1 of 2 workflows served · 3 models, 6.94 GB · 1 download, 2.0 MB/s"
     )
 
 

@@ -12,6 +12,7 @@ from model_manager.cli.environment import Environment, environment_option, opene
 from model_manager.cli.model.choosing import meant
 from model_manager.cli.model.lines import Line
 from model_manager.cli.model.opening import opened as opened_index
+from model_manager.cli.model.opening import opened_or_empty
 from model_manager.cli.workflow.tracking import as_entered
 from model_manager.errors import BadRequest, NoSuchModel, NotFound, printable
 from model_manager.facts.description import Address
@@ -20,6 +21,7 @@ from model_manager.facts.known import Known
 from model_manager.facts.manifest import ManifestModel, Tracked
 from model_manager.facts.model import Model, Source
 from model_manager.facts.shelf import ShelfPath
+from model_manager.index.reading import Shop
 
 
 @click.command()
@@ -47,7 +49,9 @@ def command(
     environment = opened(directory)
     flow = _workflow(environment, workflow)
     if "://" in what:
-        known = _fetched(_model(what, folder, called, promised), state_dir, into)
+        known = _here(what, folder, promised, state_dir) or _fetched(
+            _model(what, folder, called, promised), state_dir, into
+        )
     else:
         known = _known(what, state_dir)
     model = as_entered(environment.manifest, _entry(known, state_dir), "optional" if optional else "required")
@@ -77,6 +81,20 @@ def _model(url: str, folder: str | None, called: str | None, promised: str | Non
     path = ShelfPath.parse(f"{folder}/{name}", name)
     page = address.url.replace("/blob/", "/resolve/", 1) if address.kind == "huggingface" else address.url
     return Model(name=path.name, path=path, sources=(Source(url=page),), pin=pin)
+
+
+def _here(url: str, folder: str | None, promised: str | None, state_dir: Path | None) -> Known | None:
+    """What came from there once and lies here, read: it need not come again. None too when more is asked of it than is known."""
+    address = Address.parse(url)
+    if address is None or promised is not None:
+        return None
+    with opened_or_empty(state_dir) as shop:
+        found = [known for known in shop.find(address.url) if known.digests and _came(shop, known, address)]
+    return next((known for known in found if folder in (None, known.folder)), None)
+
+
+def _came(shop: Shop, known: Known, address: Address) -> bool:
+    return any(each.url == address.url for each in shop.show(known.content_id).addresses)
 
 
 def _fetched(model: Model, state_dir: Path | None, into: Path | None) -> Known:

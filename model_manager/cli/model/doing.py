@@ -43,6 +43,10 @@ class Agent:
             raise AgentAway(socket=self._socket, why="it speaks another language; restart it with this version")
         return answer
 
+    def get(self, path: str) -> dict[str, Any]:
+        """What it answers, whether it is well or not. Raises AgentAway."""
+        return ask(self._socket, "GET", path)[1]
+
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Raises Refused with the agent's own words, Unavailable when it cannot now, AgentAway."""
         status, answer = ask(self._socket, "POST", path, dict(body), timeout=PATIENCE)

@@ -51,6 +51,16 @@ class Line:
         return all(part.verified for part in self.parts)
 
     @property
+    def trouble(self) -> str:
+        """Why a file of it could not be read whole; "" when none had trouble."""
+        return next(filter(None, (part.trouble for part in self.parts)), "")
+
+    @property
+    def runs_code(self) -> bool:
+        """Loading it can run code that is in it, verified or not."""
+        return any(part.runs_code for part in self.parts)
+
+    @property
     def incomplete(self) -> bool:
         """Shards are missing."""
         return len(self.parts) < self.shards

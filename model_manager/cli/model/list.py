@@ -17,6 +17,7 @@ from model_manager.cli.model.lines import Line, lines
 from model_manager.cli.model.opening import opened, say_what_next
 from model_manager.cli.model.shapes import line_shape, print_array
 from model_manager.facts.known import Known, Order
+from model_manager.facts.manifest import FOLDER_OF
 from model_manager.index.reading import Shop
 
 PAGE: Final = 500
@@ -26,6 +27,7 @@ LARGEST_PAGE: Final = 10_000
 
 @click.command()
 @click.option("--folder", metavar="FOLDER", help="Only this folder: loras, or loras/style.")
+@click.option("--type", "kind", metavar="TYPE", help="The same by ComfyDock's word for it: lora, checkpoint …")
 @click.option("--dir", "directory", metavar="DIR", help="Only this tracked directory: its path, or its number.")
 @click.option("--unverified", is_flag=True, help="Only what is not read yet, or was found to be odd.")
 @click.option("--sort", "order", type=click.Choice(["name", "size", "added"]), default="name", show_default=True)
@@ -34,6 +36,7 @@ LARGEST_PAGE: Final = 10_000
 @json_option
 def command(
     folder: str | None,
+    kind: str | None,
     directory: str | None,
     unverified: bool,
     order: Order,
@@ -42,6 +45,7 @@ def command(
     as_json: bool,
 ) -> None:
     """The models, by folder and name, large before small, or new before old. A model of several files is one line."""
+    folder = folder or (kind and FOLDER_OF.get(kind, kind))
     with opened(state_dir) as shop:
         root = path_of(shop.directories(), directory) if directory else None
         found = islice(lines(shop, _pages(shop, folder, root, unverified, order)), limit or None)

@@ -27,6 +27,16 @@ def opened(state_dir: Path | None) -> Shop:
     return Shop.open(state / INDEX)
 
 
+def opened_or_empty(state_dir: Path | None) -> Shop:
+    """The same; on a machine where nothing is indexed yet an empty one, and on standard error what to do. Raises what Shop.open
+    raises."""
+    try:
+        return opened(state_dir)
+    except NothingIndexed:
+        click.echo(f"nothing is indexed here yet, so no model counts as here; {NOTHING_TRACKED}", err=True)
+        return Shop.empty()
+
+
 def say_what_next(shop: Shop) -> None:
     """On standard error, for an index without a file."""
     if not shop.summary().files:

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 _ELSEWHERE: Final = frozenset({"civitai_download_url", "civitai_file_size_kb"})
 """Fields that other lines say better."""
 
+_HEARD: Final = {
+    "found": "it knows it",
+    "absent": "it does not know it",
+    "doubtful": "its answer could not be read; it is asked again",
+}
+
+RISK: Final = "a pickle: loading it can run code of whoever made it; that it is verified says whose bytes it has, not that they are safe"
+
 Row = tuple[str, str]
 
 
@@ -82,8 +90,9 @@ def _rows(detail: Detail) -> Iterator[Row]:
     yield "size", f"{size_text(detail.size)} ({detail.size:,} bytes)"
     yield from _hashes(detail)
     for known in detail.locations:
-        state = f"verified {known.verified_at[:10]}" if known.verified else _odd(known) if known.digests else "to read"
-        yield "file", f"{printable(known.file)} ({state})"
+        yield "file", f"{printable(known.file)} ({_state(known)})"
+    if any(known.runs_code for known in detail.locations):
+        yield "warning", RISK
     if detail.last_file:
         yield "missing", f"it lay in {printable(detail.last_file)}"
     yield from _described(detail)
@@ -95,6 +104,16 @@ def _rows(detail: Detail) -> Iterator[Row]:
         yield "claimed", f"{printable(claim.pin)} by {printable(claim.who)}"
     for service, answer in detail.answers:
         yield "asked", _answered(service, answer)
+
+
+def _state(known: Known) -> str:
+    why = printable(known.trouble, 1000)
+    if known.verified:
+        again = f"; not read again: {why}" if why else ""
+        return f"verified {known.verified_at[:10]}{again}"
+    if known.digests:
+        return _odd(known)
+    return f"could not be read: {why}" if why else "to read"
 
 
 def _odd(known: Known) -> str:
@@ -143,4 +162,4 @@ def _plain(field: Field, value: str) -> str:
 
 def _answered(service: str, answer: Answer) -> str:
     day = datetime.fromtimestamp(answer.at, UTC).date()
-    return f"{printable(service)}, on {day}: {'it knows it' if answer.outcome == 'found' else 'it does not know it'}"
+    return f"{printable(service)}, on {day}: {_HEARD[answer.outcome]}"

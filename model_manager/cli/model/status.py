@@ -32,7 +32,7 @@ def command(state_dir: Path | None, as_json: bool) -> None:
 
 
 def _print(summary: Summary, directories: tuple[Directory, ...], agent: Agent | None) -> None:
-    from model_manager.cli.model.tables import print_directories, print_whys
+    from model_manager.cli.model.tables import print_directories, print_remarks, print_whys
 
     unread = summary.files - summary.read
     click.echo(
@@ -41,12 +41,23 @@ def _print(summary: Summary, directories: tuple[Directory, ...], agent: Agent | 
     odd = summary.read - summary.verified
     aside = f", {odd:,} odd ('model-manager model index list --unverified')" if odd else ""
     click.echo(f"{summary.verified:,} verified, {unread:,} to read ({size_text(summary.unread_bytes)}){aside}")
+    if summary.troubled:
+        click.echo(
+            f"{summary.troubled:,} could not be read whole: 'model-manager model index show FILE' says why; let this account "
+            "read them, and 'model-manager model index sync'"
+        )
+    if summary.pickles:
+        click.echo(
+            f"{summary.pickles:,} are pickles: loading one can run code of whoever made it, verified or not; "
+            "prefer safetensors"
+        )
     if summary.missing:
         click.echo(f"{summary.missing:,} missing: 'model-manager model index missing' says where they could come from")
     if directories:
         click.echo()
         print_directories(directories)
         print_whys(directories)
+        print_remarks(directories)
     click.echo()
     click.echo(_next(unread, directories, agent))
 

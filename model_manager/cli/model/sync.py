@@ -34,12 +34,15 @@ SELDOM: Final = 0.5
 
 
 @click.command()
+@click.argument("directories", nargs=-1, metavar="")
 @click.option("--no-read", is_flag=True, help="Only names and what is said of them; files are read later.")
 @click.option("--online", is_flag=True, help="Ask CivitAI, by hash, what nothing on this machine says.")
 @state_option
 @json_option
-def command(no_read: bool, online: bool, state_dir: Path | None, as_json: bool) -> None:
+def command(directories: tuple[str, ...], no_read: bool, online: bool, state_dir: Path | None, as_json: bool) -> None:
     """Look through every tracked directory, then read the files that nobody has read. Ctrl-C keeps what is learnt."""
+    if directories:
+        raise click.UsageError(f"It looks through all directories: leave '{printable(directories[0])}' out.")
     with Gauge("read") as gauge:
         statistics, behind = done(
             state_dir,
@@ -93,6 +96,7 @@ def _by_agent(agent: Agent, state_dir: Path | None, read: bool, online: bool, ga
     unread = status["inventory"]["unhashed"]
     errors = (unread if read else 0) + len(status["lost_roots"])
     with opened(state_dir) as shop:
+        errors += sum(each.unreadable for each in shop.directories() if each.state == "here")
         found = compared(before, remembered(shop), skipped=unread, errors=errors)
     return replace(found, seconds=round(time.monotonic() - begun, 3))
 
@@ -138,6 +142,9 @@ def _print(statistics: Statistics, state_dir: Path | None, behind: bool) -> None
     )
     if statistics.errors:
         log = state_directory(state_dir, os.environ) / LOG
-        click.echo(f"what could not be read, and why: {printable(log, 4096)}", err=True)
+        click.echo(
+            f"'model-manager model index status' says what could not be read, and why; so does {printable(log, 4096)}",
+            err=True,
+        )
     with opened(state_dir) as shop:
         say_what_next(shop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,13 +13,20 @@ from rich.text import Text
 from model_manager.cli.figures import size_text, time_text
 from model_manager.cli.model.lines import Line
 from model_manager.errors import printable
-from model_manager.facts.directory import Directory
+from model_manager.facts.directory import Directory, Remark
 from model_manager.facts.known import Known
 
 WIDE: Final = 110
 """Columns from which on a model's line says what it is."""
 
-_STYLES: Final = {"verified": "green", "odd": "red", "to read": "yellow", "here": "green", "away": "red"}
+_STYLES: Final = {
+    "verified": "green",
+    "odd": "red",
+    "to read": "yellow",
+    "unreadable": "red",
+    "here": "green",
+    "away": "red",
+}
 _RIGHT: Final = frozenset({"#", "size", "files"})
 
 
@@ -61,11 +68,12 @@ def short_hash(known: Known) -> str:
 
 
 def state(line: Line) -> Text:
-    """Whether it is read and right; of several files also how many."""
-    word = "verified" if line.verified else "odd" if line.read else "to read"
+    """Whether it is read and right, and whether loading it can run code; of several files also how many."""
+    word = "verified" if line.verified else "odd" if line.read else "unreadable" if line.trouble else "to read"
+    risk = Text(", pickle" if line.runs_code else "", style="yellow")
     count = f"{len(line.parts)} of {line.shards}" if line.incomplete else str(len(line.parts))
     files = Text(f", {count} files", style="red" if line.incomplete else "")
-    return Text.assemble((word, _STYLES[word]), files if count != "1" else "")
+    return Text.assemble((word, _STYLES[word]), risk, files if count != "1" else "")
 
 
 def print_directories(directories: Iterable[Directory]) -> None:
@@ -99,3 +107,30 @@ def print_whys(directories: Iterable[Directory]) -> None:
         if each.why:
             line = f"! {printable(each.path)} is away: {printable(each.why, 400)}"
             console().print(Text(line, style="red"), soft_wrap=True)
+
+
+def print_remarks(directories: Iterable[Directory]) -> None:
+    """What the last look at each directory left out."""
+    for each in directories:
+        if each.unreadable:
+            _print_left_out(
+                f"! {printable(each.path)}: {each.unreadable:,} that cannot be looked at; what is known there stays. "
+                "Let the account that looks read it:",
+                [remark for remark in each.remarks if remark.unreadable],
+                each.unreadable,
+            )
+        if each.passed_over:
+            _print_left_out(
+                f"  {printable(each.path)}: {each.passed_over:,} with a model's name left out:",
+                [remark for remark in each.remarks if not remark.unreadable],
+                each.passed_over,
+            )
+
+
+def _print_left_out(title: str, remarks: Sequence[Remark], number: int) -> None:
+    screen = console()
+    screen.print(Text(title, style="red" if title.startswith("!") else ""), soft_wrap=True)
+    for remark in remarks:
+        screen.print(Text(f"    {printable(remark.path, 4096)}: {printable(remark.why)}"), soft_wrap=True)
+    if number > len(remarks):
+        screen.print(Text(f"    and {number - len(remarks):,} more"), soft_wrap=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -86,18 +86,13 @@ def _by_agent(agent: Agent, files: Sequence[str] | None) -> int:
 
 
 async def _by_bench(bench: Workbench, files: Sequence[str] | None, gauge: Gauge) -> Verdict:
-    from model_manager.library.scanning import fingerprint_of
-
     before = dict(bench.shelves.held)
     asked = [file for file in (before if files is None else files) if file in before and before[file].digests]
     gauge.say(f"reading {counted(len(asked), 'file')}")
     begun = time.monotonic()
     rotten = await bench.verify(asked, watch=Rereading(gauge, before, asked).look)
     seconds = round(time.monotonic() - begun, 3)
-    hidden = {
-        file for file in asked if fingerprint_of(file) != before[file].fingerprint or not os.access(file, os.R_OK)
-    }
-    return judged(asked, before, bench.shelves.held, rotten, seconds, hidden)
+    return judged(asked, rotten, bench.verifying.unread, seconds)
 
 
 class Rereading:
@@ -132,8 +127,8 @@ def _say_behind(files: int, as_json: bool) -> None:
 def _print(verdict: Verdict) -> None:
     for file in verdict.rotten:
         click.echo(f"rotten: {printable(file)}: its bytes are not what they were; fetch it again, or restore it")
-    for file in verdict.unread[:SHOWN]:
-        click.echo(f"not read: {printable(file)}: it changed or could not be read; sync, and verify again")
+    for file, why in islice(verdict.unread.items(), SHOWN):
+        click.echo(f"not read: {printable(file)}: {printable(why, 400)}; sync, and verify again")
     if (more := len(verdict.unread) - SHOWN) > 0:
         click.echo(f"not read: {counted(more, 'more file')}; --json names them")
     word = "all as they were" if not (verdict.rotten or verdict.unread) else f"{len(verdict.sound):,} as they were"

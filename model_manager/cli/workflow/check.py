@@ -9,12 +9,13 @@ from typing import Final
 
 import click
 
+from model_manager.agent.judging import judged, layout_of
 from model_manager.cli.answers import json_option, state_option
 from model_manager.cli.environment import environment_option, opened, workflow_path
 from model_manager.cli.model.counting import counted
-from model_manager.cli.model.opening import opened as opened_index
+from model_manager.cli.model.opening import opened_or_empty as opened_index
 from model_manager.cli.model.shapes import print_json
-from model_manager.cli.workflow.judging import comfyui_option, judged, layout_of, settings_of
+from model_manager.cli.workflow.judging import comfyui_option, settings_of
 from model_manager.cli.workflow.reading import sheet
 from model_manager.cli.workflow.shapes import resolved_shape
 from model_manager.errors import NotFound, printable

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_manager.errors import BadRecord, BadWorkflow
 from model_manager.facts.workflow import Workflow
 from model_manager.library.embedded import Embedded, embedded
 
@@ -33,14 +32,6 @@ def sheet(path: Path) -> Sheet:
 
 def workflow_of(carried: Embedded, name: str) -> Workflow:
     """What it says; of two texts, what ran and what was drawn, both together. Raises BadWorkflow."""
-    from model_manager.decisions.referring import read, together
+    from model_manager.decisions.referring import carried as said
 
-    try:
-        if carried.document is not None:
-            return read(carried.document, name)
-        texts = [read(text, name) for text in (carried.prompt, carried.workflow) if text is not None]
-    except BadWorkflow:
-        raise
-    except BadRecord as error:
-        raise BadWorkflow(name=name, why=error.facts["why"]) from None
-    return together(*texts) if len(texts) == 2 else texts[0]
+    return said(name, carried.document, carried.prompt, carried.workflow)

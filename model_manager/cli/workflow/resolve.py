@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from model_manager.agent.judging import judged, layout_of
 from model_manager.cli.answers import json_option, state_option
-from model_manager.cli.bringing import brought, cost, into_option, say
+from model_manager.cli.bringing import Arrival, brought, cost, insist_brought, into_option, tell
 from model_manager.cli.environment import environment_option, opened, workflow_path, write
-from model_manager.cli.model.opening import opened as opened_index
+from model_manager.cli.model.opening import opened_or_empty as opened_index
 from model_manager.cli.model.shapes import print_json
 from model_manager.cli.workflow.check import loads
 from model_manager.cli.workflow.deciding import Open, Work, decided, insist_clear
-from model_manager.cli.workflow.judging import comfyui_option, judged, layout_of, settings_of
+from model_manager.cli.workflow.judging import comfyui_option, settings_of
 from model_manager.cli.workflow.reading import Sheet, sheet
-from model_manager.cli.workflow.shapes import resolved_shape
+from model_manager.cli.workflow.shapes import resolved_shape, work_shape
 from model_manager.cli.workflow.tracking import entered
 from model_manager.errors import BadRequest, NotFound, printable
 from model_manager.facts.manifest import Tracked
@@ -66,19 +67,30 @@ def command(
         layout = layout_of(settings, shop, comfyui)
         open_ = _questions(judged(read.workflow, shop, layout), shop, settings, online)
     work = decided(open_, writable=read.data is not None)
-    insist_clear(work)
-    _print_work(work)
-    if (work.edits or work.models) and not dry_run:
-        _confirm(work, yes)
-        say(brought(state_dir, list(work.models.values()), into))
-        _write_back(read, work)
-    if not dry_run:
-        found = _afterwards(path, tracked, directory, state_dir, comfyui)
-        if as_json:
-            print_json({"file": str(path), "references": [*map(resolved_shape, found)]})
-        _leave(found)
-    elif work.left:
-        sys.exit(NotFound.exit_code)
+    if dry_run and as_json:
+        print_json({"file": str(path), **work_shape(work)})
+    else:
+        insist_clear(work)
+        _print_work(work)
+    if dry_run:
+        sys.exit(NotFound.exit_code if work.left or work.unclear else 0)
+    arrivals = _done(read, work, state_dir, into, yes)
+    found = _afterwards(path, tracked, directory, state_dir, comfyui)
+    if as_json:
+        print_json({"file": str(path), "references": [*map(resolved_shape, found)]})
+    insist_brought(arrivals)
+    _leave(found)
+
+
+def _done(read: Sheet, work: Work, state_dir: Path | None, into: Path | None, yes: bool) -> tuple[Arrival, ...]:
+    """What can be done is done: a model that does not come keeps no other value from being written."""
+    if not work.edits and not work.models:
+        return ()
+    _confirm(work, yes)
+    arrivals = brought(state_dir, list(work.models.values()), into)
+    tell(arrivals)
+    _write_back(read, work)
+    return arrivals
 
 
 def _questions(found: Sequence[Resolved], shop: Shop, settings: Settings, online: bool) -> list[Open]:

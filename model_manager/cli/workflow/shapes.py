@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_manager.facts.resolution import Candidate, Resolved, Ruling
 from model_manager.facts.sourcing import Place
 from model_manager.facts.workflow import Reference, Workflow
+
+if TYPE_CHECKING:
+    from model_manager.cli.workflow.deciding import Work
 
 
 def reference_shape(reference: Reference) -> dict[str, Any]:
@@ -44,6 +47,28 @@ def workflow_shape(workflow: Workflow) -> dict[str, Any]:
         "oddities": [
             {"why": odd.why, "node": list(odd.node), "node_type": odd.node_type or None} for odd in workflow.oddities
         ],
+    }
+
+
+def work_shape(work: Work) -> dict[str, Any]:
+    """What `resolve --dry-run` would do, and what it could not."""
+    return {
+        "write": [
+            {"keys": list(each.spot.keys), "span": each.spot.span, "old": each.old, "new": each.new}
+            for each in work.edits
+        ],
+        "models": [
+            {
+                "folder": model.path.folder,
+                "name": model.path.name,
+                "size": model.size.bytes if model.size else None,
+                "hash": str(model.pin) if model.pin else None,
+                "urls": [source.url for source in model.sources],
+            }
+            for model in work.models.values()
+        ],
+        "left": [{"model": label, "why": why} for label, why in work.left],
+        "unclear": [{"model": label, "choices": list(shown)} for label, shown in work.unclear],
     }
 
 

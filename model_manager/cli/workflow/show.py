@@ -34,17 +34,12 @@ def command(what: str, directory: Path, as_json: bool) -> None:
 
 
 def _print(found: Workflow) -> None:
-    from model_manager.cli.model.tables import console, table
-
-    made = table("model", "folder", "node", "input", "sure", "by")
+    """Names stay whole, however narrow the terminal is: a person copies them."""
     for each in found.references:
-        idle = "" if each.active else f" (not active: {each.reason})"
-        node = f"{'/'.join(each.node)} {each.node_type}".strip()
-        made.add_row(
-            *map(printable, (each.text + idle, each.folder or "?", node, each.input, each.confidence, each.evidence))
-        )
-    if found.references:
-        console().print(made)
+        idle = "" if each.active else f"  (not active: {each.reason})"
+        click.echo(printable(f"{each.folder or '?'}/{each.text}{idle}", 1000))
+        node = " ".join(filter(None, ("/".join(each.node), each.node_type, each.input)))
+        click.echo(printable(f"    {node}: {each.confidence}, by {each.evidence}", 1000))
     click.echo(f"{counted(len(found.needed), 'reference')} of {counted(found.nodes, 'node')}", err=True)
     for kind in found.custom_nodes:
         click.echo(f"custom node: {printable(kind.name)} {printable(kind.package)}".rstrip(), err=True)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
+from model_manager.agent.judging import judged, layout_of
 from model_manager.cli.answers import json_option, state_option
-from model_manager.cli.environment import Environment, environment_option, opened, write
+from model_manager.cli.environment import Environment, environment_option, name_as_file, opened, plain, write
 from model_manager.cli.model.counting import counted
-from model_manager.cli.model.opening import opened as opened_index
+from model_manager.cli.model.opening import opened_or_empty as opened_index
 from model_manager.cli.model.shapes import print_json
-from model_manager.cli.workflow.judging import comfyui_option, judged, layout_of, settings_of
+from model_manager.cli.workflow.judging import comfyui_option, settings_of
 from model_manager.cli.workflow.reading import sheet
 from model_manager.cli.workflow.tracking import entered, insist_free, name_of, place_in
 from model_manager.errors import BadRequest, printable
 from model_manager.facts.manifest import Tracked
-
-_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,120}")
 
 
 @click.command()
@@ -36,14 +34,16 @@ def command(
     Once more for a workflow that is tracked, and its entry is brought up to date. What is missing is said and blocks nothing.
     """
     called = name or name_of(file)
-    if not _NAME.fullmatch(called) or called.startswith("."):
-        raise BadRequest(why=f"'{called}' is no name of a workflow", fix="Give it another --name.")
+    if name_as_file(called) != called:
+        raise BadRequest(
+            why=f"'{called}' is no name of a workflow", fix="Give it another --name, shorter or of plain letters."
+        )
     environment = opened(directory)
     read = sheet(file)
     place = place_in(environment, file, called, plain=read.data is not None)
     insist_own(environment, called, place)
     copy = environment.directory / place
-    if copy.absolute() != file.absolute():
+    if copy != plain(file):
         insist_free(copy, read.json)
     with opened_index(state_dir) as shop:
         layout = layout_of(settings_of(state_dir), shop, comfyui)

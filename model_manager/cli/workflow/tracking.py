@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from model_manager.agent.judging import UNINDEXED
 from model_manager.cli.environment import Environment
-from model_manager.cli.workflow.judging import UNINDEXED
+from model_manager.cli.environment import plain as without_detours
 from model_manager.errors import BadRequest
 from model_manager.facts.description import Address
 from model_manager.facts.known import Known
@@ -15,6 +16,7 @@ from model_manager.facts.manifest import Importance, Manifest, ManifestModel, Tr
 from model_manager.facts.resolution import Resolved, Ruling
 from model_manager.facts.workflow import Workflow
 from model_manager.index.reading import Shop
+from model_manager.library.disk import translating
 
 
 def entered(
@@ -76,21 +78,26 @@ def as_entered(manifest: Manifest, model: ManifestModel, importance: Importance 
 
 def _unresolved(each: Resolved, ruling: Ruling) -> Unresolved:
     address = Address.parse(each.reference.url)
-    return Unresolved(folder=ruling.wish.folder, name=ruling.wish.name, sources=(address,) if address else ())
+    name = ruling.wish.name.encode("utf-8", "replace").decode()  # TOML has no word for a lone surrogate
+    return Unresolved(folder=ruling.wish.folder, name=name, sources=(address,) if address else ())
 
 
 def place_in(environment: Environment, path: Path, name: str, *, plain: bool) -> str:
     """Where the manifest finds the workflow: a JSON below the environment stays where it is, all else becomes a copy in
     `workflows/`. Raises BadRequest when another file is there."""
-    absolute = path.absolute()
+    absolute = without_detours(path)
     if plain and absolute.is_relative_to(environment.directory):
-        return str(absolute.relative_to(environment.directory))
+        inside = str(absolute.relative_to(environment.directory))
+        if inside.isprintable():
+            return inside
     return f"workflows/{name}.json"
 
 
 def insist_free(file: Path, data: bytes) -> None:
     """Raises BadRequest when a file is there with other bytes."""
-    if file.exists() and file.read_bytes() != data:
+    with translating(str(file), "read"):
+        other = file.exists() and file.read_bytes() != data
+    if other:
         raise BadRequest(
             why=f"{file} is there already, and says something else", fix="Give the workflow another --name."
         )

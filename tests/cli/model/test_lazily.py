@@ -58,3 +58,9 @@ def test_finding_starts_fast_for_it_imports_nothing_that_it_does_not_need(librar
     loaded = modules_of("model", "index", "find", "style_2", "--json", "--state-dir", str(library.state))
     assert "model_manager.index.reading" in loaded
     assert not loaded & (HEAVY | {"rich", "yaml"})
+
+
+@pytest.mark.parametrize("name", ["find", "status", "sync", "duplicates"])
+def test_what_the_index_has_is_named_where_people_look_for_it(name: str, call: Call) -> None:
+    code, _, err = call("model", name)
+    assert (code, f"It is 'model-manager model index {name}'" in err) == (2, True)

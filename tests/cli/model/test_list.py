@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import Call
-from tests.cli.model.conftest import Library
+from tests.cli.model.conftest import Library, put
+from tests.stories.machine import safetensors
 
 Pieces = Callable[..., Any]
 
@@ -75,3 +78,11 @@ def test_every_page_is_listed_once(pieces: Pieces, monkeypatch) -> None:
     monkeypatch.setattr("model_manager.cli.model.list.LARGEST_PAGE", 3)
     assert names(pieces("list")) == whole
     assert len(whole) == len(set(whole))
+
+
+def test_comfydocks_word_for_a_folder_is_understood(call: Call, tmp_path: Path) -> None:
+    put(tmp_path / "m" / "loras" / "a.safetensors", safetensors(900, 1))
+    put(tmp_path / "m" / "vae" / "b.safetensors", safetensors(900, 2))
+    assert call("model", "dir", "add", str(tmp_path / "m"))[0] == 0
+    _, out, _ = call("model", "index", "list", "--type", "lora", "--json")
+    assert [each["name"] for each in json.loads(out)] == ["a.safetensors"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,18 @@ def test_a_model_of_several_files_shows_its_parts(ask: Call, pieces: Pieces) -> 
     assert "in 2 files" in out
     assert "diffusers/painter/unet/diffusion_pytorch_model.safetensors" in out
     assert len(pieces("show", "painter")["parts"]) == 2
+
+
+def test_a_pickle_never_looks_safe_though_it_is_verified(own: Path, call: Call) -> None:
+    put(own / "checkpoints" / "old.ckpt", b"\x80\x02}q\x00." * 50)
+    call("model", "index", "sync")
+    out = call("model", "index", "show", "old.ckpt")[1]
+    assert "(verified " in out
+    assert "loading it can run code" in out
+    assert "verified, pickle" in call("model", "index", "list")[1]
+    assert "1 are pickles" in call("model", "index", "status")[1]
+    listed = json.loads(call("model", "index", "list", "--json")[1])
+    assert [each["name"] for each in listed if each["runs_code"]] == ["old.ckpt"]
 
 
 def test_k6_why_a_file_is_no_model_is_said_with_what_to_do(ask: Call) -> None:

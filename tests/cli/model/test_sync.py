@@ -141,3 +141,8 @@ def wait_for(condition: Callable[[], bool], patience: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_directory_that_is_named_is_said_to_be_looked_through_anyway(call: Call) -> None:
+    code, _, err = call("model", "index", "sync", "1")
+    assert (code, "looks through all directories" in err) == (2, True)

@@ -67,9 +67,24 @@ def test_without_an_index_it_says_how_one_is_made(
     monkeypatch.setenv("MODEL_MANAGER_STATE_DIR", str(tmp_path / "none"))
     flow = machine.workflow(("LoraLoader", ["style.safetensors", 1, 1], {}))
     code, _, err = machine.run("workflow", "check", str(flow))
-    assert (code, "model dir add" in err) == (75, True)
+    assert (code, "model dir add" in err) == (0, True)
 
 
 def test_a_name_that_is_no_workflow_and_no_file_is_said(machine: Machine) -> None:
     code, _, err = machine.run("workflow", "check", "nothing")
     assert (code, "nothing" in err) == (65, True)
+
+
+def test_without_an_index_it_still_says_which_models_are_needed(machine: Machine, tmp_path: Path) -> None:
+    flow = machine.workflow(("LoraLoader", ["style.safetensors", 1, 1], {}), ("VAELoader", ["none.pt"], {}))
+    code, out, err = machine.run("workflow", "check", str(flow), "--state-dir", str(tmp_path / "none"))
+    assert (code, "nothing is indexed here yet" in err) == (65, True)
+    assert "loads     loras/style.safetensors" in out  # ComfyUI's own directory is looked at where no index is
+    assert "missing   vae/none.pt" in out
+
+
+def test_k1_values_that_no_file_can_be_called_are_missing(machine: Machine) -> None:
+    names = ["\ud800.pt", "a\0.pt", "n" * 300 + ".pt", "../" * 30 + "etc/passwd.pt"]
+    flow = machine.workflow(*[("VAELoader", [name], {}) for name in names])
+    found = machine.json("workflow", "check", str(flow))
+    assert [each["state"] for each in found[0]["references"]] == ["missing"] * 4

@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from model_manager.agent.judging import UNINDEXED, as_indexed, candidates, layout_of
 from model_manager.cli.model.opening import opened
-from model_manager.cli.workflow.judging import UNINDEXED, as_indexed, candidates, layout_of
 from model_manager.facts.resolution import Extra, Layout, Wish
 from model_manager.settings import load
 from tests.cli.model.conftest import put

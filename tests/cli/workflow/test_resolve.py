@@ -158,3 +158,46 @@ def test_a_file_that_somebody_wrote_meanwhile_is_left_alone(machine: Machine) ->
     with pytest.raises(BadRequest, match="written meanwhile"):
         _write_back(read, Work(edits=[edit]))
     _write_back(replace(read, data=None), Work(edits=[edit]))
+
+
+def test_a_dry_run_in_json_says_everything_that_would_be_done(machine: Machine) -> None:
+    url = machine.shelf.put("/vae/fine.safetensors", VAE)
+    flow = machine.workflow(
+        ("CheckpointLoaderSimple", ["SD15\\dream.safetensors"], {}),
+        ("VAELoader", ["fine.safetensors"], told("fine.safetensors", url, "vae", VAE)),
+        ("LoraLoader", ["nowhere.safetensors", 1, 1], {}),
+    )
+    code, out, _ = machine.run("workflow", "resolve", str(flow), "--dry-run", "--json")
+    found = json.loads(out)
+    assert code == 65
+    assert [(each["keys"], each["new"]) for each in found["write"]] == [
+        (["nodes", 0, "widgets_values", 0], "SD15/dream.safetensors")
+    ]
+    assert [(each["name"], each["urls"]) for each in found["models"]] == [("fine.safetensors", [url])]
+    assert [each["model"] for each in found["left"]] == ["loras/nowhere.safetensors"]
+    assert (found["unclear"], machine.shelf.asked) == ([], [])
+
+
+def test_a_model_that_does_not_come_keeps_no_other_value_from_being_written(machine: Machine) -> None:
+    flow = machine.workflow(
+        ("CheckpointLoaderSimple", ["SD15\\dream.safetensors"], {}),
+        ("VAELoader", ["gone.safetensors"], told("gone.safetensors", machine.shelf.url("/gone"), "vae")),
+    )
+    code, out, err = machine.run("workflow", "resolve", str(flow), "--yes", "--json")
+    assert (code, "1 of 1 models could not be had" in err, ".. " in err) == (75, True, False)
+    assert [each["state"] for each in json.loads(out)["references"]] == ["loads", "missing"]
+    assert b"SD15/dream.safetensors" in flow.read_bytes()
+
+
+def test_where_downloads_belong_is_asked_for_by_the_option_that_says_it(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COMFYUI_BASE_PATH")
+    url = machine.shelf.put("/vae/fine.safetensors", VAE)
+    flow = machine.workflow(("VAELoader", ["fine.safetensors"], told("fine.safetensors", url, "vae", VAE)))
+    fresh = ("--state-dir", str(tmp_path / "fresh"))
+    code, _, err = machine.run("workflow", "resolve", str(flow), "--yes", *fresh)
+    assert (code, "--into DIR" in err) == (78, True)
+    (tmp_path / "models").mkdir()
+    assert machine.run("workflow", "resolve", str(flow), "--yes", "--into", str(tmp_path / "models"), *fresh)[0] == 0
+    assert (tmp_path / "models" / "vae" / "fine.safetensors").read_bytes() == VAE

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.workflow.conftest import Machine
 from tests.library.carrying import png, text
 
@@ -39,3 +41,16 @@ def test_what_is_no_workflow_says_so(machine: Machine) -> None:
     file.write_text("[1, 2")
     code, _, err = machine.run("workflow", "show", str(file))
     assert (code, "Save it again in ComfyUI" in err) == (65, True)
+
+
+def test_names_stay_whole_in_a_narrow_terminal(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a-name-that-is-longer-than-forty-columns-of-a-terminal.safetensors"
+    flow = machine.workflow(("LoraLoader", [name, 1, 1], {}))
+    assert f"loras/{name}" in machine.run("workflow", "show", str(flow))[1]
+
+
+def test_a_path_as_long_as_linux_takes_is_shown(machine: Machine) -> None:
+    name = "/".join(["directory"] * 60) + "/a.safetensors"
+    flow = machine.workflow(("LoraLoader", [name, 1, 1], {}))
+    assert machine.json("workflow", "show", str(flow))["references"][0]["names"] == [name]

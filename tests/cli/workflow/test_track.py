@@ -61,3 +61,30 @@ def test_json_says_what_was_entered(machine: Machine) -> None:
     flow = machine.workflow(("LoraLoader", ["style.safetensors", 1, 1], {}))
     found = machine.json("workflow", "track", str(flow))
     assert (found["name"], found["file"], len(found["models"]), found["unresolved"]) == ("flow", "flow.json", 1, [])
+
+
+def test_a_file_beside_the_environment_becomes_a_copy_however_its_path_is_written(machine: Machine) -> None:
+    flow = machine.workflow(("LoraLoader", ["style.safetensors", 1, 1], {}))
+    beside = flow.rename(machine.here.parent / "beside.json")
+    assert machine.run("workflow", "track", str(machine.here / ".." / "beside.json"))[0] == 0
+    assert (machine.here / "workflows" / "beside.json").read_bytes() == beside.read_bytes()
+    assert 'file = "workflows/beside.json"' in machine.manifest
+
+
+def test_without_an_index_it_is_tracked_all_the_same(machine: Machine, tmp_path: Path) -> None:
+    flow = machine.workflow(("LoraLoader", ["style.safetensors", 1, 1], {}))
+    assert machine.run("workflow", "track", str(flow), "--state-dir", str(tmp_path / "none"))[0] == 0
+    assert [each["unresolved"] for each in machine.json("workflow", "list")] == [["loras/style.safetensors"]]
+
+
+def test_k1_a_value_that_toml_cannot_hold_does_not_keep_the_rest_out(machine: Machine) -> None:
+    flow = machine.workflow(("VAELoader", ["\ud800.pt"], {}), ("LoraLoader", ["style.safetensors", 1, 1], {}))
+    assert machine.run("workflow", "track", str(flow))[0] == 0
+    (found,) = machine.json("workflow", "list")
+    assert (len(found["models"]), found["unresolved"]) == (1, ["vae/?.pt"])
+
+
+def test_k1_a_name_too_long_for_a_file_is_refused(machine: Machine) -> None:
+    flow = machine.workflow(("VAELoader", ["a.pt"], {}))
+    code, _, err = machine.run("workflow", "track", str(flow), "--name", "ö" * 100)
+    assert (code, "--name" in err) == (65, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model_manager.facts.fleet import Liveness, Missing
-from model_manager.fleet.shapes import ModelRow
+from model_manager.fleet.shapes import Download, ModelRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +69,10 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moving:
-    """A download of a machine; fields as in `/machines/{machine_id}`."""
+class Moving(Download):
+    """A download, and the machine that it is on its way to."""
 
     machine_id: str
-    model: str
-    phase: str
-    bytes: int
-    total: int | None
-    speed: float
-    eta: float | None
-    attempt: int
-    why: str
-    retry_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

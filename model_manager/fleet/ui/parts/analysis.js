@@ -6,7 +6,7 @@ import { bytes, counted, number } from '../words.js';
 import { push } from './acting.js';
 import { Badge, Empty, Table, Trouble } from './pieces.js';
 
-const MOST = 32 * 1024 * 1024;
+const MOST = 64 * 1024 * 1024;
 
 export function Analysis() {
   const [over, hover] = useState(false);

@@ -26,7 +26,7 @@ export default function Jobs({ address }) {
       ['State', (row) => html`<${Badge} tone=${TONES[row.state] ?? 'idle'}>${row.state}<//>`, 'tight'],
       ['Can take it', (row) => (row.eligible === null ? '–' : counted(row.eligible, 'machine')), 'num'],
       ['Models', (row) => html`<${Marks} models=${row.models} />`],
-      ['Why it waits', (row) => row.waiting || row.why || (row.machine_id ? `on ${row.machine_id}` : '')],
+      ['Why it waits', (row) => row.waiting || row.why || (row.machine_id ? `on ${row.machine_id}` : ''), 'prose'],
       ['Tries', (row) => `${row.attempts} of ${row.max_attempts}`, 'num'],
       ['Submitted', (row) => clock(row.submitted), 'tight'],
     ]} />`}

@@ -5,7 +5,7 @@ from typing import Any
 from model_manager.decisions.forecasting import needed_by, takes
 from model_manager.facts.fleet import Missing, Needed
 from model_manager.facts.identity import Pin
-from model_manager.facts.mirror import Copy
+from model_manager.facts.mirror import made
 from model_manager.facts.model import Assignment, Model, Requirements, Size, Source, Wanted, WorkflowNeed
 from model_manager.facts.shelf import ShelfPath
 
@@ -19,10 +19,8 @@ def needed(pin: str = "", size: int | None = 10, path: ShelfPath = PATH) -> Need
 
 
 def held(hash: str = HASH, verified: bool = True) -> Any:
-    copy = Copy(
-        folder="unet", name="x.safetensors", path="/m/unet/x.safetensors", size=10, hash=hash, verified=verified,
-        evidence="pin" if verified else "", term=0,
-    )  # fmt: skip
+    evidence = "pin" if verified else ""
+    copy = made(("/m/unet/x.safetensors", 10, hash, verified, "unet", "x.safetensors", evidence))
     return {PATH.slot: [copy]}
 
 

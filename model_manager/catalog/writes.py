@@ -35,6 +35,9 @@ PAUSE_SECONDS: Final = 30.0
 
 SETTING: Final = "MODEL_MANAGER_CATALOG_TOKENS"
 
+Whole = WorkflowBody | CollectionBody
+"""Bodies of which the newest is all that is kept."""
+
 
 class Writes:
     """`writers`: name → token; none when nobody may write. `read_only` refuses even them."""
@@ -107,27 +110,29 @@ class Writes:
         return enveloped(request, {"deleted": values["version"]})
 
     async def workflow_create(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
-        body = read(WorkflowBody, await asked_object(request))
-        return await self._create(request, body.record(identity(body.id, body.name)), who, values)
+        return await self._created(WorkflowBody, request, values)
 
     async def workflow_put(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
-        body = read(WorkflowBody, await asked_object(request))
-        key = identity(body.id, body.name, values["id"])
-        old = (await self._store.by_id("workflow", [key])).get(key)
-        return await self._put(request, body.record(key), who, values, old)
+        return await self._replaced("workflow", WorkflowBody, request, values)
 
     async def collection_create(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
-        body = read(CollectionBody, await asked_object(request))
-        return await self._create(request, body.record(identity(body.id, body.name)), who, values)
+        return await self._created(CollectionBody, request, values)
 
     async def collection_put(self, request: web.Request, values: Asked) -> web.StreamResponse:
+        return await self._replaced("collection", CollectionBody, request, values)
+
+    async def _created(self, kind: type[Whole], request: web.Request, values: Asked) -> web.StreamResponse:
         who = self._allowed(request)
-        body = read(CollectionBody, await asked_object(request))
+        body = read(kind, await asked_object(request))
+        return await self._create(request, body.record(identity(body.id, body.name)), who, values)
+
+    async def _replaced(
+        self, kind: Kind, shape: type[Whole], request: web.Request, values: Asked
+    ) -> web.StreamResponse:
+        who = self._allowed(request)
+        body = read(shape, await asked_object(request))
         key = identity(body.id, body.name, values["id"])
-        old = (await self._store.by_id("collection", [key])).get(key)
+        old = (await self._store.by_id(kind, [key])).get(key)
         return await self._put(request, body.record(key), who, values, old)
 
     def delete(self, kind: Kind) -> Callable[[web.Request, Asked], Any]:

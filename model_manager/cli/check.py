@@ -23,6 +23,7 @@ from model_manager.agent.roots import insist_on_store, roots_of
 from model_manager.bus.connection import connect, translate
 from model_manager.cli.answers import json_option
 from model_manager.cli.figures import size_text
+from model_manager.cli.model.counting import counted
 from model_manager.decisions.planning import not_admitted
 from model_manager.decisions.requiring import requirements
 from model_manager.errors import BadSetting, BadSettings, ModelManagerError, printable
@@ -69,7 +70,7 @@ def command(as_json: bool, ask_origins: bool) -> None:
             console.print(line, soft_wrap=True)
     problems = sum(finding.word == "problem" for finding in findings)
     if problems:
-        click.echo(f"{problems} problems", err=True)
+        click.echo(counted(problems, "problem"), err=True)
         sys.exit(BadSetting.exit_code)
 
 

@@ -62,7 +62,7 @@ def test_a_machine_that_will_get_ready_passes(check) -> None:
 def test_a_person_sees_one_line_for_each(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKFLOW_IDS", "plain,none\x1b")
     code, out, err = call("check")
-    assert (code, err) == (78, "1 problems\n")
+    assert (code, err) == (78, "1 problem\n")
     assert any(line.startswith("problem ") and "none" in line for line in out.splitlines())
     assert "\x1b" not in out
 

@@ -85,7 +85,7 @@ class Filing:
             return
         sheet.stamp = stamp
         try:
-            sheet.workflow, sheet.why = await finishing(_workflow, file), ""
+            sheet.workflow, sheet.why = await finishing(read, file), ""
         except ModelManagerError as error:
             sheet.why = printable(error, 500)
             sheet.stamp = None if isinstance(error, Unavailable) else stamp
@@ -168,7 +168,8 @@ def _add_directory(directory: str, found: Listing) -> None:
             found.files[file] = None
 
 
-def _workflow(file: str) -> Workflow:
+def read(file: str) -> Workflow:
+    """The workflow in a file of any form that is read. Blocks. Raises BadWorkflow, Unavailable and what `embedded` raises."""
     found = embedded(file)
     return carried(os.path.basename(file), found.document, found.prompt, found.workflow)
 

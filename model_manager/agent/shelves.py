@@ -14,7 +14,7 @@ from model_manager.facts import wire
 from model_manager.facts.disk import HUB, Diff, Held
 from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
 from model_manager.facts.identity import Pin
-from model_manager.facts.model import Requirements
+from model_manager.facts.model import Model, Requirements
 from model_manager.index.index import Index
 
 LISTENER_BACKLOG = 1000
@@ -110,6 +110,13 @@ class Shelves:
     def knows(self, pin: Pin) -> bool:
         """Whether bytes with this full digest are on our shelves."""
         return any(held.verified and file not in self._lent for file, held in self._digests.get(pin.hex, {}).items())
+
+    def holds(self, model: Model) -> bool:
+        """Whether the model lies at its place: with its own bytes where these are known."""
+        there = self._places.get((model.path.category, model.path.name), {}).values()
+        return any(
+            model.pin is None or (held.verified and held.file in self._digests.get(model.pin.hex, {})) for held in there
+        )
 
     def lend(self, lent: Iterable[Held]) -> None:
         """These files outside of our directories may be wanted; others that were are not any more."""

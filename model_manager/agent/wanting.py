@@ -10,6 +10,7 @@ from typing import Final, Literal
 import orjson
 from loguru import logger
 
+from model_manager.agent.asking import Asking
 from model_manager.agent.board import Board
 from model_manager.agent.deriving import Deriving
 from model_manager.agent.manifest import write_manifest
@@ -22,7 +23,6 @@ from model_manager.facts.event import AssignmentChanged
 from model_manager.facts.flow import Flow
 from model_manager.facts.model import Assignment, Described, Model, Requirements, Undescribed
 from model_manager.facts.record import assignment_record
-from model_manager.facts.shelf import ShelfPath
 from model_manager.sources.catalog_cache import CachedCatalog
 
 DEBOUNCE: Final = 0.5
@@ -54,7 +54,7 @@ class Wanting:
         self._from_file = Assignment()
         self._pushed, self._mode = self._remembered()
         self._demanded: tuple[tuple[str, ...], ...] = ()
-        self._asked: dict[ShelfPath, Model] = {}
+        self._asking = Asking(state / "asked-models.json", shelves)
         self._subjects: frozenset[str] | None = None
         self.fed = False
 
@@ -117,8 +117,8 @@ class Wanting:
         self._board.bells.wanting.ring()
 
     def ask(self, models: Iterable[Model]) -> None:
-        """Models that a person wants here, until the agent ends. They never hold the gate."""
-        self._asked |= {model.path: model for model in models}
+        """Models that a person wants here. They never hold the gate."""
+        self._asking.add(models)
         self._board.bells.wanting.ring()
 
     def hear(self, subjects: frozenset[str] | None) -> None:
@@ -137,6 +137,7 @@ class Wanting:
         if flows is None:
             return  # nobody has looked at the workflow files yet
         begun = self._board.clock.monotonic()
+        self._asking.settle()
         self._subjects = None
         try:
             described = await self._described(flows)
@@ -148,7 +149,7 @@ class Wanting:
             return
         self._board.judging_error = ""
         assignment = self.assignment().with_(Assignment(workflows=tuple(flow.name for flow in flows)))
-        new = including(requirements(assignment, described, self._demanded), self._asked.values())
+        new = including(requirements(assignment, described, self._demanded), self._asking.models)
         if self._board.counters.discovery_seconds is None and new.complete:
             self._board.counters.discovery_seconds = self._board.clock.monotonic() - begun
         self._complain("; ".join(described.doubts))

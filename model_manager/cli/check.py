@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from model_manager import settings as configuration
+from model_manager.agent.filing import listed, named, read
 from model_manager.agent.roots import insist_on_store, roots_of
 from model_manager.bus.connection import connect, translate
 from model_manager.cli.answers import json_option
@@ -81,6 +82,8 @@ async def _check(ask_origins: bool) -> list[Finding]:
         return [_wrong(problem) for problem in error.problems]
     findings = [Finding("ok", "settings", "every value is valid"), *_directories(settings)]
     findings += await _redis(settings)
+    if named(settings):
+        findings += _workflow_files(settings)
     needed = await _requirements(settings, findings)
     if needed is not None:
         findings += [
@@ -108,6 +111,27 @@ def _directories(settings: Settings) -> list[Finding]:
     if not os.access(parent, os.W_OK):
         says = f"{parent} is not writable; name another directory"
         findings.append(Finding("problem", "MODEL_MANAGER_STATE_DIR", says))
+    return findings
+
+
+def _workflow_files(settings: Settings) -> list[Finding]:
+    """Whether each can be read whole; what is here of its models, and where the others come from, `workflow check` says."""
+    listing = listed(settings)
+    findings = [Finding("problem", place, why) for place, why in listing.away.items()]
+    for file in listing.files:
+        try:
+            workflow = read(file)
+        except ModelManagerError as error:
+            findings.append(Finding("problem", file, printable(error, 500)))
+            continue
+        findings += [
+            Finding("problem", file, f"{printable(odd.why, 300)}; models may hide there, so it never gets ready")
+            for odd in workflow.oddities
+            if odd.unread
+        ]
+        if workflow.complete:
+            says = f"names {counted(len(workflow.needed), 'model')}; model-manager workflow check {file} says which are here"
+            findings.append(Finding("ok", file, says))
     return findings
 
 
@@ -158,6 +182,8 @@ async def _catalog(settings: Settings) -> AsyncIterator[tuple[str, str]]:
 
 async def _requirements(settings: Settings, findings: list[Finding]) -> Requirements | None:
     assignment = settings.assignment
+    if assignment.empty and named(settings):
+        return None
     if assignment.empty:
         findings.append(
             Finding("note", "assignment", "nothing is assigned by the settings; files and Redis may still assign")

@@ -10,6 +10,7 @@ import pytest
 from model_manager.catalog.loading import load
 from model_manager.cli.check import Finding
 from tests.cli.conftest import Call
+from tests.decisions.workflows.drawing import node, ui
 from tests.stories.machine import record, workflow
 
 PLAIN = record("a.safetensors", "https://origin.test/a", "models/vae", b"weights")
@@ -149,3 +150,24 @@ def test_k4_an_origin_is_asked_only_when_we_are_told_to(check) -> None:
     code, findings = check("--ask-origins")
     assert code == 78
     assert "127.0.0.1" in of("problem", findings)["vae/n.safetensors"]
+
+
+def test_workflow_files_are_read_and_each_that_would_never_get_ready_is_named(check, tmp_path: Path) -> None:
+    good, bad, away = tmp_path / "good.json", tmp_path / "bad.json", tmp_path / "away.json"
+    good.write_text(json.dumps(ui(node(1, "VAELoader", "x.safetensors"))))
+    bad.write_text("{")
+    code, findings = check(WORKFLOW_FILES=f"{good},{bad},{away}")
+    assert code == 78
+    assert of("problem", findings).keys() == {str(bad), str(away)}
+    assert of("ok", findings)[str(good)].startswith("names 1 model;")
+
+
+def test_a_workflow_in_which_models_may_hide_is_a_problem(check, tmp_path: Path) -> None:
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    (flows / "odd.json").write_text(
+        json.dumps({"nodes": [node(1, "VAELoader", "x.safetensors"), "no node"], "links": []})
+    )
+    code, findings = check(MODEL_MANAGER_WORKFLOW_DIR=str(flows))
+    assert (code, list(of("problem", findings))) == (78, [str(flows / "odd.json")])
+    assert "assignment" not in of("note", findings)

@@ -53,3 +53,11 @@ def test_k4_what_cannot_be_meant_is_refused(models: Any) -> None:
 def test_k1_what_would_leave_the_shelves_is_refused(path: str) -> None:
     with pytest.raises(BadPath):
         asked_models({"models": [{"path": path, "sources": []}]})
+
+
+def test_a_hash_of_which_nobody_said_what_kind_it_is_stays_undecided() -> None:
+    body = {"models": [{"path": "vae/a.pt", "sources": [], "hash": "ab" * 32}]}
+    (model,) = asked_models(body)
+    assert model.pin is not None
+    assert len(model.pin.algorithms) > 1
+    assert asked_models(asked_shape([model])) == (model,)

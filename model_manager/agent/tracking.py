@@ -33,7 +33,10 @@ class Tracking:
         if folder is not None and (not folder or "/" in folder or folder.startswith(".")):
             raise BadRequest(why=f"'{folder}' is no folder of ComfyUI", fix="Write for example loras.")
         if why := await finishing(self._roots.overlap, path):
-            raise BadRequest(why=f"{path} {why}", fix="'model-manager model dir list' shows what is tracked.")
+            raise BadRequest(
+                why=f"{path} {why}",
+                fix="'model-manager model dir list' shows what is tracked, 'model-manager model index sync' looks at it now.",
+            )
         tracked = await self._roots.track(path, folder, self._board.clock.now())
         self._board.bells.noticing.ring()
         return tracked

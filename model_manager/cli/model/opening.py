@@ -16,6 +16,10 @@ INDEX: Final = "index.sqlite"
 """Beside the agent's socket."""
 
 NOTHING_TRACKED: Final = "no directory is looked at yet: 'model-manager model dir add DIRECTORY' names one"
+NOTHING_INDEXED: Final = (
+    "nothing is indexed here yet, so no model counts as here: 'model-manager model index sync' looks at the directories of the "
+    "settings, 'model-manager model dir add DIRECTORY' at another"
+)
 NOTHING_FOUND: Final = "no models in the tracked directories: 'model-manager model index sync' looks again"
 
 
@@ -33,7 +37,7 @@ def opened_or_empty(state_dir: Path | None) -> Shop:
     try:
         return opened(state_dir)
     except NothingIndexed:
-        click.echo(f"nothing is indexed here yet, so no model counts as here; {NOTHING_TRACKED}", err=True)
+        click.echo(NOTHING_INDEXED, err=True)
         return Shop.empty()
 
 

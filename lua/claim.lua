@@ -12,6 +12,7 @@
 
 local LONGEST_LEASE, LONGEST_PARK, LONGEST_BONUS, RESULT_BYTES = 86400000, 3600000, 120000, 4096
 local DOSE, EVERY, STEPS, TRIES, IDLE_WAIT = 16, 8, 20, 10, 30000 -- housekeeping in one of eight claims, by the clock
+local REMEMBERED = 20000
 
 local function read(arguments)
   local take = taker(arguments)
@@ -57,24 +58,32 @@ local function kept_away(root, sid, seat, claim)
   return false
 end
 
--- Takes the best job out of its queue and starts it. Nil when there is none for this seat.
+local function is_hot(claim, sid)
+  for _, each in ipairs(claim.hot) do
+    if each == sid then return true end
+  end
+  return false
+end
+
+-- Takes the best job out of its queue and starts it. Nil when there is none for this seat, and whether that is so until the pool turns.
 function routing.take_best(root, seat, claim, now)
   local keys = {root .. ':fit:' .. seat.profile}
   if not seat.declared then keys[2] = root .. ':row:' .. seat.ord end
   local maps, passed = {}, {}
   for n, key in ipairs(keys) do
     maps[n] = redis.call('GET', key)
-    if not maps[n] then return nil end
+    if not maps[n] then return nil, nil, true end
   end
   for _ = 1, TRIES do
     local sid = routing.best(root, keys, maps, passed)
-    if not sid then return nil end
+    if not sid then return nil, nil, next(passed) == nil end
     if claim.bonus > 0 and #claim.hot > 0 then sid = routing.warmest(root, sid, claim.hot, claim.bonus * 1000, maps, passed) end
     if kept_away(root, sid, seat, claim) then
       passed[sid] = true
     else
       local id, score = routing.pop(root, sid)
       local job = id and routing.start(root, id, score, claim.machine, claim.worker, claim.token, claim.lease, now)
+      if job and is_hot(claim, sid) then routing.count(root, 'claims_hot') end
       if job then return job, id end
     end
   end
@@ -82,7 +91,7 @@ end
 
 local function told(root, job, id, finished)
   return {'JOB', id, job.s, job.b or redis.call('GET', root .. ':body:' .. id) or '', job.a, job.deadline,
-    (routing.shown(routing.definition(root, job.s) or '{}')), job.pr or '0', finished}
+    job.asks or (routing.requirement(root, job.s)), job.pr or '0', finished}
 end
 
 -- When something may change by itself: a delay that ends, a lease that runs out.
@@ -94,6 +103,35 @@ local function wait_of(root, claim, now)
     if first[2] then wait = math.min(wait, tonumber(first[2]) - math.floor(now / 1000) + 1) end
   end
   return math.max(wait, 10)
+end
+
+-- Seats that had nothing, as this server remembers them. That holds until the pool turns: its turn has a new value whenever a seat may
+-- have something that had nothing. Nobody else knows these, and nobody needs to.
+local idle, remembered = {}, 0
+
+local function name_of(root, claim) return root .. '\n' .. claim.machine .. '\n' .. claim.seat end
+
+local function remember(root, claim, seat)
+  if remembered >= REMEMBERED then idle, remembered = {}, 0 end
+  local name = name_of(root, claim)
+  if not idle[name] then remembered = remembered + 1 end
+  idle[name] = {turn = routing.turn(root), seat = seat}
+end
+
+-- The seat, if there can be nothing for it.
+local function still_idle(root, keys, claim, turn, now)
+  local before = turn and idle[name_of(root, claim)]
+  if not before or before.turn ~= turn then return nil end
+  local seat = before.seat
+  if seat.ends > 0 and seat.ends < now / 1000 then return nil end
+  if seat.declared and seat.ends > 0 then return seat end
+  return redis.call('EXISTS', keys[2]) == 1 and seat or nil
+end
+
+local function keep_house(root, now)
+  if math.floor(now / 1000) % EVERY > 0 then return routing.came_back(root, now, DOSE) end
+  local told = routing.due(root, now, DOSE)
+  return told.requeued + told.promoted > 0
 end
 
 local function empty(root, seat, claim, now, finished, more)
@@ -113,16 +151,23 @@ local function mm_claim(keys, arguments)
   if claim.job ~= '' then
     finished = routing.complete(root, claim.job, claim.job_token, claim.result, routing.keep_ms(root), now)
   end
+  local before, turn = routing.token(root, claim.token)
+  local seat, not_now = not before and still_idle(root, keys, claim, turn, now), nil
+  if seat and not keep_house(root, now) then
+    routing.unpark(root, seat, claim.worker)
+    return empty(root, seat, claim, now, finished, false)
+  end
   local more = routing.settle(root, STEPS)
   if math.floor(now / 1000) % EVERY == 0 then routing.due(root, now, DOSE) end
-  local seat, not_now = seated(root, keys, claim, now)
+  seat, not_now = seated(root, keys, claim, now)
   if not seat then return {not_now, finished} end
-  local job, id = routing.again(root, claim.token, claim.machine, claim.worker, claim.lease, now)
+  local job, id, certain = routing.again(root, before, claim.token, claim.machine, claim.worker, claim.lease, now)
   if job then return told(root, job, id, finished) end
   routing.unpark(root, seat, claim.worker)
-  job, id = routing.take_best(root, seat, claim, now)
-  if not job and routing.came_back(root, now, DOSE) then job, id = routing.take_best(root, seat, claim, now) end
+  job, id, certain = routing.take_best(root, seat, claim, now)
+  if not job and routing.came_back(root, now, DOSE) then job, id, certain = routing.take_best(root, seat, claim, now) end
   if job then return told(root, job, id, finished) end
+  if certain and not more then remember(root, claim, seat) end
   return empty(root, seat, claim, now, finished, more)
 end
 

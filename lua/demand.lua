@@ -48,6 +48,7 @@ local function mm_demand(keys, arguments)
       local missing = lacks_only_models(root, machine, parts)
       if missing and (holder == machine or is_nearest(root, ord, machine, parts)) then
         redis.call('HSET', root .. ':fetch', sid, text_of(now + hold) .. ' ' .. machine)
+        redis.call('HSET', root .. ':errands', sid, text_of(now))
         reply[#reply + 1] = sid
         reply[#reply + 1] = '{"models":' .. routing.list_json(missing) .. ',"jobs":' .. text_of(jobs) .. '}'
       end

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 routing   and, when one machine is asked about, 2 machine:{id}:model_manager (read)
 -- ARGV  job (empty = none), requirements as JSON, customer, workflow, machine id (empty = those that lack least), at most so many
---       machines (1 to 50)
+--       machines (1 to 50; the nearest alone when there are many models)
 -- Returns OK JSON (eligible, pending, models: model, machines, without (how many could, if only this one were not needed);
 --       requirement; machines: machine, seat, fits, live, missing, reasons (rule, why)) | GONE | UNKNOWN | BAD reason
 
@@ -28,7 +28,9 @@ local function about(root, parts, limit)
     local machine = redis.call('HGET', root .. ':names', near.ord)
     for _, verdict in ipairs(machine and routing.verdicts(root, machine, parts) or {}) do
       if #found < limit then found[#found + 1] = verdict end
+      routing.weigh(1 + #tokens / 6)
     end
+    if routing.is_much() then return found end
   end
   return found
 end

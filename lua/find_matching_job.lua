@@ -85,8 +85,7 @@ local function seated(root, worker, text, now)
     redis.call('SET', asking, sum, 'PX', text_of(SEAT_MS / 2))
     seat = routing.seat(root, worker.machine, worker.name)
   end
-  seat.declared = not agent
-  return seat
+  return {ord = seat.ord, profile = seat.profile, ends = seat.ends, declared = not agent}
 end
 
 -- Whether the machine's inventory is indexed as far as it is stored.

@@ -28,11 +28,12 @@ local function waiting(root)
   return math.max(number, 0)
 end
 
--- The best of all: they stand among the first `limit` of the queues with the `limit` best heads.
+-- The best of all: they stand in the queues with the `limit` best heads, and, if there are so many, none behind the last of these.
 local function in_order(root, limit)
-  local found = {}
-  for _, sid in ipairs(redis.call('ZRANGE', root .. ':heads', 0, limit - 1)) do
-    local page = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, limit - 1, 'WITHSCORES')
+  local found, heads = {}, redis.call('ZRANGE', root .. ':heads', 0, limit - 1, 'WITHSCORES')
+  local last = heads[2 * limit] or '+inf'
+  for at = 1, #heads, 2 do
+    local page = redis.call('ZRANGEBYSCORE', root .. ':queue:' .. heads[at], '-inf', last, 'WITHSCORES', 'LIMIT', 0, limit)
     for n = 1, #page, 2 do found[#found + 1] = {id = page[n], score = tonumber(page[n + 1])} end
   end
   table.sort(found, function(one, other)

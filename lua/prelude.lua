@@ -33,12 +33,21 @@ local function culprit(callback, keys, arguments)
   return done, reply
 end
 
+-- What this call has done so far, roughly in steps of 20 us. What is long stops when it is much, and whoever asked asks again.
+local MUCH = 100
+local done_so_far = 0
+
+function routing.weigh(steps) done_so_far = done_so_far + steps end
+
+function routing.is_much() return done_so_far >= MUCH end
+
 local function text_of_error(reply) return type(reply) == 'table' and reply.err or tostring(reply) end
 
 -- Somebody wrote something else where routing keeps its own. What can be made anew is; of the rest the key is named.
 local function guarded(callback)
   return function(keys, arguments)
     if not redis.call then take_over() end
+    done_so_far = 0
     local done, reply = pcall(callback, keys, arguments)
     if done then return reply end
     if not string.find(text_of_error(reply), 'WRONGTYPE', 1, true) then error(reply, 0) end

@@ -5,7 +5,8 @@
 --       JSON (at most 16 kB), customer, workflow, payload (at most 1 MiB), attempts (1 to 100), policy
 -- policy  wait: until a machine can.  reject: not kept when no machine can now.  fetch: kept, and machines are asked to get
 --       what is missing (mm_demand).
--- Returns OK more, and for each job: QUEUED | KNOWN (the id was here; nothing changed) | REJECTED | BAD; how many machines can
+-- Returns OK more, and for each job: QUEUED | KNOWN (the id was here; nothing changed) | REJECTED | BAD | AGAIN (many of those before
+--       it ask for something new, and nothing was done: send this one once more); how many machines can
 --       take it now; its signature; JSON with `models` (model, machines) and `why` | BAD reason (nothing was read)
 
 local MOST_JOBS, MOST_BYTES, PAYLOAD_BYTES = 50, 4194304, 1048576
@@ -103,7 +104,9 @@ local function mm_submit(keys, arguments)
   take()
   for _ = 1, number do
     local job = {id = take(), pr = take(), requirement = take(), c = take(), wf = take(), payload = take(), mx = take(), pol = take()}
-    for _, part in ipairs(submit(call, job)) do reply[#reply + 1] = part end
+    local told = routing.is_much() and {'AGAIN', '0', '', '{}'} or submit(call, job)
+    routing.weigh(1 + #job.requirement / 256)
+    for _, part in ipairs(told) do reply[#reply + 1] = part end
   end
   if redis.call('EXISTS', root .. ':todo') == 1 then reply[2] = '1' end
   return reply

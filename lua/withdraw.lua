@@ -9,7 +9,8 @@
 --       mode bye only, the event: epoch, seq, instance, kind, at, digest, data
 -- mode  bye: by the machine itself, with its last event, which is appended if it is the next one.
 --       dead: by anybody, once the lease is gone and its deadline has passed.
--- Returns OK id ('-' when dead) | DUP seq, GAP seq, SNAP seq (withdrawn, but the event was here already, is not the next
+--       stray: by anybody; of a machine of which nothing is left, no hash, no lease, no deadline, the names below forget it.
+-- Returns OK id ('-' when dead or stray) | DUP seq, GAP seq, SNAP seq (withdrawn, but the event was here already, is not the next
 --       one, or nothing was known) | FENCED epoch, BUSY host (not yours: nothing changed) | ALIVE | NEEDS name...
 
 local function expired(lease, alive, machine)
@@ -17,6 +18,14 @@ local function expired(lease, alive, machine)
   sound(alive, 'zset')
   local deadline, now = redis.call('ZSCORE', alive, machine), redis.call('TIME')
   return deadline and tonumber(deadline) <= tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+end
+
+local function forget_stray(keys, machine, index)
+  if redis.call('EXISTS', keys[1], keys[2], keys[3], keys[4]) > 0 then return {'ALIVE'} end
+  sound(keys[5], 'zset')
+  if redis.call('ZSCORE', keys[5], machine) then return {'ALIVE'} end
+  for _, key in pairs(index) do enlist(key, machine, false) end
+  return {'OK', '-'}
 end
 
 local function farewell(at, event)
@@ -40,6 +49,7 @@ local function mm_withdraw(keys, arguments)
   local take = taker(arguments)
   local machine, mode, installation, keep = take(), take(), take(), bounds(take)
   local index = index_of(take, keys, 10)
+  if mode == 'stray' then return forget_stray(keys, machine, index) end
   if mode == 'dead' and not expired(keys[4], keys[5], machine) then return {'ALIVE'} end
   local host = mode == 'bye' and rival(keys[4], installation)
   if host then return {'BUSY', host} end

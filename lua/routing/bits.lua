@@ -3,11 +3,13 @@
 
 local LISTED = 1000 -- values in one command
 
-local positions_in
+local positions_in, bits_in
+local byte_of, place_of, known_numbers = {}, {}, 0 -- of numbers as text; computing them costs more than looking them up
+local NUMBERS = 65536
 
 -- Which of the eight positions a byte sets, for all 256.
 local function tables()
-  positions_in = {}
+  positions_in, bits_in = {}, {}
   for byte = 0, 255 do
     local found, rest = {}, byte
     for position = 7, 0, -1 do
@@ -15,8 +17,17 @@ local function tables()
       rest = math.floor(rest / 2)
     end
     positions_in[byte] = found
+    bits_in[byte] = {}
+    for _, position in ipairs(found) do bits_in[byte][position] = true end
   end
   return positions_in
+end
+
+local function place(ordinal)
+  if known_numbers >= NUMBERS then byte_of, place_of, known_numbers = {}, {}, 0 end
+  local number = tonumber(ordinal)
+  byte_of[ordinal], place_of[ordinal], known_numbers = math.floor(number / 8) + 1, number % 8, known_numbers + 1
+  return byte_of[ordinal]
 end
 
 -- The next free number of a kind, as text.
@@ -30,10 +41,8 @@ function routing.give_back(root, kind, ordinal) redis.call('RPUSH', root .. ':fr
 
 -- Whether bit `ordinal` is set in the text of a bitmap.
 function routing.has(text, ordinal)
-  local number = tonumber(ordinal)
-  local byte = string.byte(text, math.floor(number / 8) + 1)
-  if not byte or byte == 0 then return false end
-  return math.floor(byte / 2 ^ (7 - number % 8)) % 2 == 1
+  local byte = string.byte(text, byte_of[ordinal] or place(ordinal))
+  return byte ~= nil and byte > 0 and (bits_in or (tables() and bits_in))[byte][place_of[ordinal]] == true
 end
 
 -- The numbers whose bits are set, from `first` on, at most `limit`; and where to go on, or nil at the end.

@@ -11,6 +11,7 @@ local MACHINES_PER_STEP = 10
 function routing.later(root, task, first)
   redis.call(first and 'LPUSH' or 'RPUSH', root .. ':todo', task)
   if first then redis.call('DEL', root .. ':todo:at') end
+  routing.turned(root)
 end
 
 local doing = {}
@@ -37,6 +38,7 @@ function routing.judge(root, profile, offer, demand, parts)
   if #rules.refusals(parts, offer) > 0 then return end
   redis.call('SETBIT', root .. ':meets:' .. demand, profile, 1)
   redis.call('BITOP', 'OR', root .. ':fit:' .. profile, root .. ':fit:' .. profile, root .. ':asks:' .. demand)
+  routing.turned(root)
 end
 
 local function declared(root, profile, offer, cursor, steps)
@@ -46,6 +48,7 @@ local function declared(root, profile, offer, cursor, steps)
     local parts = routing.parts(root, text_of(number))
     if parts and #rules.refusals(parts, offer) == 0 then redis.call('SETBIT', root .. ':fit:' .. profile, number, 1) end
   end
+  routing.turned(root)
   return stop < last and stop or nil, stop - cursor + 1
 end
 
@@ -68,6 +71,7 @@ local function by_declaration(root, sid, parts)
     local text = redis.call('HGET', root .. ':profile', profile)
     if text and #rules.refusals(parts, routing.offer_of(text)) == 0 then
       redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1)
+      routing.turned(root)
     end
   end
 end
@@ -85,6 +89,7 @@ function doing.s(root, sid, cursor, steps)
   end)
   local ords, go_on = routing.members(text, steps * MACHINES_PER_STEP, cursor)
   for _, ord in ipairs(ords) do redis.call('SETBIT', root .. ':row:' .. text_of(ord), sid, 1) end
+  if #ords > 0 then routing.turned(root) end
   routing.ring(root, sid, redis.call('ZCARD', root .. ':queue:' .. sid))
   return go_on, math.ceil(#ords / MACHINES_PER_STEP) + 1
 end
@@ -147,6 +152,7 @@ function routing.settle(root, steps)
     local cursor = tonumber(redis.call('GET', todo .. ':at') or '0')
     local go_on, taken = doing[string.sub(task, 1, 1)](root, string.sub(task, 2), cursor, steps)
     steps = steps - math.max(1, taken)
+    routing.weigh(taken / 2)
     if go_on then
       redis.call('SET', todo .. ':at', text_of(go_on))
     else

@@ -138,7 +138,7 @@ end
 
 -- Gives a job that was just popped to a worker. Nil when its record is gone or not waiting.
 function routing.start(root, id, score, machine, worker, token, lease_ms, now)
-  local job = routing.job(root, id, 's', 'a', 'pr', 'l', 'b')
+  local job = routing.job(root, id, 's', 'a', 'pr', 'l', 'b', 'pol', 'at')
   if not job or job.st ~= 'pending' then return nil end
   local deadline = text_of(math.floor(now / 1000) + lease_ms)
   local attempt = text_of(tonumber(job.a or '0') + 1)
@@ -149,13 +149,37 @@ function routing.start(root, id, score, machine, worker, token, lease_ms, now)
   if job.l then
     tell_old(root, id, now, 'status', 'assigned', 'worker_id', worker, 'machine_id', machine, 'assigned_at', 'NOW')
   end
+  routing.claimed(root, job, score)
+  local tokens
+  job.asks, tokens = routing.requirement(root, job.s)
+  routing.ran(root, machine, tokens, now)
   job.a, job.deadline = attempt, deadline
   return job
 end
 
--- What a claim with this token got before, if it still runs; its lease is renewed.
-function routing.again(root, token, machine, worker, lease_ms, now)
-  local id = redis.call('HGET', root .. ':tokens', token)
+-- Among the tokens stands the pool's turn, under a name that no token has, so that a claim reads both at once.
+local TURN = '\n'
+
+-- The job that was claimed with this token, if any, and the pool's turn.
+function routing.token(root, token)
+  local found = redis.call('HMGET', root .. ':tokens', token, TURN)
+  return found[1] or nil, found[2] or nil
+end
+
+-- Something may be claimed that could not be before. This is called amidst other writes, and so must not fail.
+function routing.turned(root)
+  local turn = text_of(routing.now())
+  if type(redis.pcall('HSET', root .. ':tokens', TURN, turn)) ~= 'number' then
+    redis.call('DEL', root .. ':tokens')
+    redis.call('HSET', root .. ':tokens', TURN, turn)
+  end
+  return turn
+end
+
+function routing.turn(root) return redis.call('HGET', root .. ':tokens', TURN) or routing.turned(root) end
+
+-- What a claim with this token got before, `id`, if it still runs; its lease is renewed.
+function routing.again(root, id, token, machine, worker, lease_ms, now)
   local job = id and routing.job(root, id, 's', 'a', 'pr', 't', 'w', 'm', 'b')
   if not job or job.st ~= 'running' or job.t ~= token or job.w ~= worker or job.m ~= machine then return nil end
   job.deadline = text_of(math.floor(now / 1000) + lease_ms)
@@ -177,21 +201,21 @@ end
 
 function routing.keep_ms(root) return tonumber(redis.call('HGET', root, 'keep_ms') or KEEP_MS) end
 
-local function over(root, id, now, keep_ms)
+local function over(root, id, now, keep_ms, has_short_body)
   redis.call('ZADD', root .. ':done', text_of(now / 1000 + keep_ms), id)
-  redis.call('DEL', root .. ':body:' .. id)
+  if not has_short_body then redis.call('DEL', root .. ':body:' .. id) end
 end
 
 -- DONE exactly once; REPEAT for the same token again.
 function routing.complete(root, id, token, result, keep_ms, now)
-  local job = routing.job(root, id, 't', 'l')
+  local job = routing.job(root, id, 't', 'l', 'b')
   if job and job.st == 'done' and job.t == token then return 'REPEAT' end
   local refusal = routing.refusal(job, token)
   if refusal then return refusal end
   routing.release(root, id, token)
   if result == '' then redis.call('HSET', routing.job_key(root, id), 'st', 'done')
   else redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'rs', result) end
-  over(root, id, now, keep_ms)
+  over(root, id, now, keep_ms, job.b)
   if job.l then tell_old(root, id, now, 'status', 'completed', 'completed_at', 'NOW') end
   return 'DONE'
 end
@@ -224,6 +248,7 @@ function routing.failed(root, id, job, mode, why, backoff_ms, now)
   local attempts = tonumber(job.a or '1')
   if mode == 'missing_model' or mode == 'elsewhere' then exclude(root, id, job) end
   if mode == 'missing_model' then
+    routing.count(root, 'claims_missing')
     redis.call('HSET', routing.job_key(root, id), 'a', text_of(attempts - 1), 'why', why)
     return routing.place(root, id, job, now) and {'PENDING'} or {'DEAD'}
   end

@@ -18,6 +18,7 @@ local function first_row(root, machine, ord)
     return found or ''
   end)
   routing.put_bits(root .. ':row:' .. ord, text)
+  routing.turned(root)
 end
 
 local function begin(root, machine)
@@ -93,9 +94,14 @@ local function hopeful(root, ord, needs)
 end
 
 local function look(root, ord, sids)
+  local more = false
   for _, sid in ipairs(sids) do
-    if serves(root, ord, text_of(sid)) then redis.call('SETBIT', root .. ':row:' .. ord, sid, 1) end
+    if serves(root, ord, text_of(sid)) then
+      redis.call('SETBIT', root .. ':row:' .. ord, sid, 1)
+      more = true
+    end
   end
+  if more then routing.turned(root) end
 end
 
 local function raise(root, ord, needs)

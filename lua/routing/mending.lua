@@ -1,7 +1,8 @@
 -- Garbage under our names: what can be made anew is deleted, and made anew.
 
-local HEADS = {heads = true, filled = true, sliced = true, cut = true, slice = true}
-local SPARE = {bell = true, idle = true, parked = true, scratch = true, asking = true, free = true, tokens = true}
+local HEADS = {heads = true, filled = true, noughts = true, cuts = true, nought = true}
+local SPARE = {bell = true, idle = true, parked = true, scratch = true, asking = true, free = true, tokens = true,
+  errands = true, shown = true}
 
 -- The root and the kind of a key of ours. A machine's own keys have none.
 local function kind_of(key)

@@ -56,14 +56,17 @@ end
 
 local function seat_name(machine, seat) return machine .. '\n' .. seat end
 
+local seat_of = routing.remembered(function(text)
+  local ord, profile, ends, declared = string.match(text, '^(%d+) (%d+) (%d+) (%d)$')
+  return {ord = ord, profile = profile, ends = tonumber(ends), declared = declared == '1'}
+end)
+
 -- Whose seat it is: its machine's number, its profile, when it ends (ms; 0: with the machine's lease), and whether it declares
 -- its models. Nil for none.
 function routing.seat(root, machine, seat)
   local found = redis.call('HGET', root .. ':seat', seat_name(machine, seat))
   if not found and seat ~= '' then found = redis.call('HGET', root .. ':seat', seat_name(machine, '')) end
-  if not found then return nil end
-  local ord, profile, ends, declared = string.match(found, '^(%d+) (%d+) (%d+) (%d)$')
-  return {ord = ord, profile = profile, ends = tonumber(ends), declared = declared == '1'}
+  return found and (seat_of(found)) or nil
 end
 
 -- A seat offers this from now on. Its profile, or nil and why.
@@ -80,7 +83,8 @@ function routing.take_seat(root, machine, seat, offer, ends)
   local before = redis.call('HGET', seats, seat)
   if not before and redis.call('HLEN', seats) >= SEATS then return nil, 'the machine has ' .. SEATS .. ' seats already' end
   redis.call('HSET', seats, seat, profile)
-  redis.call('HSET', root .. ':seat', seat_name(machine, seat), 
+  if before ~= profile then routing.turned(root) end
+  redis.call('HSET', root .. ':seat', seat_name(machine, seat),
     ord .. ' ' .. profile .. ' ' .. text_of(ends) .. (offer.models and ' 1' or ' 0'))
   redis.call('SETBIT', root .. ':users:' .. profile, ord, 1)
   if ends > 0 then redis.call('ZADD', root .. ':ends', text_of(ends), seat_name(machine, seat))
@@ -94,6 +98,7 @@ function routing.leave_seat(root, machine, seat)
   local profile = ord and redis.call('HGET', root .. ':seats:' .. ord, seat)
   if not profile then return end
   redis.call('HDEL', root .. ':seats:' .. ord, seat)
+  routing.turned(root)
   redis.call('HDEL', root .. ':seat', seat_name(machine, seat))
   redis.call('ZREM', root .. ':ends', seat_name(machine, seat))
   leave(root, ord, profile)

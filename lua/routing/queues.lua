@@ -1,42 +1,53 @@
 -- The jobs that wait: one queue a signature, a zset of their heads, and, once there are many, the heads' scores cut into bits,
 -- so that the best of any set of signatures is found by ANDs instead of a walk.
 
-local FIRST_LOOK = 32 -- heads that a claim looks at before it asks the bitmaps
+local FIRST_LOOK = 8 -- heads that a claim looks at before it asks the bitmaps
 local MANY = 128 -- non-empty signatures from which on slices are kept
-local FEW = 48 -- candidates whose scores are compared one by one
+local FEW = 16 -- candidates whose scores are compared one by one
 local QUANTUM = 262144 -- us: what the slices tell apart; below it scores are compared exactly
+local NEVER = 2 ^ 31 - 1 -- of a signature that was not cut before: no slice has it
 local TOP = 30 -- the highest slice; whatever is older or younger than they reach is compared exactly, too
 
 -- The score from which slices are counted, while there are any.
-local function base_of(root) return tonumber(redis.call('GET', root .. ':sliced') or nil) end
+local function base_of(root) return tonumber(redis.call('GET', root .. ':noughts') or nil) end
 
 local function quantum_of(score, base)
   return math.max(0, math.min(math.floor((tonumber(score) - base) / QUANTUM), 2 ^ (TOP + 1) - 1))
 end
 
--- Cuts the head of a signature into bits; only those change that differ from what was cut before. What an empty signature leaves
--- behind stays: nobody looks at it.
+-- Cuts the head of a signature into bits. A slice has those whose bit is 0, for these are what is looked for. Only those change that
+-- differ from what was cut before. What an empty signature leaves behind stays: nobody looks at it.
 local function slice(root, sid, score, base)
   local new = quantum_of(score, base)
-  local old = tonumber(redis.call('HGET', root .. ':cut', sid) or '0')
+  local old = tonumber(redis.call('HGET', root .. ':cuts', sid) or NEVER)
   if new == old then return end
-  redis.call('HSET', root .. ':cut', sid, text_of(new))
+  redis.call('HSET', root .. ':cuts', sid, text_of(new))
   for bit = 0, TOP do
     if old == new then return end
-    if old % 2 ~= new % 2 then redis.call('SETBIT', root .. ':slice:' .. bit, sid, new % 2) end
+    if old % 2 ~= new % 2 then redis.call('SETBIT', root .. ':nought:' .. bit, sid, old % 2) end
     old, new = math.floor(old / 2), math.floor(new / 2)
   end
 end
 
 local function begin_slices(root)
-  local heads = redis.call('ZRANGE', root .. ':heads', 0, -1, 'WITHSCORES')
-  redis.call('SET', root .. ':sliced', heads[2])
-  for n = 1, #heads, 2 do slice(root, heads[n], heads[n + 1], tonumber(heads[2])) end
+  local heads, slices, cuts = redis.call('ZRANGE', root .. ':heads', 0, -1, 'WITHSCORES'), {}, {}
+  for bit = 0, TOP do slices[bit] = {} end
+  for n = 1, #heads, 2 do
+    local left = quantum_of(heads[n + 1], tonumber(heads[2]))
+    cuts[n], cuts[n + 1] = heads[n], text_of(left)
+    for bit = 0, TOP do
+      if left % 2 == 0 then table.insert(slices[bit], heads[n]) end
+      left = math.floor(left / 2)
+    end
+  end
+  redis.call('SET', root .. ':noughts', heads[2])
+  in_chunks('HSET', root .. ':cuts', cuts)
+  for bit = 0, TOP do routing.put_bits(root .. ':nought:' .. bit, routing.bitmap(slices[bit])) end
 end
 
 local function end_slices(root)
-  local keys = {root .. ':sliced', root .. ':cut'}
-  for bit = 0, TOP do keys[#keys + 1] = root .. ':slice:' .. bit end
+  local keys = {root .. ':noughts', root .. ':cuts'}
+  for bit = 0, TOP do keys[#keys + 1] = root .. ':nought:' .. bit end
   redis.call('DEL', unpack(keys))
 end
 
@@ -63,7 +74,10 @@ end
 function routing.enqueue(root, sid, id, score)
   redis.call('ZADD', root .. ':queue:' .. sid, score, id)
   local head = redis.call('ZSCORE', root .. ':heads', sid)
-  if not head or tonumber(score) < tonumber(head) then head_is(root, sid, score, not head) end
+  if not head or tonumber(score) < tonumber(head) then
+    head_is(root, sid, score, not head)
+    if not head then routing.turned(root) end
+  end
 end
 
 local function renew_head(root, sid, before)
@@ -78,6 +92,7 @@ function routing.find_head(root, sid)
   local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 0, 'WITHSCORES')
   if first[1] then
     head_is(root, sid, first[2], true)
+    routing.turned(root)
     routing.ring(root, sid, 1)
   end
 end
@@ -107,22 +122,22 @@ local function fits(sid, maps)
   return true
 end
 
--- Leaves out, from the highest bit that tells two heads apart, the candidates that have it where others have not.
-local function least_quantum(root, candidates, number, base)
+-- Leaves out, from the highest bit that tells two heads apart, the candidates that have it where others have not. The key of the rest,
+-- `candidates` or `half`.
+local function least_quantum(root, candidates, half, number, base)
   local first = redis.call('ZRANGE', root .. ':heads', 0, 0, 'WITHSCORES')
   local last = redis.call('ZRANGE', root .. ':heads', -1, -1, 'WITHSCORES')
   local low, high, top = quantum_of(first[2], base), quantum_of(last[2], base), -1
   while low ~= high do low, high, top = math.floor(low / 2), math.floor(high / 2), top + 1 end
-  local later = routing.scratch(root, 'half')
   for bit = top, 0, -1 do
-    redis.call('BITOP', 'AND', later, candidates, root .. ':slice:' .. bit)
-    local left = number - redis.call('BITCOUNT', later)
-    if left > 0 and left < number then
-      redis.call('BITOP', 'XOR', candidates, candidates, later)
-      number = left
-      if number <= FEW then return end
+    redis.call('BITOP', 'AND', half, candidates, root .. ':nought:' .. bit)
+    local left = redis.call('BITCOUNT', half)
+    if left > 0 then
+      candidates, half, number = half, candidates, left
+      if number <= FEW then return candidates end
     end
   end
+  return candidates
 end
 
 local function best_of(root, sids)
@@ -131,31 +146,31 @@ local function best_of(root, sids)
     local score = scores[n] and tonumber(scores[n])
     if score and (not least or score < least) then best, least = sid, score end
   end
-  return best and text_of(best), least
+  return best and text_of(best)
 end
 
 -- Among all signatures: the AND of the bitmaps, then the least head.
 local function by_bitmaps(root, keys, passed)
   return routing.aside(function()
-    local candidates = routing.scratch(root, 'candidates')
+    local candidates, half = routing.scratch(root, 'candidates'), routing.scratch(root, 'half')
     redis.call('BITOP', 'AND', candidates, root .. ':filled', unpack(keys))
     for sid in pairs(passed) do redis.call('SETBIT', candidates, sid, 0) end
-    local number = redis.call('BITCOUNT', candidates)
+    local number, found = redis.call('BITCOUNT', candidates), candidates
     local base = number > FEW and base_of(root)
-    if base then least_quantum(root, candidates, number, base) end
-    local sids = number > 0 and routing.members(redis.call('GET', candidates), 1e6) or {}
-    redis.call('DEL', routing.scratch(root, 'candidates'), routing.scratch(root, 'half'))
+    if base then found = least_quantum(root, candidates, half, number, base) end
+    local sids = number > 0 and routing.members(redis.call('GET', found), 1e6) or {}
+    redis.call('DEL', candidates, half)
     return best_of(root, sids)
   end)
 end
 
--- The signature whose first job is the best of those that every bitmap allows, and its score; nil for none.
--- `passed` are signatures that are left out.
+-- The signature whose first job is the best of those that every bitmap allows; nil for none. `passed` are signatures that are left out.
 function routing.best(root, keys, maps, passed)
-  for _, sid in ipairs(redis.call('ZRANGE', root .. ':heads', 0, FIRST_LOOK - 1)) do
+  local heads = redis.call('ZRANGE', root .. ':heads', 0, FIRST_LOOK - 1)
+  for _, sid in ipairs(heads) do
     if not passed[sid] and fits(sid, maps) then return sid end
   end
-  return by_bitmaps(root, keys, passed)
+  return #heads == FIRST_LOOK and by_bitmaps(root, keys, passed) or nil
 end
 
 -- A hot signature goes first when its head is at most `bonus` us behind the best one.

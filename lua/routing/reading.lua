@@ -3,7 +3,8 @@
 local MAX_DEPTH, MAX_STRING = 8, 1024
 local REQUIREMENT = {bytes = 16384, values = 512} -- read in a call that others wait for
 local OFFER = {bytes = 65536, values = 4096} -- of the fleet's workers, with the models that they declare
-local MEMO = 2000 -- requirements remembered by their text; the same text always means the same
+local MEMO = 2097152 -- bytes of texts that are remembered, twice; the same text always means the same
+local ENTRY = 100 -- bytes that an entry counts at least
 
 -- Whether it is an id of ours: short, and on one line.
 function routing.is_word(text)
@@ -112,16 +113,19 @@ function routing.list_json(values)
   return routing.canonical(values)
 end
 
--- A function of one text, remembered. Its results must not be changed.
+-- A function of one text, remembered: what was asked lately, and what was asked before that. Its results must not be changed.
 function routing.remembered(compute)
-  local known, size = {}, 0
+  local known, before, size = {}, {}, 0
   return function(text)
     local found = known[text]
     if found then return found[1], found[2] end
-    local value, why = compute(text)
-    if size >= MEMO then known, size = {}, 0 end
-    if #text <= 4096 then known[text], size = {value, why}, size + 1 end
-    return value, why
+    found = before[text]
+    if not found then found = {compute(text)} end
+    if #text <= 4096 then
+      if size >= MEMO then known, before, size = {}, known, 0 end
+      known[text], size = found, size + #text + ENTRY
+    end
+    return found[1], found[2]
   end
 end
 

@@ -12,6 +12,8 @@ local split = routing.remembered(function(text)
   return {demand = routing.canonical(asked), tokens = tokens}
 end)
 
+function routing.parsed(text) return parsed(text) end
+
 function routing.definition(root, sid) return redis.call('HGET', root .. ':signature', sid) or nil end
 
 function routing.parts(root, sid)
@@ -97,6 +99,8 @@ local function begin(root, text)
     return nil, 'the pool has jobs of ' .. FULL .. ' different requirements already'
   end
   local sid = routing.ordinal(root, 'signature')
+  routing.weigh(4 + #split(text).tokens)
+  routing.show(root, sid, text) -- before the others, for it can be mended
   local known = split(text)
   redis.call('HSET', root .. ':signatures', text, sid)
   redis.call('HSET', root .. ':signature', sid, text)
@@ -165,9 +169,11 @@ function routing.forget(root, sid)
   redis.call('ZREM', root .. ':kept_away', sid)
   redis.call('HDEL', root .. ':refs', sid)
   redis.call('HDEL', root .. ':fetch', sid)
+  redis.call('HDEL', root .. ':errands', sid)
   if not text then return end
   redis.call('HDEL', root .. ':signatures', text)
   redis.call('HDEL', root .. ':signature', sid)
+  redis.call('HDEL', root .. ':shown', sid)
   redis.call('SETBIT', root .. ':live', sid, 0)
   redis.call('SETBIT', root .. ':needy', sid, 0)
   unuse(root, sid, split(text).tokens)

@@ -98,7 +98,9 @@ function routing.take_in(root, pending, limit, mode, now)
   local function look(from, number)
     local page, left = redis.call('ZREVRANGE', pending, from, from + number - 1, 'WITHSCORES'), 0
     for n = 1, #page, 2 do
+      if routing.is_much() then return number, left end
       local what = take_one(root, pending, page[n], page[n + 1], mode, now)
+      routing.weigh(3)
       told[what] = told[what] + 1
       if what == 'left' then left = left + 1 end
     end

@@ -32,8 +32,24 @@ local function json_of(value, lists)
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
--- A signature's requirement as JSON, for people and workers.
-routing.shown = routing.remembered(function(text) return routing.canonical(readable(cjson.decode(text))) end)
+-- What a claim tells of a signature is written down when it begins, so that nobody reads JSON while others wait: the requirement, and
+-- a line for each of its models.
+local function lines_of(parts)
+  local lines = {routing.canonical(readable(parts))}
+  for _, token in ipairs(parts and parts.models or {}) do lines[#lines + 1] = token end
+  return table.concat(lines, '\n')
+end
+
+function routing.show(root, sid, text) redis.call('HSET', root .. ':shown', sid, lines_of(routing.parsed(text))) end
+
+-- A signature's requirement as JSON, for people and workers, and its models as tokens.
+function routing.requirement(root, sid)
+  local lines = redis.call('HGET', root .. ':shown', sid) or lines_of(routing.parts(root, sid))
+  local tokens, ends = {}, string.find(lines, '\n', 1, true)
+  if not ends then return lines, tokens end
+  for token in string.gmatch(lines, '\n([^\n]+)') do tokens[#tokens + 1] = token end
+  return string.sub(lines, 1, ends - 1), tokens
+end
 
 local LISTS = {models = true, excluded = true, machines = true, reasons = true, missing = true}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,6 +15,7 @@ from redis.backoff import NoBackoff
 
 from model_manager.bus.locating import SOUGHT, UntaggedPrefix, located
 from model_manager.errors import BadSetting, BusUnavailable
+from model_manager.facts.trust import Trust
 
 FAILURES: Final[tuple[type[Exception], ...]] = (
     *(each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, Exception)),
@@ -28,12 +30,14 @@ _CREDENTIALS: Final = (
 _RIGHTS: Final = (exceptions.AuthorizationError, exceptions.NoPermissionError)
 
 
-def connect(url: str, *, timeout: float = 10.0, prefix: str = "") -> Redis:
+def connect(url: str, *, timeout: float = 10.0, prefix: str = "", trust: Trust | None = None) -> Redis:
     """A client of one server (`redis://`, `rediss://`, `unix://`), of the primary that Sentinels name (`redis+sentinel://`) or of
     the Cluster's node that has the keys of `prefix` (`redis+cluster://`); it connects at the first command. `timeout` in seconds.
+    `trust` is for addresses that speak TLS (`rediss`).
 
     Nothing is retried here: a write whose answer was lost is repeated by its (epoch, seq), never blindly.
-    Raises BadSetting for any other address, and for a prefix that is in no single slot of a Cluster.
+    Raises BadSetting for any other address, for a prefix that is in no single slot of a Cluster, and for certificates that
+    cannot be read.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout,
@@ -42,6 +46,8 @@ def connect(url: str, *, timeout: float = 10.0, prefix: str = "") -> Redis:
         "protocol": 2,
     }
     scheme = url.partition(":")[0]
+    if trust is not None and scheme.startswith("rediss"):
+        options |= _tls(trust)
     try:
         return located(scheme, url, prefix, options) if scheme in SOUGHT else Redis.from_url(url, **options)
     except UntaggedPrefix:
@@ -56,6 +62,22 @@ def connect(url: str, *, timeout: float = 10.0, prefix: str = "") -> Redis:
             why="it is not an address of Redis",
             fix="Write redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://, for example redis://127.0.0.1:6379/0.",
         ) from None
+
+
+def _tls(trust: Trust) -> dict[str, str]:
+    """As redis-py names them. Read once here, so that what is wrong with them is said at the start."""
+    try:
+        context = ssl.create_default_context(cafile=trust.ca_file)
+        if trust.cert_file is not None:
+            context.load_cert_chain(trust.cert_file, trust.key_file)
+    except OSError as error:
+        raise BadSetting(
+            name="MODEL_MANAGER_REDIS_CERT_FILE, MODEL_MANAGER_REDIS_KEY_FILE or MODEL_MANAGER_CA_FILE",
+            why=f"it cannot be used ({error.strerror or error})",
+            fix="Name PEM files that this user may read: the client's certificate, its key without a passphrase, and the authority.",
+        ) from None
+    given = {"ssl_ca_certs": trust.ca_file, "ssl_certfile": trust.cert_file, "ssl_keyfile": trust.key_file}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 @contextmanager

@@ -25,6 +25,7 @@ SHARED: Final = (
     "routing/profiles",
     "routing/indexing",
     "routing/bells",
+    "routing/counting",
     "routing/jobs",
     "routing/mending",
     "routing/taking_in",

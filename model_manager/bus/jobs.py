@@ -20,6 +20,9 @@ from model_manager.facts.job import Asks, Explanation, Filed, Job, Reaped, State
 PER_CALL: Final = 50
 """Jobs of one call, and 3 MiB of them: the function takes 4."""
 
+AGAIN: Final = "AGAIN"
+"""Of a job that was not read, for those before it took long; all behind it have this answer, too."""
+
 BYTES_PER_CALL: Final = 3 * 1024 * 1024
 PAGE: Final = 100
 
@@ -45,13 +48,19 @@ class Jobs:
         """Many at once; a job that cannot be meant so has the word `bad`, and keeps no other from being taken."""
         answers_: list[Submitted] = []
         for batch in _batches(jobs):
-            fields = chain.from_iterable(fields for _, fields in batch)
-            _, rest = await self._ask("mm_submit", str(len(batch)), *fields)
-            if rest[0] == "1":
-                await self.settle()
-            told = rest[1:]
-            answers_ += [answers.submitted(id, *told[4 * n : 4 * n + 4]) for n, (id, _) in enumerate(batch)]
+            while batch:
+                told = await self._hand_in(batch)
+                answers_ += told
+                batch = batch[len(told) :]
         return tuple(answers_)
+
+    async def _hand_in(self, batch: Sequence[tuple[str, tuple[Argument, ...]]]) -> list[Submitted]:
+        """The answers to one job at least; those behind them were too much for one call."""
+        _, rest = await self._ask("mm_submit", str(len(batch)), *chain.from_iterable(fields for _, fields in batch))
+        if rest[0] == "1":
+            await self.settle()
+        told = [rest[1 + 4 * n : 5 + 4 * n] for n in range(len(batch))]
+        return [answers.submitted(id, *each) for (id, _), each in zip(batch, told, strict=True) if each[0] != AGAIN]
 
     async def job(self, id: str) -> Filed:
         """One job, with where its models are. Raises NoSuchJob."""

@@ -82,6 +82,13 @@ _ORDERS: Final = Key(
     reader="agent",
     lifetime="an entry until the machine answered it; all a quarter of an hour after the last",
 )
+_REPLIES: Final = Key(
+    pattern="machine:{machine_id}:replies",
+    type="hash",
+    writer="agent",
+    reader="aggregators",
+    lifetime="a field until its asker took it; all two minutes after the last",
+)
 _EVENTS: Final = Key(
     pattern="model_manager:events",
     type="stream",
@@ -128,6 +135,7 @@ KEYS: Final = (
     _PROGRESS,
     _ASSIGNMENT,
     _ORDERS,
+    _REPLIES,
     _EVENTS,
     _ALIVE,
     _TELEMETRY,
@@ -178,6 +186,10 @@ class Keys:
     def orders(self, machine_id: MachineId | str) -> str:
         """What the machine is asked for: see docs/redis.md."""
         return self._of(_ORDERS, machine_id)
+
+    def replies(self, machine_id: MachineId | str) -> str:
+        """Id of an order → what the machine has to tell, as JSON."""
+        return self._of(_REPLIES, machine_id)
 
     @property
     def events(self) -> str:

@@ -24,6 +24,9 @@ _FIGURES: Final = tuple(field.name for field in fields_of(Figures))
 CHUNK: Final = 200
 """Hashes of one round trip."""
 
+FORGOTTEN_AT_ONCE: Final = 500
+"""Names of one call."""
+
 NOTICE: Final = 120.0
 """Seconds that a machine without any lease has to beat before it counts as dead: the longest lease."""
 
@@ -88,23 +91,24 @@ class Leases:
                 await self._redis.zadd(self._keys.alive, {machine: int(until) for machine in found}, nx=True)
         return tuple(found)
 
-    async def strays(self, suspects: Iterable[str] = ()) -> frozenset[str]:
-        """Members of the reverse index of whose machine there is nothing else: no hash, no lease, no deadline. Those that were
-        `suspects` already are taken out, the others are returned, to be suspects when this is called again: an agent that
-        comes meanwhile has a hash by then. Looks at every key of the database, and at every member."""
-        before = frozenset(suspects)
-        found: set[str] = set()
+    async def strays(self) -> tuple[str, ...]:
+        """Takes members out of the reverse index of whose machine there is nothing else: no hash, no lease, no deadline; one that
+        comes meanwhile stays. Returns their ids. Looks at every key of the database, and at every member."""
+        listed: dict[str, list[str]] = {}
+        async for name, members in self._index():
+            for machine in {member.decode("utf-8", "replace") for member in members}:
+                listed.setdefault(machine, []).append(name)
         known = {*await deadlines(self._redis, self._keys), *await stored_machines(self._redis, self._keys)}
-        async for key, members in self._index():
-            gone = [member for member in members if member.decode("utf-8", "replace") not in known]
-            found.update(member.decode("utf-8", "replace") for member in gone)
-            if late := [member for member in gone if member.decode("utf-8", "replace") in before]:
-                with translate():
-                    await self._redis.srem(key, *late)
-        return frozenset(found - before)
+        gone = [machine for machine in sorted(listed.keys() - known) if await self._forgotten(machine, listed[machine])]
+        return tuple(gone)
 
-    async def _index(self) -> AsyncIterator[tuple[bytes, set[bytes]]]:
-        """Every key of the reverse index, and its members."""
+    async def _forgotten(self, machine: str, names: list[str]) -> bool:
+        pages = [names[n : n + FORGOTTEN_AT_ONCE] for n in range(0, len(names), FORGOTTEN_AT_ONCE)]
+        return all([await self._withdrawing.forget(machine, page) for page in pages])
+
+    async def _index(self) -> AsyncIterator[tuple[str, set[bytes]]]:
+        """Every name of the reverse index, and its members."""
+        head = len(self._keys.index("").encode())
         rest = self._redis.scan_iter(match=f"{literal(self._keys.index(''))}*", count=1_000, _type="set")
         with translate():
             keys = [key async for key in rest]
@@ -116,7 +120,7 @@ class Leases:
                     answers = await pipe.execute(raise_on_error=False)
             for key, members in zip(keys[n : n + CHUNK], answers, strict=True):
                 if isinstance(members, set):
-                    yield key, members
+                    yield key[head:].decode("utf-8", "replace"), members
 
     async def bury(self) -> tuple[str, ...]:
         """Withdraws machines whose lease ran out, at most 100 at a time, their reverse index entries with them, whoever saw
@@ -175,7 +179,13 @@ def _heartbeat(fields: Mapping[bytes, bytes]) -> Heartbeat:
             present=int(said["present"]),
         ),
         disks=tuple(
-            Disk(root=str(each["root"]), free=int(each["free"]), total=int(each["total"]), floor=int(each["floor"]))
+            Disk(
+                root=str(each["root"]),
+                free=int(each["free"]),
+                total=int(each["total"]),
+                floor=int(each["floor"]),
+                quarantined=None if each.get("quarantined") is None else int(each["quarantined"]),
+            )
             for each in wire.loads(said["disks"], "disks")
         ),
         version=said["version"],

@@ -74,7 +74,7 @@ def _asking(given: dict[str, Any], secure: bool, kind: str, options: dict[str, A
     own = {name: given.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     credentials = own if kind == "sentinel" else {name: given.get(name) for name in ("username", "password")}
     tls = {name: value for name, value in given.items() if name.startswith("ssl_")}
-    return {**options, **credentials, **tls, "ssl": secure}
+    return {**tls, **options, **credentials, "ssl": secure}
 
 
 def _service(path: str) -> tuple[str, int]:

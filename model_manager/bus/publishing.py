@@ -93,7 +93,7 @@ class Bus:
         self._lease_ms = str(int(lease * 1000))
         self._delivered = Delivered(0, 0)
         self._epoch = 0
-        self._cursor = 0
+        self._cursor = self._looked = 0
         self._unhealed: deque[str] = deque()
         self._evicted: str | None = None
         self._owner = True
@@ -250,6 +250,21 @@ class Bus:
             self._delivered = Delivered(*later)
 
     async def _names_to_heal(self) -> list[str]:
+        """Where keys of the reverse index are gone, all names of a page; else a few, in turns: somebody may have taken the machine
+        out of one."""
+        return await self._deleted() or await self._in_turns()
+
+    async def _deleted(self) -> list[str]:
+        """The next names, if a key of theirs is gone."""
+        with translate():
+            if await self._redis.type(key := self.keys.names(self._machine)) != b"hash":
+                return []
+            self._looked, found = await self._redis.hscan(key, self._looked, count=HEALED_AT_ONCE)
+            names = _decoded(found)
+            whole = not names or await self._redis.exists(*map(self.keys.index, names)) == len(names)
+        return [] if whole else names
+
+    async def _in_turns(self) -> list[str]:
         if not self._unhealed:
             key = self.keys.names(self._machine)
             with translate():

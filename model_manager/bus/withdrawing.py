@@ -38,8 +38,7 @@ class Withdrawing:
     ) -> tuple[str, list[str]]:
         """The answer of mm_withdraw. `trim` and `event` matter in the mode bye only."""
         k = self._keys
-        kept = (k.models(machine), k.inventory(machine), k.names(machine), k.lease(machine))
-        own = (*kept, k.alive, k.progress(machine), k.scan_status(machine), k.events, k.routing)
+        own = self._own(machine)
         names = dict.fromkeys(await self.stored_names(machine))
         for _ in range(ROUNDS):
             keys = (*own, *map(k.index, names))
@@ -49,6 +48,18 @@ class Withdrawing:
                 return word, rest
             names.update(dict.fromkeys(rest))
         raise BusUnavailable(why="the stored inventory changes faster than it can be withdrawn")
+
+    async def forget(self, machine: str, names: Sequence[str]) -> bool:
+        """Takes a machine of which nothing else is left out of the reverse index of these names. False: something is left."""
+        keys = (*self._own(machine), *map(self._keys.index, names))
+        values = (machine, "stray", "", "0", "0", *arguments.counted(names))
+        word, _ = await self._functions.call("mm_withdraw", keys, values)
+        return word == "OK"
+
+    def _own(self, machine: str) -> tuple[str, ...]:
+        k = self._keys
+        kept = (k.models(machine), k.inventory(machine), k.names(machine), k.lease(machine))
+        return (*kept, k.alive, k.progress(machine), k.scan_status(machine), k.events, k.routing)
 
     async def bury(self) -> tuple[str, ...]:
         """Withdraws machines whose lease ran out, at most 100 at a time; anybody may. Returns their ids."""

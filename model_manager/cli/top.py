@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
@@ -11,21 +13,24 @@ from rich.live import Live
 from rich.text import Text
 
 from model_manager.cli.aggregator import Ask, asking, everything, url_option
-from model_manager.cli.overview import headline, ordered, overview
+from model_manager.cli.choosing import Choice, pressed
+from model_manager.cli.keys import keys
+from model_manager.cli.overview import headline, overview
 from model_manager.cli.panel import can_draw
 from model_manager.errors import Unavailable, printable
 
 AROUND: Final = 5
-"""Lines that are no machine: two of the fleet, the head, what is left out, and the cursor's."""
+"""Lines that are no machine: two of the fleet, the head, the last one, and the cursor's."""
 
 
 @click.command()
 @url_option
 @click.option("--every", type=click.FloatRange(min=0.2), default=1.0, show_default=True, metavar="SECONDS")
 def command(url: str | None, every: float) -> None:
-    """Watch the whole fleet until Ctrl-C: machines that need somebody come first.
+    """Watch the whole fleet until q or Ctrl-C: machines that need somebody come first.
 
-    Where nothing can be drawn anew (a pipe, a dumb terminal) it is shown once.
+    Keys: s orders otherwise, / filters (Esc ends that), arrows and space scroll. Where nothing can be drawn anew (a pipe, a dumb
+    terminal) it is shown once.
     """
     try:
         asyncio.run(_watch(url, every, Console(highlight=False)))
@@ -36,31 +41,94 @@ def command(url: str | None, every: float) -> None:
 async def _watch(url: str | None, every: float, console: Console) -> None:
     live = can_draw(console)
     async with asking(url, live=live) as ask:
-        if not live:
-            console.print(await picture(ask, console.width, None))
-            return
-        await _draw(ask, every, console)
+        if live:
+            await Watch(ask, every, console).run()
+        else:
+            console.print(picture(await told(ask), Choice(), console.width, None))
 
 
-async def _draw(ask: Ask, every: float, console: Console) -> None:
-    """An aggregator that goes away and comes back is waited for; its last picture stays."""
-    drawn: Any = Text("")
-    with Live(console=console, auto_refresh=False, screen=True) as screen:
-        while True:
-            try:
-                shown = drawn = await picture(ask, console.width, console.height)
-            except Unavailable as error:
-                shown = Group(Text(printable(error), style="red"), drawn)
-            screen.update(shown, refresh=True)
-            await asyncio.sleep(every)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the fleet said last."""
+
+    fleet: Mapping[str, Any]
+    machines: Sequence[Mapping[str, Any]]
 
 
-async def picture(ask: Ask, width: int, height: int | None) -> Group:
-    """The fleet and its machines, as many as there are lines; `height` None for all."""
+async def told(ask: Ask) -> Told:
     fleet, machines = await ask("fleet", {}), await everything(ask, "machines", {})
-    rows = ordered(machines["items"])
+    return Told(fleet, machines["items"])
+
+
+class Watch:
+    """The screen: asked anew every so many seconds, drawn anew at each key as well. An aggregator that goes away and comes back is
+    waited for; its last picture stays."""
+
+    def __init__(self, ask: Ask, every: float, console: Console) -> None:
+        self._ask = ask
+        self._every = every
+        self._console = console
+        self._choice = Choice()
+        self._told: Told | None = None
+        self._why = ""
+        self._bell = asyncio.Event()
+        self._left = False
+
+    async def run(self) -> None:
+        with Live(console=self._console, auto_refresh=False, screen=True) as screen, keys(self._press):
+            while not self._left:
+                await self._look()
+                await self._draw_until(asyncio.get_running_loop().time() + self._every, screen)
+
+    async def _look(self) -> None:
+        try:
+            self._told, self._why = await told(self._ask), ""
+        except Unavailable as error:
+            self._why = printable(error)
+
+    async def _draw_until(self, end: float, screen: Live) -> None:
+        while not self._left:
+            screen.update(self._picture(), refresh=True)
+            self._bell.clear()
+            try:
+                async with asyncio.timeout_at(end):
+                    await self._bell.wait()
+            except TimeoutError:
+                return
+
+    def _picture(self) -> Group:
+        width, height = self._console.size
+        lines = [] if self._told is None else [picture(self._told, self._choice, width, height - bool(self._why))]
+        return Group(*([Text(self._why, style="red", no_wrap=True)] if self._why else []), *lines)
+
+    def _press(self, key: str) -> None:
+        choice = pressed(self._choice, key, max(1, self._console.height - AROUND))
+        self._left = choice is None
+        if choice is not None:
+            total = len(choice.chosen(self._told.machines)) if self._told else 0
+            self._choice = choice.within(total, max(1, self._console.height - AROUND))
+        self._bell.set()
+
+
+def picture(told: Told, choice: Choice, width: int, height: int | None) -> Group:
+    """The fleet and its machines, as many as there are lines; `height` None for all."""
+    rows = choice.chosen(told.machines)
     room = len(rows) if height is None else max(1, height - AROUND)
-    lines: list[Any] = [*headline(fleet), overview(rows[:room], width)]
-    if len(rows) > room:
-        lines.append(Text(f"and {len(rows) - room} more", style="dim"))
+    shown = choice.within(len(rows), room)
+    page = rows[shown.first : shown.first + room]
+    heads = headline(told.fleet)
+    for head in heads:
+        head.no_wrap, head.overflow = height is not None, "ellipsis"
+    lines: list[Any] = [*heads, overview(page, width, choice.by if height is not None else "")]
+    if height is not None:
+        lines.append(Text(_last(shown, len(page), len(rows)), style="dim", no_wrap=True, overflow="ellipsis"))
     return Group(*lines)
+
+
+def _last(choice: Choice, shown: int, total: int) -> str:
+    """What is seen of how many, and by which keys one sees others."""
+    if choice.typing:
+        return f"/{printable(choice.text)}_  {total} machines   Enter keeps it, Esc ends it"
+    which = f"{choice.first + 1}-{choice.first + shown} of {total}" if total else "none"
+    filtered = f" with '{printable(choice.text)}' (Esc shows all)" if choice.text else ""
+    return f"{which}{filtered}   s: by {choice.by}   /: filter   arrows, space: scroll   q: leave"

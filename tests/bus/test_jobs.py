@@ -171,3 +171,11 @@ async def test_pages_that_end_within_a_signature_leave_nobody_out(jobs: Jobs) ->
         if cursor == "0":
             break
     assert sorted(found) == [f"j{number}" for number in range(7)]
+
+
+async def test_k10_many_jobs_that_each_ask_for_much_that_is_new_are_all_handed_in(redis: Redis) -> None:
+    jobs = Jobs(redis)
+    many = [Job(id=f"j{n}", asks=Asks(models=tuple(f"{n}-{each}.pt" for each in range(100)))) for n in range(12)]
+    answers = await jobs.submit_all(many)
+    assert [(each.id, each.word) for each in answers] == [(f"j{n}", "queued") for n in range(12)]
+    assert [each.id for each in await jobs.next_up()] == [f"j{n}" for n in range(12)]

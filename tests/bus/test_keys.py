@@ -16,6 +16,7 @@ from model_manager.bus.leases import Leases
 from model_manager.bus.mirroring import Mirrors
 from model_manager.bus.orders import ordered, send, settle
 from model_manager.bus.publishing import Bus, Delivered
+from model_manager.bus.replies import replied, reply
 from model_manager.bus.shortages import shortages
 from model_manager.bus.tailing import history
 from model_manager.bus.telemetry import copy
@@ -75,7 +76,7 @@ def test_every_key_has_a_name_of_its_own_behind_the_prefix() -> None:
     keys = Keys("{pool}:")
     of_machine = (keys.models, keys.inventory, keys.names, keys.scan_status, keys.lease, keys.progress, keys.assignment)
     names = [
-        *(key(MachineId("m1")) for key in (*of_machine, keys.orders)),
+        *(key(MachineId("m1")) for key in (*of_machine, keys.orders, keys.replies)),
         keys.index("a.pt"),
         keys.events,
         keys.alive,
@@ -106,6 +107,8 @@ async def test_the_rights_on_the_page_are_enough_for_all_that_an_agent_does(own:
     (received,) = await anext(ordered(redis, bus.keys, MachineId("m1"), every=0.05))
     await copy(redis, bus.keys, [telemetry(teller.hello(), None)])
     await settle(redis, bus.keys, MachineId("m1"), [received.entry])
+    await reply(redis, bus.keys, MachineId("m1"), "a", b"{}")
+    assert await replied(redis, bus.keys, MachineId("m1"), "a", 5) == b"{}"
     while not await bus.reap():
         pass
     assert await bus.bye(teller.bye())

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
+from model_manager.bus.functions import Functions
 from model_manager.bus.keys import Keys
 from model_manager.bus.leases import NOTICE, Leases
 from model_manager.bus.publishing import Bus
+from model_manager.bus.withdrawing import Withdrawing
 from model_manager.facts.machine import Disk, Figures, Readiness, WorkflowReadiness
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Total, Transfer
@@ -24,7 +26,7 @@ async def test_a_heartbeat_comes_back_as_it_was_said(bus: Bus, redis: Redis) -> 
         readiness=Readiness(
             ready=False, reasons=("flux",), workflows=(workflow,), generation="g", required=3, present=2
         ),
-        disks=(Disk(root="/models", free=1, total=2, floor=3),),
+        disks=(Disk(root="/models", free=1, total=2, floor=3, quarantined=4),),
         figures=Figures(startup_seconds=1.5, downloads_verified=3),
     )
     await bus.beat(said, {"peer": "http://a"})
@@ -138,18 +140,20 @@ async def test_l1_members_of_whom_nothing_else_is_left_leave_the_reverse_index(b
     await redis.delete(*(key_of("m1") for key_of in (KEYS.models, KEYS.inventory, KEYS.names, KEYS.lease)))
     await redis.zrem(KEYS.alive, "m1")
     await redis.set(KEYS.index("garbage"), "x")
-    leases = Leases(redis, KEYS)
-    suspects = await leases.strays()
+    assert await Leases(redis, KEYS).strays() == ("m1",)
     await redis.delete(KEYS.index("garbage"))
-    assert suspects == {"m1"}
-    assert await indexed(redis, "m1") == {"a.pt"}, "it may just be coming"
-    assert await leases.strays(suspects) == frozenset()
     assert (await indexed(redis, "m1"), await indexed(redis, "m2")) == (set(), {"a.pt"})
+    assert await redis.smembers(KEYS.index("a.pt")) == {b"m2"}
+    assert await Leases(redis, KEYS).strays() == ()
 
 
-async def test_a_suspect_that_comes_meanwhile_stays(bus_of: Make, redis: Redis) -> None:
+@pytest.mark.parametrize("left", ["hash", "lease", "deadline"])
+async def test_l1_one_that_comes_while_strays_are_looked_for_stays(redis: Redis, left: str) -> None:
     await redis.sadd(KEYS.index("a.pt"), "m1")
-    suspects = await Leases(redis, KEYS).strays()
-    await introduced(bus_of("m1"), entry("a.pt"))
-    assert await Leases(redis, KEYS).strays(suspects) == frozenset()
-    assert await indexed(redis, "m1") == {"a.pt"}
+    withdrawing = Withdrawing(redis, KEYS, Functions(redis))
+    if left == "deadline":
+        await redis.zadd(KEYS.alive, {"m1": 1})
+    else:
+        await redis.hset(KEYS.models("m1") if left == "hash" else KEYS.lease("m1"), "x", "y")
+    assert not await withdrawing.forget("m1", ["a.pt"])
+    assert await redis.smembers(KEYS.index("a.pt")) == {b"m1"}

@@ -115,6 +115,28 @@ async def test_e4_an_evicted_key_is_back_after_one_beat(bus: Bus, redis: Redis, 
     assert await redis.zscore(bus.keys.alive, "m1") is not None
 
 
+async def test_e4_entries_that_somebody_deleted_are_all_back_after_one_beat(bus: Bus, redis: Redis) -> None:
+    names = [f"{n}.pt" for n in range(300)]
+    teller = await introduced(bus, *map(entry, names))
+    for _ in range(3):
+        await bus.beat(teller.beat(), {})
+    await redis.delete(*map(KEYS.index, names))
+    await bus.beat(teller.beat(), {})
+    await insist(redis, teller)
+
+
+async def test_e4_a_machine_that_somebody_took_out_of_an_entry_is_back_after_some_beats(bus: Bus, redis: Redis) -> None:
+    names = [f"{n}.pt" for n in range(60)]
+    teller = await introduced(bus, *map(entry, names))
+    await bus.beat(teller.beat(), {})
+    for name in names:
+        await redis.sadd(KEYS.index(name), "m2")
+        await redis.srem(KEYS.index(name), "m1")
+    for _ in range(4):
+        await bus.beat(teller.beat(), {})
+    assert await indexed(redis, "m1") == set(names)
+
+
 async def test_e4_many_evicted_entries_are_all_back_after_the_beat_that_hears_of_it(own: Server) -> None:
     redis = connect(own.url)
     bus = own_bus(redis)

@@ -202,7 +202,7 @@ async def test_among_a_thousand_signatures_the_best_is_found_however_few_the_mac
     for job in waiting:
         waiting[job] = ((await pool.job(job))["score"], waiting[job][1])
     assert await redis.zcard("routing:heads") > 200
-    assert await redis.exists("routing:sliced")
+    assert await redis.exists("routing:noughts")
     for n in range(400):
         name = chance.choice(list(held))
         able = [(score, job) for job, (score, some) in waiting.items() if some <= held[name]]
@@ -514,7 +514,7 @@ async def test_a_verified_copy_more_or_less_of_the_same_model_changes_nothing(po
     assert (await pool.job("j"))["eligible"] == 0
 
 
-GARBAGE = ["heads", "filled", "sliced", "cut", "bell:m1:w", "parked", "tokens"]
+GARBAGE = ["heads", "filled", "noughts", "cuts", "bell:m1:w", "parked", "tokens", "shown", "errands"]
 
 
 @pytest.mark.parametrize("name", GARBAGE)
@@ -597,3 +597,66 @@ async def test_k10_an_explanation_of_many_models_is_exact_and_leaves_nothing_beh
         name: (1 if name == "0.pt" else 2, 2 if name == "0.pt" else 1) for name in names
     }
     assert not await redis.keys("routing:scratch:*")
+
+
+async def _nothing(pool: Pool, machine: str = "m1") -> None:
+    """Asked twice: the second answer is what the server remembers."""
+    for _ in range(2):
+        assert (await pool.claim(machine, token=f"none{random.random()}"))[0] == "EMPTY"
+
+
+async def test_whoever_found_nothing_hears_of_a_job_that_came_came_back_or_is_due(pool: Pool, redis: Redis) -> None:
+    await machine(redis, pool, "m1", "a.pt")
+    await _nothing(pool)
+    await pool.submit("1", {"models": "a.pt"})
+    assert (await pool.claim("m1", token="t1", lease=100))[1][0] == "1"
+    await _nothing(pool)
+    await redis.zadd("routing:leases", {"1": 1})
+    assert (await pool.claim("m1", token="t2"))[1][0] == "1"
+    await _nothing(pool)
+    assert (await pool.call("mm_fail", "1", "t2", "retry", "why", 3_600_000))[0] == "DELAYED"
+    await _nothing(pool)
+    await redis.zadd("routing:delayed", {"1": 1})
+    assert (await pool.claim("m1", token="t3"))[1][0] == "1"
+
+
+async def test_whoever_found_nothing_hears_of_a_model_and_of_an_offer(pool: Pool, redis: Redis) -> None:
+    agent = await machine(redis, pool, "m1")
+    await pool.submit("1", {"models": "a.pt"})
+    await pool.submit("2", {"gpu_memory_gb": 24})
+    await _nothing(pool)
+    agent.teller.appear(entry("a.pt"))
+    await agent.publish()
+    assert (await pool.claim("m1", token="t1"))[1][0] == "1"
+    await _nothing(pool)
+    await pool.offer("m1", {**COMFY, "hardware": {"gpu_memory_gb": 24}})
+    assert (await pool.claim("m1", token="t2"))[1][0] == "2"
+
+
+async def test_whoever_found_nothing_is_told_when_its_agent_is_gone(pool: Pool, redis: Redis) -> None:
+    await machine(redis, pool, "m1", "a.pt")
+    await pool.submit("1", {"models": "a.pt"})
+    assert (await pool.claim("m1", token="mine"))[1][0] == "1"
+    await _nothing(pool)
+    assert (await pool.claim("m1", token="mine"))[1][0] == "1", "its own job is no news, and still its own"
+    await redis.delete(pool.keys.lease("m1"))
+    assert (await pool.claim("m1", token="other"))[0] == "AWAY"
+    await pool.offer("m1", "")
+    assert (await pool.claim("m1", token="third"))[0] == "UNKNOWN"
+
+
+async def test_whoever_found_nothing_asks_anew_after_the_server_forgot_everything(pool: Pool, redis: Redis) -> None:
+    await machine(redis, pool, "m1", "a.pt")
+    await _nothing(pool)
+    await redis.flushdb()
+    await machine(redis, pool, "m1", "a.pt")
+    await pool.submit("1", {"models": "a.pt"})
+    assert (await pool.claim("m1", token="t1"))[1][0] == "1"
+
+
+async def test_k10_what_is_much_for_one_call_is_answered_again_and_nothing_is_done_of_it(pool: Pool) -> None:
+    wanted = [json.dumps({"models": [f"{n}-{each}.pt" for each in range(128)]}) for n in range(5)]
+    fields = [part for n in range(5) for part in (f"j{n}", 0, wanted[n], "", "", "", 1, "wait")]
+    word, (_, *told) = await pool.call("mm_submit", 5, *fields)
+    assert (word, told[0::4]) == ("OK", ["QUEUED", "AGAIN", "AGAIN", "AGAIN", "AGAIN"])
+    assert (await pool.call("mm_job", "j1"))[0] == "GONE"

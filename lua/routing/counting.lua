@@ -1,0 +1,37 @@
+-- What became of claims, for metrics, and when jobs last needed which models where. Nothing here decides anything.
+--
+-- The pool's hash counts: claims (jobs that were given to a worker), claims_hot (of these, those whose signature the worker named
+-- as hot), claims_fetched (whose models a machine was asked to fetch while they waited), claims_missing (given back because a model
+-- was not there after all).
+-- :ran:{machine}  token of a model -> seconds since 1970 when a job that names it was last given to a worker there
+-- :errands        signature -> ms since 1970 when a machine was last asked to fetch for it
+
+local KEPT_MS = '7776000000' -- 90 days after the last new model
+
+function routing.count(root, what) redis.call('HINCRBY', root, what, 1) end
+
+-- A job that waited while its models were fetched for it.
+local function was_fetched_for(root, job, score)
+  if job.pol ~= 'fetch' then return false end
+  local asked = redis.pcall('HGET', root .. ':errands', job.s)
+  return type(asked) == 'string' and tonumber(asked) >= routing.submitted(job, score)
+end
+
+function routing.claimed(root, job, score)
+  routing.count(root, 'claims')
+  if was_fetched_for(root, job, score) then routing.count(root, 'claims_fetched') end
+end
+
+-- `tokens`: the models of a job that a worker of this machine just got.
+function routing.ran(root, machine, tokens, now)
+  if #tokens == 0 then return end
+  local at, flat = text_of(math.floor(now / 1e6)), {}
+  for n, token in ipairs(tokens) do flat[2 * n - 1], flat[2 * n] = token, at end
+  local key = root .. ':ran:' .. machine
+  local new = redis.pcall('HSET', key, unpack(flat))
+  if type(new) ~= 'number' then
+    redis.call('DEL', key)
+    new = redis.call('HSET', key, unpack(flat))
+  end
+  if new > 0 then redis.call('PEXPIRE', key, KEPT_MS) end
+end

@@ -205,7 +205,7 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
     },
     "Records": {
         "type": "object",
-        "description": "Lists of models, workflows and collections; or NDJSON, a record a line.",
+        "description": "Lists of models, workflows and collections; or a workflow as ComfyUI writes it; or NDJSON, a record a line.",
     },
 }
 """What questions take, by the name of the schema."""

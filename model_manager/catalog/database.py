@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Column, ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from model_manager.catalog.looking import Looking, Question
 from model_manager.errors import CatalogUnavailable
 
 LEGACY: Final = "0001"
@@ -29,6 +30,12 @@ class Database(Protocol):
 
     def reading(self) -> AbstractAsync:
         """A transaction that sees one moment and writes nothing."""
+
+    def looking(self) -> Looking:
+        """One moment, asked only what is asked most; each question past the layers that the others pass."""
+
+    async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
+        """One such question."""
 
     def writing(self) -> AbstractAsync:
         """A transaction; all of its writes happen, or none."""
@@ -55,13 +62,20 @@ class AbstractAsync(Protocol):
 async def begun(database: Database, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A transaction on an engine. The database's failures are translated; what else goes wrong within it is not its own."""
     with database.translated():
-        try:
+        with reached(database.name):
             connection = await engine.connect().start()
-        except (OSError, TimeoutError) as error:
-            why = f"it cannot be reached ({type(error).__name__})"
-            raise CatalogUnavailable(host=database.name, why=why, retry_after=2.0) from error
         try:
             async with connection.begin():
                 yield connection
         finally:
             await connection.close()
+
+
+@contextmanager
+def reached(name: str) -> Iterator[None]:
+    """Raises CatalogUnavailable where nobody answers."""
+    try:
+        yield
+    except (OSError, TimeoutError) as error:
+        why = f"it cannot be reached ({type(error).__name__})"
+        raise CatalogUnavailable(host=name, why=why, retry_after=2.0) from error

@@ -30,13 +30,15 @@ def found(where: object, what: str, done: Done) -> Finding:
 class Incoming:
     """A record on its way in, and what was found of it. No id: that of the record with its name, else the name.
 
-    No version: the one that is answered. `current`: that version is the one answered from now on.
+    No version: the one that is answered. `current`: that version is the one answered from now on. `slot`: of the place where a
+    model goes, as far as somebody looked.
     """
 
     record: Record | None
     findings: tuple[Finding, ...] = ()
     where: str = ""
     current: bool = True
+    slot: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,10 @@ def model(raw: Mapping[str, Any], where: str) -> Incoming:
         description=_description(raw),
         dependencies=_references(raw.get("dependencies"), name),
     )
-    return Incoming(record=record, findings=tuple(told), where=where, current=raw.get("current") is not False)
+    slot = placed(save_to, name).slot
+    return Incoming(
+        record=record, findings=tuple(told), where=where, current=raw.get("current") is not False, slot=slot
+    )
 
 
 def workflow(raw: Mapping[str, Any], where: str) -> Incoming:

@@ -11,8 +11,9 @@ from model_manager.catalog import foreign
 from model_manager.catalog.bulk import load as load_all
 from model_manager.catalog.docs import model_of
 from model_manager.catalog.drawn import from_workflow
-from model_manager.catalog.findings import Incoming, Report, found
+from model_manager.catalog.findings import Incoming, Report
 from model_manager.catalog.intake import incoming
+from model_manager.catalog.lines import read
 from model_manager.catalog.records import (
     CatalogCollection,
     CatalogModel,
@@ -94,24 +95,15 @@ def from_document(document: Any, what: str) -> Iterator[Incoming]:
 
 
 def from_lines(lines: Iterable[bytes]) -> Iterator[Incoming]:
-    """NDJSON: a record a line; `kind` says of what, and without it is a model."""
-    kinds = {kind: kind for kind in LISTS.values()}
+    """NDJSON: a record a line; `kind` says of what, and without it is a model. Raises BadRecord for a line that is too long."""
+    yield from read(_numbered(lines))
+
+
+def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     for number, line in enumerate(lines, 1):
-        where = f"line {number}"
-        if not line.strip():
-            continue
         if len(line) > MAX_LINE:
-            raise BadRecord(name=where, why=f"it is longer than {MAX_LINE} bytes")
-        try:
-            raw = wire.loads_unique(line, where)
-        except BadRecord as error:
-            yield Incoming(record=None, findings=(found(where, str(error.facts["why"]), "left out"),), where=where)
-            continue
-        kind = kinds.get(raw.get("kind", "model")) if isinstance(raw, dict) else "model"
-        if kind is None:
-            yield Incoming(record=None, findings=(found(where, "its kind is unknown", "left out"),), where=where)
-            continue
-        yield incoming(kind, raw, where)
+            raise BadRecord(name=f"line {number}", why=f"it is longer than {MAX_LINE} bytes")
+        yield number, line
 
 
 async def load(database: Path, records: Mapping[str, Any], *, replace: bool = False) -> Report:

@@ -77,8 +77,8 @@ def migrate(connection: Connection, target: str, name: str) -> None:
 
 
 def stamp() -> str:
-    """Now, for the name of a copy."""
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    """Now, for the name of a copy; two in one second have two names."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 def _names() -> str:

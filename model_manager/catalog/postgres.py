@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -14,7 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from model_manager.catalog import migrating
-from model_manager.catalog.database import begun
+from model_manager.catalog.database import begun, reached
+from model_manager.catalog.looking import Looker, Question
+from model_manager.catalog.postgres_looking import PostgresLooking
 from model_manager.errors import BadRecord, BadSetting, Broken, CatalogUnavailable, ModelManagerError
 
 CONNECTIONS: Final = 8
@@ -49,6 +51,8 @@ class PostgresDatabase:
             url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, connect_args=options, hide_parameters=True
         )
         self._engine = engine
+        _, wanted = engine.dialect.create_connect_args(url)
+        self._looking = PostgresLooking({**wanted, **options}, engine.dialect, self.among)
         self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @property
@@ -58,12 +62,24 @@ class PostgresDatabase:
     async def open(self) -> None:
         async with self.writing() as connection:
             await connection.run_sync(self._adopt)
+        await self._looking.open()
 
     async def close(self) -> None:
+        await self._looking.close()
         await self._engine.dispose()
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._reader)
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Looker]:
+        with self.translated(), reached(self._name):
+            async with self._looking.moment() as looker:
+                yield looker
+
+    async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
+        with self.translated(), reached(self._name):
+            return await self._looking.rows(question, values)
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._engine)

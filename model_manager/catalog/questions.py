@@ -12,7 +12,7 @@ from model_manager.catalog import docs, shapes
 from model_manager.catalog.answering import BareAnswer, bare, doc, enveloped
 from model_manager.catalog.asked import flag, names, page
 from model_manager.catalog.following import Look, follow
-from model_manager.catalog.reading import Reader
+from model_manager.catalog.looking import Looker
 from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, Kind, Record, Stored
 from model_manager.catalog.store import Store
 from model_manager.errors import BadSetting, printable
@@ -80,7 +80,7 @@ class Questions:
         return enveloped(request, wire.raw(text))
 
     async def dependencies(self, request: web.Request, values: Values) -> web.StreamResponse:
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             found = await reader.by_reference("model", [values["id"]])
             if not found:
                 raise absent("model", values["id"])
@@ -133,7 +133,7 @@ class Questions:
         return enveloped(request, await self._read("workflow", values["id"]))
 
     async def workflow_by_name(self, request: web.Request, values: Values) -> web.StreamResponse:
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             found = await reader.by_name("workflow", [values["name"]])
             if not found:
                 raise absent("workflow", values["name"])
@@ -142,18 +142,18 @@ class Questions:
 
     async def shown(self, record: Record) -> Any:
         """A record as GET answers it."""
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             return await _shown(reader, record)
 
     async def _read(self, kind: Kind, identity: str) -> Any:
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             found = await reader.by_id(kind, [identity])
             if not found:
                 raise absent(kind, identity)
             return await _shown(reader, docs.record_of(kind, wire.loads(found[identity].doc)))
 
     async def workflow_models(self, request: web.Request, values: Values) -> web.StreamResponse:
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             found = await reader.by_id("workflow", [values["id"]])
             if not found:
                 raise absent("workflow", values["id"])
@@ -167,7 +167,7 @@ class Questions:
         by_name, by_id = names(body, "workflow_names", required=False), names(body, "workflow_ids", required=False)
         if body.get("workflow_names") is None and body.get("workflow_ids") is None:
             raise bad_body("Say which: workflow_names or workflow_ids, an array of strings.")
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             named = await reader.by_name("workflow", by_name) if by_name else {}
             numbered = await reader.by_id("workflow", by_id) if by_id else {}
             records = [_workflow(each) for each in _once([*named.values(), *numbered.values()])]
@@ -195,7 +195,7 @@ class Questions:
 
     async def collection_dependencies(self, request: web.Request, _: Values) -> web.StreamResponse:
         ids = names(await asked_object(request), "collection_ids")
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             found = await reader.by_id("collection", ids)
             records = [_collection(found[each]) for each in ids if each in found]
             stored = await reader.by_reference("workflow", {name for each in records for name in each.workflows})
@@ -208,7 +208,7 @@ class Questions:
         wanted = names(body, "model_ids")
         if not flag(body, "dependencies"):
             return wanted, await self._store.by_reference("model", wanted)
-        async with self._store.reading() as reader:
+        async with self._store.looking() as reader:
             found = await reader.by_reference("model", wanted)
             followed = await follow([_model(each) for each in _once(found.values())], _looking(reader))
         wanted += tuple(each.reference for each in followed.met if each.stored is None)
@@ -236,7 +236,7 @@ def absent(kind: str, name: str) -> Answer:
     )
 
 
-def _looking(reader: Reader) -> Look:
+def _looking(reader: Looker) -> Look:
     return lambda references: reader.by_reference("model", references)
 
 
@@ -255,7 +255,7 @@ def _machine(body: dict[str, Any]) -> tuple[str, frozenset[str]]:
     return machine, frozenset({*known, *(["CIVITAI_API_KEY"] if "CIVITAI_TOKEN" in known else [])})
 
 
-async def _shown(reader: Reader, record: Record) -> Any:
+async def _shown(reader: Looker, record: Record) -> Any:
     match record:
         case CatalogModel():
             return docs.doc_of(record)
@@ -267,7 +267,7 @@ async def _shown(reader: Reader, record: Record) -> Any:
             assert_never(record)
 
 
-async def _workflows(reader: Reader, found: Iterable[Stored]) -> list[shapes.Workflow]:
+async def _workflows(reader: Looker, found: Iterable[Stored]) -> list[shapes.Workflow]:
     records = [_workflow(each) for each in found]
     models = await reader.named("model", _needed(records))
     return [shapes.workflow(each, models) for each in records]

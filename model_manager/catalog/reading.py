@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from model_manager.catalog import tables
 from model_manager.catalog.database import Database
+from model_manager.catalog.looking import Looker, Question, docs, statement
 from model_manager.catalog.records import Asked, Change, Counts, Kind, Named, Page, Position, Sourced, Stored
 from model_manager.catalog.writing import TABLES
 
-_current: Final = and_(
+_CURRENT: Final = and_(
     tables.model_version.c.model_id == tables.model.c.id, tables.model_version.c.version == tables.model.c.current
 )
 _AFTER_HEX: Final = "g"
 """Sorts behind every hex digit."""
 
 
-class Reader:
-    """Asks one moment of a database."""
+class Reader(Looker):
+    """Asks anything of one moment of a database."""
 
     def __init__(self, database: Database, connection: AsyncConnection) -> None:
         self._database = database
@@ -36,41 +37,22 @@ class Reader:
         row: Any = (await self._all(select(*numbers)))[0]
         return Counts(models=row[0], workflows=row[1], collections=row[2])
 
-    async def by_reference(self, kind: Kind, references: Collection[str]) -> dict[str, Stored]:
-        """Each reference (id or name; an id wins) with its record."""
-        found = [_stored(row) for row in await self._all(_docs(kind).where(self._referred(kind, references)))]
-        known = {each.name: each for each in found} | {each.id: each for each in found}
-        return {reference: known[reference] for reference in references if reference in known}
-
-    async def by_id(self, kind: Kind, ids: Collection[str]) -> dict[str, Stored]:
-        rows = await self._all(_docs(kind).where(self._database.among(TABLES[kind].c.id, ids)))
-        return {row.id: _stored(row) for row in rows}
-
-    async def by_name(self, kind: Kind, names: Collection[str]) -> dict[str, Stored]:
-        rows = await self._all(_docs(kind).where(self._database.among(TABLES[kind].c.name, names)))
-        return {row.name: _stored(row) for row in rows}
-
-    async def named(self, kind: Kind, references: Collection[str]) -> dict[str, Named]:
-        """Each reference with what it leads to; the records themselves are not read."""
-        table = TABLES[kind]
-        rows = await self._all(select(table.c.id, table.c.name).where(self._referred(kind, references)))
-        found = [Named(id=row.id, name=row.name) for row in rows]
-        known = {each.name: each for each in found} | {each.id: each for each in found}
-        return {reference: known[reference] for reference in references if reference in known}
+    async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
+        return await self._all(statement(question, self._database.among, values))
 
     async def found(self, kind: Kind, asked: Asked) -> Page[Stored]:
         """One page of what filters let through, by name."""
         table = TABLES[kind]
         wanted = [*self._filters(kind, asked)]
         total = (await self._all(_counted(kind, wanted)))[0][0]
-        page = _docs(kind).where(*wanted, *([table.c.name > asked.after] if asked.after else []))
+        page = _joined(docs(kind), kind, wanted).where(*wanted, *([table.c.name > asked.after] if asked.after else []))
         rows = await self._all(page.order_by(table.c.name, table.c.id).limit(asked.limit).offset(asked.offset))
         return Page(items=tuple(_stored(row) for row in rows), total=total)
 
     async def after(self, kind: Kind, identity: str, limit: int) -> tuple[Stored, ...]:
         """Records by id, from behind an id: how everything is walked through."""
         table = TABLES[kind]
-        rows = await self._all(_docs(kind).where(table.c.id > identity).order_by(table.c.id).limit(limit))
+        rows = await self._all(docs(kind).where(table.c.id > identity).order_by(table.c.id).limit(limit))
         return tuple(_stored(row) for row in rows)
 
     async def sources(self, after: tuple[str, int], limit: int) -> tuple[Sourced, ...]:
@@ -116,7 +98,7 @@ class Reader:
         version = tables.model_version
         rows = await self._all(
             select(version.c.auth_env_var, tables.model.c.name)
-            .join(tables.model, _current)
+            .join(tables.model, _CURRENT)
             .where(version.c.auth_required)
             .order_by(tables.model.c.name)
         )
@@ -172,12 +154,6 @@ class Reader:
         rows = await self._all(select(table).where(*wanted).order_by(table.c.seq.desc()).limit(limit))
         return tuple(_change(row) for row in rows)
 
-    def _referred(self, kind: Kind, references: Collection[str]) -> ColumnElement[bool]:
-        table = TABLES[kind]
-        if kind == "collection":
-            return self._database.among(table.c.id, references)
-        return or_(self._database.among(table.c.id, references), self._database.among(table.c.name, references))
-
     def _filters(self, kind: Kind, asked: Asked) -> Sequence[ColumnElement[bool]]:
         table, version = TABLES[kind], tables.model_version
         searched = version.c.search if kind == "model" else table.c.search
@@ -190,25 +166,19 @@ class Reader:
             wanted += [table.c.id.in_(_with_hash(asked.hash.lower()))] if asked.hash else []
         return wanted
 
-    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _all(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Row[Any]]:
         rows: Sequence[Row[Any]] = (await self._connection.execute(query)).all()
         return rows
 
 
-def _docs(kind: Kind) -> Select[Any]:
-    table = TABLES[kind]
-    if kind != "model":
-        return select(table.c.id, table.c.name, table.c.revision, table.c.doc)
-    version = tables.model_version
-    return select(table.c.id, table.c.name, table.c.revision, version.c.doc).join(version, _current)
-
-
 def _counted(kind: Kind, wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
     table = TABLES[kind]
-    counted = select(func.count()).select_from(table)
-    if kind == "model" and wanted:
-        counted = counted.join(tables.model_version, _current)
-    return counted.where(*wanted)
+    return _joined(select(func.count()).select_from(table), kind, wanted).where(*wanted)
+
+
+def _joined(rows: Select[Any], kind: Kind, wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Most of what models are asked by stands beside the version that is answered."""
+    return rows.join(tables.model_version, _CURRENT) if kind == "model" and wanted else rows
 
 
 def _with_hash(digits: str) -> Select[Any]:
@@ -218,7 +188,7 @@ def _with_hash(digits: str) -> Select[Any]:
 
 
 def _stored(row: Row[Any]) -> Stored:
-    return Stored(id=row.id, name=row.name, revision=row.revision, doc=row.doc)
+    return Stored._make(row)
 
 
 def _change(row: Row[Any]) -> Change:

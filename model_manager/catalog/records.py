@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Kind = Literal["model", "workflow", "collection"]
@@ -83,8 +83,7 @@ class CatalogCollection:
 Record = CatalogModel | CatalogWorkflow | CatalogCollection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(NamedTuple):
     """A record as the database has it: `doc` is its JSON, `revision` grows with each change of it."""
 
     id: str
@@ -93,8 +92,7 @@ class Stored:
     doc: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class Named(NamedTuple):
     """What a reference leads to."""
 
     id: str

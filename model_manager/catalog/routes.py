@@ -13,6 +13,7 @@ from model_manager.serving.asking import MACHINE, Param
 from model_manager.serving.routing import Route
 
 NAME: Final = r"^[^\x00-\x1f\x7f]+$"
+FILE: Final = r"^[^/\x00-\x1f\x7f]+$"
 CURSOR: Final = "^[0-9a-f]{8}-[0-9]{1,15}$"
 MAX_LIMIT: Final = 10_000
 """Items in one page of a list; the header X-Total-Count says how many there are."""
@@ -161,8 +162,9 @@ OTHER: Final = (
               Param(name="before", help="Only before this seq.", kind="integer", default=2**31, most=2**31),
               Param(name="limit", help="Changes of one answer.", kind="integer", default=100, most=1000),
           )),
-    Route(method="POST", path="/import", name="import", summary="Write many records, mended and judged; all or nothing.",
-          answer=Envelope[Report], takes="Records", media=(JSON, NDJSON), secured=True, params=(DRY,), refusals=WRITING),
+    Route(method="POST", path="/import", name="import", summary="Write many records, mended and judged, thousands at a time; or a workflow and its models.",
+          answer=Envelope[Report], takes="Records", media=(JSON, NDJSON), secured=True, refusals=WRITING,
+          params=(Param(name="name", help="Of a workflow as ComfyUI writes it: what it is called here.", pattern=FILE), DRY)),
     Route(method="GET", path="/export", name="export", content=NDJSON, summary="Everything, a record a line; /import takes it.",
           refusals=(429, 503)),
     _get("/health", "health", "How the catalog is.", shapes.Health),

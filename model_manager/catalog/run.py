@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from model_manager.catalog.postgres import PostgresDatabase
 from model_manager.catalog.server import Rules, Server
 from model_manager.catalog.sqlite import SqliteDatabase
 from model_manager.catalog.store import Store
+from model_manager.catalog.writing import KEPT
 from model_manager.serving.listening import listening, until_signalled
 
 SETTING = "MODEL_MANAGER_CATALOG_PORT"
@@ -25,12 +27,15 @@ def database_at(address: Path | str) -> Database:
 
 
 @asynccontextmanager
-async def opened(address: Path | str) -> AsyncIterator[Store]:
-    """A catalog for the length of the block; a missing file is made, empty. Raises BadSetting, CatalogUnavailable."""
+async def opened(address: Path | str, *, kept: int = KEPT) -> AsyncIterator[Store]:
+    """A catalog for the length of the block; a missing file is made, empty. Raises BadSetting, CatalogUnavailable.
+
+    `kept`: changes that its feed and its trail go back.
+    """
     database = database_at(address)
     try:
         await database.open()
-        yield Store(database)
+        yield Store(database, kept=kept)
     finally:
         await database.close()
 
@@ -44,13 +49,14 @@ async def serve(
     records: Mapping[str, Any] | None = None,
     tokens: Collection[str] = (),
     rules: Rules | None = None,
+    kept: int = KEPT,
 ) -> AsyncIterator[str]:
     """Serve a catalog for the length of the block; the value is its base URL.
 
     `records` (as `loading.as_written` takes them) replace what is in it first. `port` 0 takes any free one. Raises BadSetting
     when there is no catalog or the address cannot be bound, BadRecord for bad records, CatalogUnavailable while it is locked.
     """
-    async with opened(database) as store:
+    async with opened(database, kept=kept) as store:
         if records is not None:
             await load(store, as_written(records), "start", replace_all=True)
         server = Server(store, rules or Rules(tokens=tokens))
@@ -59,10 +65,18 @@ async def serve(
 
 
 async def run(
-    database: Path | str, host: str, port: int, *, rules: Rules, started: Callable[[str], None] = lambda url: None
+    database: Path | str,
+    host: str,
+    port: int,
+    *,
+    rules: Rules,
+    kept: int = KEPT,
+    started: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
     with until_signalled() as stop:
-        async with serve(database, host, port, rules=rules) as url:
+        async with serve(database, host, port, rules=rules, kept=kept) as url:
+            gc.collect()
+            gc.freeze()  # what is there now stays: no search for cycles goes through it while somebody waits
             started(url)
             await stop.wait()

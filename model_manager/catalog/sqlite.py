@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from model_manager.catalog import migrating
 from model_manager.catalog.database import begun
+from model_manager.catalog.looking import Looker, Question
+from model_manager.catalog.sqlite_looking import SqliteLooking
 from model_manager.errors import BadRecord, BadSetting, Broken, CatalogUnavailable, ModelManagerError
 from model_manager.facts import wire
 
@@ -24,18 +26,28 @@ BUSY_SECONDS: Final = 5.0
 READERS: Final = 4
 """Connections that read at once."""
 
+CACHE: Final = 16 * 1024
+WRITER_CACHE: Final = 128 * 1024
+"""KiB of pages that a connection keeps. Hashes go all over their index: an import of a million needs that much of it at hand."""
+
+CHECKPOINT: Final = 8000
+"""Pages (32 MiB) of the log after which they go into the file: a page that changes often goes there once."""
+
 
 class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reader = _engine(path, "BEGIN", READERS)
-        self._writer = _engine(path, "BEGIN IMMEDIATE", 1)
+        self._reader = _engine(path, "BEGIN", READERS, CACHE)
+        self._writer = _engine(path, "BEGIN IMMEDIATE", 1, WRITER_CACHE)
+        self._looking = SqliteLooking(path, self.among)
 
     @property
     def name(self) -> str:
         return str(self._path)
 
     async def open(self) -> None:
+        with self.translated():
+            _look(self._path)
         async with self.writing() as connection:
             await connection.run_sync(self._adopt)
             known = await connection.run_sync(migrating.revision)
@@ -43,11 +55,22 @@ class SqliteDatabase:
             await self.migrate()
 
     async def close(self) -> None:
+        self._looking.close()
         await self._reader.dispose()
         await self._writer.dispose()
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._reader)
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Looker]:
+        with self.translated():
+            async with self._looking.moment() as looker:
+                yield looker
+
+    async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
+        with self.translated():
+            return await self._looking.rows(question, values)
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._writer)
@@ -91,7 +114,7 @@ class SqliteDatabase:
             raise translation(error, self._path) from error
 
 
-def _engine(path: Path, begin: str, size: int) -> AsyncEngine:
+def _engine(path: Path, begin: str, size: int, cache: int) -> AsyncEngine:
     """An engine whose transactions are begun by us: sqlite3 itself begins them late, and never for reading."""
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}", pool_size=size, max_overflow=0, connect_args={"timeout": BUSY_SECONDS}
@@ -99,11 +122,11 @@ def _engine(path: Path, begin: str, size: int) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, _: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL", "cache_size = -32768"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            _set(connection, cache)
+        except BaseException:
+            connection.close()  # its thread would outlive the loop
+            raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def begun_(connection: Any) -> None:
@@ -111,6 +134,21 @@ def _engine(path: Path, begin: str, size: int) -> AsyncEngine:
             connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _look(path: Path) -> None:
+    """Whether it can be opened and read at all: said here, a refusal leaves no thread behind."""
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA schema_version")
+
+
+def _set(connection: Any, cache: int) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    kept = f"cache_size = -{cache}", f"wal_autocheckpoint = {CHECKPOINT}"
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL", *kept):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
 
 
 def translation(error: Exception, path: Path) -> ModelManagerError:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from model_manager.catalog import docs, writing
 from model_manager.catalog.database import Database
-from model_manager.catalog.gathering import Gathering
+from model_manager.catalog.looking import Looker, Question
 from model_manager.catalog.reading import Reader
 from model_manager.catalog.records import (
     Action,
@@ -45,12 +45,12 @@ class Store:
     revision (0: it must not be there). `who` is noted beside each change.
     """
 
-    def __init__(self, database: Database, now: Callable[[], str] | None = None) -> None:
-        """`now` gives ISO 8601 UTC."""
+    def __init__(self, database: Database, now: Callable[[], str] | None = None, *, kept: int = writing.KEPT) -> None:
+        """`now` gives ISO 8601 UTC; `kept` is how many changes the trail and the feed go back."""
+        self.kept = kept
         self.database = database
         self.now = now or _utc
-        self._referred: dict[Kind, Gathering] = {kind: self._gathering("by_reference", kind) for kind in KINDS}
-        self._named: dict[Kind, Gathering] = {kind: self._gathering("by_name", kind) for kind in KINDS}
+        self._looker = _Once(database)
 
     async def counts(self) -> Counts:
         return await self._read(lambda reader: reader.counts())
@@ -59,13 +59,13 @@ class Store:
         return await self._read(lambda reader: reader.position())
 
     async def by_reference(self, kind: Kind, references: Collection[str]) -> dict[str, Stored]:
-        return await self._referred[kind].ask(references)
+        return await self._looker.by_reference(kind, references)
 
     async def by_id(self, kind: Kind, ids: Collection[str]) -> dict[str, Stored]:
-        return await self._read(lambda reader: reader.by_id(kind, ids))
+        return await self._looker.by_id(kind, ids)
 
     async def by_name(self, kind: Kind, names: Collection[str]) -> dict[str, Stored]:
-        return await self._named[kind].ask(names)
+        return await self._looker.by_name(kind, names)
 
     async def found(self, kind: Kind, asked: Asked) -> Page[Stored]:
         return await self._read(lambda reader: reader.found(kind, asked))
@@ -80,7 +80,7 @@ class Store:
         return await self._read(lambda reader: reader.gated())
 
     async def named(self, kind: Kind, references: Collection[str]) -> dict[str, Named]:
-        return await self._read(lambda reader: reader.named(kind, references))
+        return await self._looker.named(kind, references)
 
     async def changes(self, after: int, limit: int) -> tuple[Position, tuple[Change, ...]]:
         """What changed after a seq, and where the feed is: of one moment."""
@@ -135,7 +135,7 @@ class Store:
                 return Written(stored=stored, action=action)
             await writing.put(connection, [put])
             change = _change(seq + 1, put.at, who, action, kind, stored, before=before, after=put.text, note=note)
-            await writing.tell(connection, [change])
+            await writing.tell(connection, [change], self.kept)
         return Written(stored=stored, action=action)
 
     async def delete(
@@ -160,7 +160,7 @@ class Store:
                 return
             await writing.remove(connection, kind, identity)
             change = _change(seq + 1, self.now(), who, "deleted", kind, old, before=old.doc)
-            await writing.tell(connection, [change])
+            await writing.tell(connection, [change], self.kept)
 
     async def make_current(self, identity: str, version: str, who: str, *, expected: int | None = None) -> Written:
         """Answer this version of a model from now on. Raises NotFound."""
@@ -184,7 +184,13 @@ class Store:
             await writing.remove_version(connection, identity, version)
             note = f"version {version}"
             change = _change(seq + 1, self.now(), who, "deleted", "model", old, before=doc, note=note)
-            await writing.tell(connection, [change])
+            await writing.tell(connection, [change], self.kept)
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Looker]:
+        """Several of the questions that are asked most, of one moment."""
+        async with self.database.looking() as looker:
+            yield looker
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reader]:
@@ -199,12 +205,19 @@ class Store:
             seq = await writing.lock(connection)
             yield Reader(self.database, connection), connection, seq
 
-    def _gathering(self, question: Literal["by_reference", "by_name"], kind: Kind) -> Gathering:
-        return Gathering(lambda references: self._read(lambda reader: getattr(reader, question)(kind, references)))
-
     async def _read(self, ask: Callable[[Reader], Awaitable[T]]) -> T:
         async with self.reading() as reader:
             return await ask(reader)
+
+
+class _Once(Looker):
+    """Each question of a moment of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
+        return await self._database.rows(question, values)
 
 
 async def _there(reader: Reader, kind: Kind, identity: str) -> Stored:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata: Final = MetaData(
@@ -67,6 +68,7 @@ model: Final = Table(
     _text("current", meaning="label of the version that is answered"),
     Column("revision", BigInteger, nullable=False),
     _text("changed_at", meaning="ISO 8601 UTC"),
+    _text("doc", meaning="of that version, so that a look-up is one row", server_default=text("''")),
     UniqueConstraint("name"),
 )
 

@@ -14,6 +14,7 @@ from model_manager.catalog.answering import enveloped, tag
 from model_manager.catalog.asked import conditional, identity, insist
 from model_manager.catalog.bodies import CollectionBody, CurrentBody, ModelBody, WorkflowBody, read
 from model_manager.catalog.docs import kind_of, text_of
+from model_manager.catalog.drawn import from_workflow
 from model_manager.catalog.feed import Feed
 from model_manager.catalog.findings import Incoming
 from model_manager.catalog.following import follow
@@ -161,11 +162,7 @@ class Writes:
                 await _put_aside(request, aside)
                 report = await self._load(from_lines(iter(lambda: aside.readline(MAX_LINE + 1), b"")), who, values)
         else:
-            body = await asked_object(request)
-            try:
-                report = await self._load(list(from_document(body, "the body")), who, values)
-            except BadRecord as error:
-                raise bad_body(f"The body cannot be taken: {printable(error.facts['why'])}.") from None
+            report = await self._load(_taken(await asked_object(request), values["name"]), who, values)
         return enveloped(request, report)
 
     async def _load(self, items: Iterable[Incoming], who: str, values: Asked) -> Any:
@@ -223,6 +220,21 @@ class Writes:
         self._feed.ring()
         created = written.action == "created" if new is None else new
         return enveloped(request, shown, status=201 if created else 200, headers={"ETag": f'W/"{tag(shown)}"'})
+
+
+def _taken(body: dict[str, Any], name: str | None) -> list[Incoming]:
+    """Lists of records, or else a workflow of ComfyUI. Raises Answer 400 for neither."""
+    try:
+        return list(from_document(body, "the body"))
+    except BadRecord as error:
+        why = error.facts["why"]
+    try:
+        drawn = list(from_workflow(body, f"{name or 'the body'}.json"))
+    except BadRecord:
+        raise bad_body(f"The body cannot be taken: {printable(why)}.") from None
+    if not name:
+        raise bad_body("This is a workflow. Say what it is called: /import?name=…")
+    return drawn
 
 
 async def _put_aside(request: web.Request, aside: IO[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Table, bindparam, delete, insert, select, update
@@ -20,10 +21,14 @@ TABLES: Final[dict[Kind, Table]] = {
 }
 
 KEPT: Final = 100_000
-"""Changes that the trail and the feed go back; whoever left the feed before that reads everything anew."""
+"""Changes that the trail and the feed go back, unless somebody says otherwise; whoever left the feed before that reads everything
+anew."""
 
 SWEEP: Final = 100
 """Changes after which older ones are looked for."""
+
+MANY: Final = 50
+"""Rows from which on it pays to write them together."""
 
 Rows = list[dict[str, Any]]
 
@@ -68,8 +73,8 @@ async def clear(connection: AsyncConnection) -> None:
         await connection.execute(delete(table))
 
 
-async def tell(connection: AsyncConnection, changes: Sequence[Change]) -> None:
-    """Note changes; their numbers go on where `lock` said."""
+async def tell(connection: AsyncConnection, changes: Sequence[Change], kept: int = KEPT) -> None:
+    """Note changes; their numbers go on where `lock` said. Of older ones, so many are kept."""
     if not changes:
         return
     rows = [
@@ -92,7 +97,7 @@ async def tell(connection: AsyncConnection, changes: Sequence[Change]) -> None:
     last = changes[-1].seq
     await connection.execute(update(tables.catalog).values(seq=last))
     if last // SWEEP > (changes[0].seq - 1) // SWEEP:
-        await connection.execute(delete(tables.change).where(tables.change.c.seq <= last - KEPT))
+        await connection.execute(delete(tables.change).where(tables.change.c.seq <= last - kept))
 
 
 async def _models(connection: AsyncConnection, puts: list[Put]) -> None:
@@ -103,10 +108,12 @@ async def _models(connection: AsyncConnection, puts: list[Put]) -> None:
     table = tables.model
     this = table.c.id == bindparam("b_id")
     aging: dict[str, Any] = {"revision": bindparam("b_revision"), "changed_at": bindparam("b_changed_at")}
-    naming = aging | {"name": bindparam("b_name"), "current": bindparam("b_current")}
-    await _each(connection, insert(table), new)
+    naming = aging | {key: bindparam(f"b_{key}") for key in ("name", "current", "doc")}
+    await _insert(connection, table, new)
     await _each(connection, update(table).where(this).values(naming), shown)
     await _each(connection, update(table).where(this).values(aging), hidden)
+    answered = update(table).where(this, table.c.current == bindparam("b_current")).values(doc=bindparam("b_doc"))
+    await _each(connection, answered, hidden)
     version = tables.model_version
     gone = delete(version).where(version.c.model_id == bindparam("b_id"), version.c.version == bindparam("b_version"))
     versions = [_version(each) for each in puts]
@@ -116,11 +123,11 @@ async def _models(connection: AsyncConnection, puts: list[Put]) -> None:
         gone,
         [{"b_id": r.id, "b_version": r.version} for r, n in replaced if n > 1 and isinstance(r, CatalogModel)],
     )
-    await _each(connection, insert(version), versions)
+    await _insert(connection, version, versions)
     models = [each.record for each in puts if isinstance(each.record, CatalogModel)]
-    await _each(connection, insert(tables.model_source), [row for model in models for row in _sources(model)])
-    await _each(connection, insert(tables.model_hash), [row for model in models for row in _hashes(model)])
-    await _each(connection, insert(tables.model_dependency), [row for model in models for row in _needs(model)])
+    await _insert(connection, tables.model_source, [row for model in models for row in _sources(model)])
+    await _insert(connection, tables.model_hash, [row for model in models for row in _hashes(model)])
+    await _insert(connection, tables.model_dependency, [row for model in models for row in _needs(model)])
 
 
 async def _workflows(connection: AsyncConnection, puts: list[Put]) -> None:
@@ -142,8 +149,8 @@ async def _workflows(connection: AsyncConnection, puts: list[Put]) -> None:
         for record in workflows
         for at, node in enumerate(record.custom_nodes)
     ]
-    await _each(connection, insert(tables.workflow_model), needs)
-    await _each(connection, insert(tables.workflow_custom_node), nodes)
+    await _insert(connection, tables.workflow_model, needs)
+    await _insert(connection, tables.workflow_custom_node, nodes)
 
 
 async def _collections(connection: AsyncConnection, puts: list[Put]) -> None:
@@ -154,7 +161,7 @@ async def _collections(connection: AsyncConnection, puts: list[Put]) -> None:
         if isinstance(each.record, CatalogCollection)
         for at, name in enumerate(each.record.workflows)
     ]
-    await _each(connection, insert(tables.collection_node), nodes)
+    await _insert(connection, tables.collection_node, nodes)
 
 
 async def _replace(connection: AsyncConnection, table: Table, puts: list[Put]) -> None:
@@ -172,7 +179,23 @@ async def _replace(connection: AsyncConnection, table: Table, puts: list[Put]) -
         }
         for each in puts
     ]
-    await _each(connection, insert(table), rows)
+    await _insert(connection, table, rows)
+
+
+async def _insert(connection: AsyncConnection, table: Table, rows: Rows) -> None:
+    """Many rows go past the layer that reads each of them for its type: they are texts, numbers and truths."""
+    if len(rows) < MANY:
+        await _each(connection, insert(table), rows)
+        return
+    columns = [column.name for column in table.columns]
+    plain = list(map(itemgetter(*columns), rows))
+    if connection.dialect.name == "postgresql":
+        driver = (await connection.get_raw_connection()).driver_connection
+        await driver.copy_records_to_table(table.name, records=plain, columns=columns)  # type: ignore[union-attr]
+    else:
+        places = ", ".join("?" * len(columns))
+        named = ", ".join(f'"{column}"' for column in columns)
+        await connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({named}) VALUES ({places})', plain)  # noqa: S608
 
 
 async def _each(connection: AsyncConnection, statement: Any, rows: Rows) -> None:
@@ -183,7 +206,10 @@ async def _each(connection: AsyncConnection, statement: Any, rows: Rows) -> None
 def _model_row(put: Put) -> dict[str, Any]:
     record = put.record
     label = record.version if isinstance(record, CatalogModel) else ""
-    return {"id": record.id, "name": record.name, "current": label, "revision": put.revision, "changed_at": put.at}
+    return {
+        "id": record.id, "name": record.name, "current": label, "revision": put.revision, "changed_at": put.at,
+        "doc": put.text,
+    }  # fmt: skip
 
 
 def _version(put: Put) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 from uuid import UUID
 
 import aiohttp
@@ -137,9 +137,10 @@ class Catalog:
         found: dict[str, Model | ModelManagerError] = {}
         asked = set(names)
         for row in await self._followed_rows(route, names):
+            model: Model | BadRecord | None = None
             for name in _keys(row, "id", "name", "filename"):
                 if not isinstance(found.get(name), Model):
-                    model = _read_model(row, name)
+                    model = model if _is_called(model, name) else _read_model(row, name)
                     if name in asked or isinstance(model, Model):
                         found[name] = model
         return found
@@ -242,6 +243,11 @@ def _own_workflow(content: object, name: str) -> WorkflowRecord:
     record = workflow_record(content, name)
     _insist_own(name, record.name, record.id)
     return record
+
+
+def _is_called(model: object, name: str) -> TypeGuard[Model]:
+    """Whether it was read already, and is what is asked for by that name."""
+    return isinstance(model, Model) and name in (model.name, model.id)
 
 
 def _own_model(content: object, name: str) -> Model:

@@ -22,6 +22,7 @@ from model_manager.catalog.loading import as_written
 from model_manager.catalog.run import opened, serve
 from model_manager.catalog.server import Rules
 from model_manager.catalog.store import Store
+from model_manager.catalog.writing import KEPT
 
 SHA256 = "a1" * 32
 TOKEN = "ann-may-write"
@@ -174,10 +175,10 @@ async def filled(store: Store) -> Store:
 
 
 @asynccontextmanager
-async def asking(address: Path | str, records: Any = None, **rules: Any) -> AsyncIterator[Client]:
+async def asking(address: Path | str, records: Any = None, *, kept: int = KEPT, **rules: Any) -> AsyncIterator[Client]:
     """A client of a served catalog."""
     chosen = Rules(**{"tokens": {"HF_TOKEN"}, "writers": WRITERS, **rules})
-    async with serve(address, records=records, rules=chosen) as url, aiohttp.ClientSession(url) as session:
+    async with serve(address, records=records, rules=chosen, kept=kept) as url, aiohttp.ClientSession(url) as session:
         yield Client(session)
 
 

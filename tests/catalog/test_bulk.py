@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -82,6 +83,43 @@ async def test_a_failure_in_the_middle_writes_nothing_at_all(store: Store, monke
     with pytest.raises(OSError, match="ended"):
         await load(store, broken(), "ann")
     assert (await store.counts()).empty
+
+
+async def test_parts_of_a_large_import_are_whole_each_and_repeating_it_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "CHUNK", 2)
+    monkeypatch.setattr(bulk, "PART", 4)
+    items = came(*(replace(MODEL, name=f"m{at}.pt", save_to=f"vae/m{at}.pt") for at in range(10)))
+
+    def broken() -> Iterator[Incoming]:
+        yield from items[:9]
+        raise OSError("the file ended")
+
+    with pytest.raises(OSError, match="ended"):
+        await load(store, broken(), "ann")
+    assert (await store.counts()).models == 8
+    report = await load(store, items, "ann")
+    assert (report.created, report.unchanged, report.findings) == (2, 8, ())
+    _, changes = await store.changes(0, 100)
+    assert [each.seq for each in changes] == list(range(1, 11))
+
+
+async def test_f6_what_others_write_between_two_parts_is_seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "CHUNK", 1)
+    monkeypatch.setattr(bulk, "PART", 1)
+    pause, waited = asyncio.sleep, []
+
+    async def between(seconds: float) -> None:
+        if not waited:
+            waited.append(seconds)
+            await store.put(replace(MODEL, id="theirs", name="m2.pt", version="1"), "bob")
+        await pause(0)
+
+    monkeypatch.setattr(bulk.asyncio, "sleep", between)
+    items = came(*(replace(MODEL, id=f"m{at}", name=f"m{at}.pt", save_to=f"vae/m{at}.pt") for at in range(4)))
+    report = await load(store, items, "ann")
+    assert (report.created, [each.what for each in report.findings]) == (3, ["its name is that of 'theirs'"])
 
 
 async def test_very_many_changes_are_told_as_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,10 +100,14 @@ async def test_whoever_listens_is_sent_home_when_the_server_stops(tmp_path: Path
 
 
 async def test_only_so_many_changes_are_kept_and_who_comes_later_is_told_of_the_gap(
-    each_client: Client, monkeypatch: pytest.MonkeyPatch
+    address: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "KEPT", 4)
     monkeypatch.setattr(writing, "SWEEP", 1)
+    async with asking(address, RECORDS, kept=4) as each_client:
+        await _only_the_last_four_are_kept(each_client)
+
+
+async def _only_the_last_four_are_kept(each_client: Client) -> None:
     begin = (await each_client.data("/changes"))["next"]
     for n in range(8):
         await each_client.put(f"/models/m{n}", model(f"{n}.pt"))

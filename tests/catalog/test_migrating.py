@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from model_manager.catalog import migrating, tables
 from model_manager.catalog.bulk import load
 from model_manager.catalog.loading import as_written
-from model_manager.catalog.migrations import v0001_first, v0002_versions
+from model_manager.catalog.migrations import v0001_first, v0002_versions, v0003_answers
 from model_manager.catalog.operating import exported
 from model_manager.catalog.run import database_at, opened
 from model_manager.catalog.store import Store
@@ -42,7 +42,8 @@ async def _migrate(address: Path | str, target: str) -> str:
 
 def test_the_revisions_are_a_chain() -> None:
     assert (v0001_first.revision, v0002_versions.down_revision) == ("0001", "0001")
-    assert migrating.head() == v0002_versions.revision == "0002"
+    assert (v0002_versions.revision, v0003_answers.down_revision) == ("0002", "0002")
+    assert migrating.head() == v0003_answers.revision == "0003"
 
 
 async def test_a_migrated_database_is_as_a_fresh_one(address: Path | str) -> None:
@@ -56,16 +57,17 @@ async def test_a_migrated_database_is_as_a_fresh_one(address: Path | str) -> Non
     database = database_at(address)
     async with database.writing() as connection:
         assert await connection.run_sync(differences) == []
-        assert await connection.run_sync(migrating.revision) == "0002"
+        assert await connection.run_sync(migrating.revision) == "0003"
     await database.close()
 
 
 async def test_down_and_up_again_everything_that_the_old_tables_hold_is_there(address: Path | str) -> None:
     await _fill(address)
     before = await _export(address)
-    await _migrate(address, "-1")
-    await _migrate(address, "+1")
-    assert await _export(address) == before
+    for down, up in (("-1", "+1"), ("0001", "head")):
+        await _migrate(address, down)
+        await _migrate(address, up)
+        assert await _export(address) == before
 
 
 async def test_an_unknown_revision_is_refused_and_nothing_happens(address: Path | str) -> None:

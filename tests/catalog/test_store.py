@@ -109,6 +109,14 @@ async def test_versions_share_an_id_and_one_is_answered(store: Store) -> None:
     assert await store.versions("m") == ()
 
 
+async def test_the_answered_version_written_as_one_of_many_is_answered_as_it_is_now(store: Store) -> None:
+    await store.put(MODEL, "ann")
+    await store.put(replace(MODEL, licence="new"), "ann", current=False)
+    for found in (await store.by_id("model", ["m"]), await store.by_reference("model", ["m"])):
+        assert '"licence":"new"' in found["m"].doc
+    assert dict(await store.versions("m")) == {"1": found["m"].doc}
+
+
 async def test_what_is_needed_stays_unless_it_is_forced(store: Store) -> None:
     await store.put(MODEL, "ann")
     await store.put(CatalogWorkflow(id="w", name="flow", needs=(Need(model="m.pt"),)), "ann")

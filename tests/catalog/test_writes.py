@@ -206,6 +206,25 @@ async def test_the_trail_says_who_changed_what(each_client: Client) -> None:
     assert body["data"][0]["before"]["licence"] == "MIT"
 
 
+FLOW = {
+    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "SD15/x.safetensors"}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
+}
+
+
+async def test_an_import_takes_a_workflow_as_comfyui_writes_it(each_client: Client) -> None:
+    status, answer = await each_client.ask("POST", "/import?name=v1.5%20portrait", FLOW)
+    assert (status, answer["data"]["created"]) == (200, 1)
+    shown = await each_client.data("/workflows/name/v1.5%20portrait")
+    assert shown["models"] == ["SD15/x.safetensors"]
+
+
+async def test_an_import_of_a_workflow_without_a_name_says_what_is_missing(client: Client) -> None:
+    status, answer = await client.ask("POST", "/import", FLOW)
+    assert (status, "name=" in answer["error"]) == (400, True)
+    assert (await client.ask("POST", "/import?name=a/b", FLOW))[0] == 400
+
+
 async def test_an_import_by_line_says_what_was_wrong_and_what_was_done(each_client: Client) -> None:
     lines = b"\n".join([
         b'{"kind": "model", "name": "a.pt", "url": "https://huggingface.co/o/r/blob/main/a.pt", "save_to": "vae"}',

@@ -76,8 +76,13 @@ class Ours:
         for job in page:
             self._jobs[job.id] = job
             fields += (job.id, str(job.priority), self._asking[job.signature], "", "", job.payload, "3", "wait")
-        if self._expect("OK", "mm_submit", (ROOT,), fields)[1] == b"1":
+        reply = self._expect("OK", "mm_submit", (ROOT,), fields)
+        if reply[1] == b"1":
             self.indexed()
+        taken = sum(word == b"QUEUED" for word in reply[2::4])
+        assert all(word == b"AGAIN" for word in reply[2 + 4 * taken :: 4]), reply
+        if taken < len(page):
+            self._submit(page[taken:])
 
     def command(self, machine: Machine) -> tuple[str | int, ...]:
         """One claim of this machine."""

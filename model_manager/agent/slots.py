@@ -63,10 +63,12 @@ class Slots:
         self._serve()
 
     def _serve(self) -> None:
-        for waiter in sorted(self._waiting, key=lambda waiter: self._rank(waiter.path)):
+        while self._waiting and (self._free or self._express):
             express = not self._free
-            if express and not (self._express and waiter.small):
-                continue
+            fitting = [waiter for waiter in self._waiting if waiter.small] if express else self._waiting
+            if not fitting:
+                return
+            waiter = min(fitting, key=lambda waiter: self._rank(waiter.path)) if len(fitting) > 1 else fitting[0]
             self._free, self._express = self._free - (not express), self._express - express
             self._waiting.remove(waiter)
             waiter.turn.set_result(express)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass, field
 
 from model_manager.facts.identity import Pin
@@ -31,7 +30,7 @@ class Promised:
 class Block:
     """Bytes `start` to `stop` of the file, in memory where the first is at `start % BLOCK`."""
 
-    memory: mmap.mmap
+    memory: memoryview
     start: int
     stop: int
     promised: Promised | None = None
@@ -40,7 +39,7 @@ class Block:
 
     def view(self) -> memoryview:
         at = self.start % BLOCK
-        return memoryview(self.memory)[at : at + self.stop - self.start]
+        return self.memory[at : at + self.stop - self.start]
 
 
 class Early:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 BLOCK: Final = 1024 * 1024
 """Bytes of a block: what fits a processor's cache beside its neighbours, and is long enough for the disk."""
 
+HUGE: Final = 2 * 1024 * 1024
+"""Bytes of the kernel's large pages on every processor that we know (a wrong guess costs only speed)."""
+
 
 class Buffers:
     """Page-aligned anonymous memory in blocks of BLOCK bytes, at most `count` of them. Thread-safe; no call blocks.
 
-    Blocks are made when they are first needed and unmapped when the last file that uses them is closed.
+    Memory is reserved with the first block, touched block by block, and unmapped when the last file that uses it is closed.
     """
 
     def __init__(self, count: int = 48) -> None:
         self.count = count
         self._lock = threading.Lock()
-        self._idle: list[mmap.mmap] = []
+        self._idle: list[memoryview] = []
+        self._fresh: list[memoryview] = []
         self._taken = 0
         self._held = 0
         self._users = 0
@@ -52,15 +58,19 @@ class Buffers:
             self._users -= 1
             if not self._users:
                 self._idle.clear()
+                self._fresh.clear()
 
-    def take(self) -> mmap.mmap | None:
+    def take(self) -> memoryview | None:
         with self._lock:
             if self._taken >= self.count:
                 return None
             self._taken += 1
-            return self._idle.pop() if self._idle else mmap.mmap(-1, BLOCK)
+            if self._idle:
+                return self._idle.pop()
+            self._fresh = self._fresh or _reserved(self.count)
+            return self._fresh.pop()
 
-    def give(self, memory: mmap.mmap) -> None:
+    def give(self, memory: memoryview) -> None:
         with self._lock:
             self._taken -= 1
             self._idle.append(memory)
@@ -100,3 +110,15 @@ class Buffers:
             self._waiting = rest
         for ring in called:
             ring()
+
+
+def _reserved(count: int) -> list[memoryview]:
+    """Blocks that nobody has touched, in large pages where the kernel has them: the disk is handed two megabytes as one piece
+    instead of 512, which takes a fifth of the processor time. They do not go to child processes, which would make the kernel
+    copy what is being written."""
+    area = mmap.mmap(-1, count * BLOCK + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for wish in (mmap.MADV_HUGEPAGE, mmap.MADV_DONTFORK):
+        with suppress(OSError):
+            area.madvise(wish)
+    start = -ctypes.addressof(ctypes.c_char.from_buffer(area)) % HUGE
+    return [memoryview(area)[at : at + BLOCK] for at in range(start + (count - 1) * BLOCK, start - 1, -BLOCK)]

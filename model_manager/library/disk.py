@@ -143,6 +143,23 @@ def write_all(disk: Disk, fd: int, data: bytes | memoryview) -> int:
     return len(data)
 
 
+def write_new(disk: Disk, folder: int, name: str, data: bytes, mode: int) -> None:
+    """A small file under a name that nobody has, not synced: the death of the process may leave a part of it, a power cut
+    nothing. Raises FileExistsError and every other OSError, after which it is not there."""
+    with opened(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, folder=folder) as fd:
+        try:
+            os.fchmod(fd, mode)
+            done = 0
+            while done < len(data):
+                taken = disk.write(fd, [memoryview(data)[done:]], done)
+                if taken <= 0:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                done += taken
+        except OSError:
+            os.unlink(name, dir_fd=folder)
+            raise
+
+
 def write_whole(disk: Disk, folder: int, name: str, data: bytes, mode: int, *, lasting: bool = True) -> None:
     """A small file that is there whole, synced, or not at all. `folder` is a directory descriptor. Raises OSError.
 

@@ -15,7 +15,7 @@ from model_manager.errors import BadRecord, Corrupt
 from model_manager.facts.identity import Pin
 from model_manager.facts.transfer import Offer
 from model_manager.facts.wire import dumps, loads
-from model_manager.library.disk import Disk, opened, write_whole
+from model_manager.library.disk import Disk, opened, write_new, write_whole
 from model_manager.library.extents import Extents, Span
 from model_manager.library.midstate import SIZE
 
@@ -144,10 +144,16 @@ def load(folder: int, name: str) -> Journal | None:
 
 
 def save(disk: Disk, folder: int, name: str, journal: Journal, *, lasting: bool = True) -> None:
-    """Replace the journal, durably where it must be `lasting`. Raises OSError."""
+    """Replace the journal, durably where it must be `lasting`. A first one that need not be costs few calls: of half a one
+    `load` says that there is none. Raises OSError."""
     largest = sorted(journal.extents, key=lambda span: span[0] - span[1])[:MAX_EXTENTS]
     body = asdict(journal) | {"extents": sorted(largest)}
-    write_whole(disk, folder, name, dumps(body) + b"\n", 0o600, lasting=lasting)
+    data = dumps(body) + b"\n"
+    if not lasting:
+        with suppress(FileExistsError):
+            write_new(disk, folder, name, data, 0o600)
+            return
+    write_whole(disk, folder, name, data, 0o600, lasting=lasting)
 
 
 def _parse(body: Any) -> Journal | None:

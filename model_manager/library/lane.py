@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 import time
 from collections.abc import Callable
@@ -75,7 +74,7 @@ class Lane:
         self._gate = gate
         self._tally = tally
         self._begun = start
-        self._memory: mmap.mmap | None = None
+        self._memory: memoryview | None = None
         self._promised: Promised | None = None
         self._closed = False
         self._waited = 0.0
@@ -106,7 +105,7 @@ class Lane:
             return None
         inside = self.at % BLOCK
         limit = BLOCK if end is None else min(BLOCK, inside + end - self.at)
-        return memoryview(memory)[inside:limit]
+        return memory[inside:limit]
 
     def took(self, size: int) -> None:
         """So many bytes are at the beginning of the last room."""
@@ -158,7 +157,7 @@ class Lane:
             self._memory is not None or self._closed or self._full or self._spool.ready(self.at, patient=self._patient)
         )
 
-    def _new_memory(self) -> mmap.mmap | None:
+    def _new_memory(self) -> memoryview | None:
         self._memory, self._begun = self._spool.take(self.at, patient=self._patient), self.at
         if self._memory is None:
             self._since = self._since or time.monotonic()
@@ -175,11 +174,11 @@ class Lane:
     def _judge(self, enough: int) -> None:
         whole = self.stop if self._gate.total is None else self._gate.total
         if self._memory is not None and self._unjudged and (self.at >= enough or self.at == whole):
-            self._gate.insist_model(self._memory[: min(self.at, HEAD)])
+            self._gate.insist_model(bytes(self._memory[: min(self.at, HEAD)]))
 
     def _drop_beginning(self) -> None:
         if self._memory is not None and self._gate.total is None:
-            self._gate.short = self._memory[: self.at]
+            self._gate.short = bytes(self._memory[: self.at])
         self.at = self._begun
         self._give_back()
 

@@ -47,10 +47,10 @@ class Ledger:
         if current is None or current.writer != self.journal.writer:
             raise busy(self.path)
 
-    def remove(self) -> None:
-        """Journal and bytes lose their names, the journal first."""
+    def remove(self, *, journal_only: bool = False) -> None:
+        """Journal and bytes lose their names, the journal first; it alone when the bytes have another name already."""
         with self._one, translating(self.path, "remove"):
-            for name in (self._name, os.path.basename(self.path)):
+            for name in (self._name,) if journal_only else (self._name, os.path.basename(self.path)):
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self._folder)
 

@@ -17,9 +17,18 @@ from model_manager.library.disk import Disk, opened, translating, write_whole
 MARKER: Final = ".model_manager"
 PARTIAL: Final = ".model_manager_partial"
 QUARANTINE: Final = ".model_manager_quarantine"
+TRASH: Final = ".model_manager_trash"
 """What is ours in a models directory; scanning passes over names with a leading dot."""
 
 _MAX_MARKER: Final = 4096
+
+
+def quarantined(root: str) -> int:
+    """Files in its quarantine, 0 while it has none. Blocks. Raises OSError for one that cannot be read."""
+    try:
+        return len(os.listdir(os.path.join(root, QUARANTINE)))
+    except FileNotFoundError:
+        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

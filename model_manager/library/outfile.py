@@ -38,7 +38,8 @@ class OutFile:
         self._taken = Extents(here.spans)
         self._direct = _past_the_cache(fd) if volume.direct else -1
         self._past_cache = self._direct >= 0
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        if not self._past_cache:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def write(self, pieces: list[memoryview], offset: int) -> None:
         """All of them, one behind the other. Memory and offset have the same place within ALIGN, or direct writing ends."""

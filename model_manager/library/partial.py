@@ -291,8 +291,8 @@ class Partial:
         )
         return as_received(self._ledger.journal, size, digests, self.fetched)
 
-    def discard(self) -> None:
-        """Remove bytes and journal, durably enough, and close. After placing, only the journal is left to remove.
+    def discard(self, *, placed: bool = False) -> None:
+        """Remove bytes and journal, durably enough, and close. Once `placed`, only the journal is left to remove.
 
         Raises DiskUnavailable.
         """
@@ -300,7 +300,7 @@ class Partial:
             return
         self._mill.close()
         try:
-            self._ledger.remove()
+            self._ledger.remove(journal_only=placed)
         finally:
             self._shut()
 

@@ -52,7 +52,7 @@ def place(
         _insist_within(top, staging, root)
         with _folder_of(top, shelf, disk) as folder:
             name = _last(shelf)
-            if _taken(folder, name, final, replaces):
+            if replaces is not None and _taken(folder, name, final, replaces):
                 _set_aside(disk, root, folder, shelf)
             return _promote(disk, staging, os.path.basename(source), folder, name, final)
 
@@ -190,6 +190,7 @@ def _promote(disk: Disk, staging: int, draft: str, folder: int, name: str, final
     try:
         disk.rename(draft, name, old_folder=staging, new_folder=folder)
     except FileExistsError:
+        _taken(folder, name, final, None)
         raise Occupied(path=final, why="another file appeared there in this moment") from None
     except OSError as error:
         if error.errno == errno.EXDEV:

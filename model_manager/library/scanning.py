@@ -16,6 +16,7 @@ from model_manager.errors import RootAway
 from model_manager.facts.disk import Fingerprint, Held, Root
 from model_manager.facts.shelf import WEIGHTS, ShelfPath
 from model_manager.library.disk import fingerprint, opened
+from model_manager.library.pages import Memory, Page
 
 MAX_DIRECTORIES: Final = 100_000
 """Directories of one scan. Links that point at each other make endless trees of a few directories."""
@@ -31,8 +32,6 @@ Known = Mapping[str, Held]
 NOTHING: Final[Known] = MappingProxyType({})
 
 _FILE: Final = attrgetter("file")
-_NAME: Final = attrgetter("name")
-_PRINT: Final = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,34 +78,17 @@ class Scan:
         return not any(file == path or file.startswith(path.rstrip("/") + "/") for path in self.unreadable)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A directory in which every known file was as known. `here` marks those among its entries, in the kernel's order;
-    `names` are theirs in the directory, `files` their paths."""
-
-    here: list[bool]
-    names: list[str]
-    files: list[str]
-    held: list[Held]
-    prints: list[tuple[int, int, int, int]]
-    bytes: int
-
-
-Memory = dict[str, Page]
-"""What the last look at a root saw, by directory: one that is still the same is compared as a whole, which is quicker. It
-decides nothing that the disk and what is known do not say as well; about 220 bytes a file."""
-
-
 @dataclass(slots=True)
 class _Walk:
     """`left`: what is known and was not met yet, but for what is `met` whole directories at a time. `before` and `pages`:
-    what the last look saw, and this one."""
+    what the last look saw, and this one; `same`: exactly that was known then."""
 
     root: Root
     left: dict[str, Held]
     met: list[list[str]] = field(default_factory=list)
     before: dict[str, Page] = field(default_factory=dict)
     pages: dict[str, Page] = field(default_factory=dict)
+    same: bool = False
     found: list[Found] = field(default_factory=list)
     blocked: list[Skipped] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -124,7 +106,9 @@ def scan(root: Root, below: str | None = None, known: Known = NOTHING, memory: M
     """
     started = time.monotonic()
     top = below or root.path
-    walk = _Walk(root, dict(known), before=dict(memory or {}))
+    walk = _Walk(root, dict(known))
+    if memory is not None and memory.root == root:
+        walk.before, walk.same = memory.pages, memory.known == list(known.values())
     walk.stack.append((top, frozenset()))
     while walk.stack:
         path, ancestors = walk.stack.pop()
@@ -134,8 +118,7 @@ def scan(root: Root, below: str | None = None, known: Known = NOTHING, memory: M
             continue
         _enter(walk, path, ancestors)
     if memory is not None:
-        memory.clear()
-        memory.update(walk.pages)
+        memory.pages, memory.root, memory.known = walk.pages, root, list(known.values())
     return Scan(
         found=tuple(sorted(walk.found, key=_FILE)),
         gone=tuple(_missed(walk, top)),
@@ -264,25 +247,18 @@ def _list(walk: _Walk, path: str, folder: int, ancestors: frozenset[Identity]) -
 def _others_than_before(walk: _Walk, prefix: str, entries: list[os.DirEntry[str]]) -> list[os.DirEntry[str]] | None:
     """The entries that are no known files, when all that are known are as the last look saw them; else None."""
     page = walk.before.get(prefix)
-    if page is None or len(page.here) != len(entries):
-        return None
-    all_known = len(page.files) == len(entries)
-    here = entries if all_known else list(compress(entries, page.here))
-    if list(map(_NAME, here)) != page.names:
-        return None
-    if walk.root.showing is not None and any(entry.is_symlink() for entry in here):
-        return None
     try:
-        prints = list(map(_PRINT, map(os.DirEntry.stat, here)))
+        if page is None or not page.same(entries, linked=walk.root.showing is not None):
+            return None
     except OSError:
         return None
-    if prints != page.prints or list(map(walk.left.get, page.files)) != page.held:
+    if not (walk.same or list(map(walk.left.get, page.files)) == page.held):
         return None
     walk.pages[prefix] = page
     walk.met.append(page.files)
-    walk.files += len(here)
+    walk.files += len(page.files)
     walk.bytes += page.bytes
-    return [] if all_known else list(compress(entries, map(not_, page.here)))
+    return [] if page.whole else list(compress(entries, map(not_, page.here)))
 
 
 def _unlike(walk: _Walk, prefix: str, entries: Sequence[os.DirEntry[str]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -328,14 +304,11 @@ def _unlike(walk: _Walk, prefix: str, entries: Sequence[os.DirEntry[str]]) -> It
 def _remember(walk: _Walk, prefix: str, here: list[bool], same: list[Held]) -> None:
     """Count what was as known, and write the directory's page. One that had a page has more in it now: without that, the
     next look writes another."""
-    size = sum(known.fingerprint.size for known in same)
+    page = Page.of(prefix, here, same)
     walk.files += len(same)
-    walk.bytes += size
+    walk.bytes += page.bytes
     if walk.pages.pop(prefix, None) is None:
-        prints = [(was.device, was.inode, was.size, was.mtime_ns) for was in (known.fingerprint for known in same)]
-        files = [known.file for known in same]
-        names = [file[len(prefix) :] for file in files]
-        walk.pages[prefix] = Page(here=here, names=names, files=files, held=same, prints=prints, bytes=size)
+        walk.pages[prefix] = page
 
 
 def _meet(

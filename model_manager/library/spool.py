@@ -7,7 +7,6 @@ the farthest first, and few, as lanes that are far ahead wait a little for those
 
 from __future__ import annotations
 
-import mmap
 import threading
 import time
 from collections import deque
@@ -75,7 +74,7 @@ class Spool:
         self._front = here.end_from(hashed)
         self._spread = False
         self._to_read = 0
-        self._loose: list[mmap.mmap] = []
+        self._loose: list[memoryview] = []
         self._limit = max(1, min(8, buffers.count // 3))
         self._lock = threading.Lock()
         self._writer, self._hasher, self._syncer, self._owner = (threading.Condition(self._lock) for _ in range(4))
@@ -95,7 +94,7 @@ class Spool:
 
     # Lanes
 
-    def take(self, at: int, *, patient: bool = True) -> mmap.mmap | None:
+    def take(self, at: int, *, patient: bool = True) -> memoryview | None:
         """Memory for the block at `at`, or None while the disk or the hash is behind. Raises what failed.
 
         `patient`: the last blocks of memory are left to those who bring what the hash waits for.

@@ -15,7 +15,7 @@ from watchfiles import Change, watch
 from watchfiles.main import FileChange
 
 from model_manager.errors import printable
-from model_manager.library.markers import PARTIAL, QUARANTINE
+from model_manager.library.markers import PARTIAL, QUARANTINE, TRASH
 from model_manager.library.mounts import MOUNTS, remote_part
 
 Mode = Literal["starting", "inotify", "polling"]
@@ -44,7 +44,7 @@ overflowed, which the watcher does not tell, and one look at everything is cheap
 GAP: Final = 5.0
 """Seconds between two steps beyond which we were stopped, and the queue may have overflowed meanwhile."""
 
-_OURS: Final = (f"/{PARTIAL}/", f"/{QUARANTINE}/", "/.git/")
+_OURS: Final = (f"/{PARTIAL}/", f"/{QUARANTINE}/", f"/{TRASH}/", "/.git/")
 
 Identities = dict[str, tuple[int, int] | None]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
+from itertools import count
 from typing import Protocol, Self
 
 from model_manager.facts.transfer import Offer
@@ -38,7 +38,7 @@ class Whole:
         self._buffers = buffers
         self._gate = gate
         self._short = short
-        self._blocks: list[mmap.mmap] = []
+        self._blocks: list[memoryview] = []
         self._given = 0
         self._given_back = False
         self._done = 0
@@ -71,7 +71,7 @@ class Whole:
                 return None
             self._blocks.append(memory)
         inside = self.at % BLOCK
-        return memoryview(self._blocks[-1])[inside : min(BLOCK, inside + self.size - self.at)]
+        return self._blocks[-1][inside : min(BLOCK, inside + self.size - self.at)]
 
     def took(self, size: int) -> None:
         """So many bytes are at the beginning of the last room."""
@@ -95,13 +95,15 @@ class Whole:
         """Bytes `start` to `stop`, as far as they came, while all of them are here."""
         stop = min(stop, self.at)
         first = start // BLOCK
-        pieces = (bytes(view) for view in self.views(first, -(-stop // BLOCK)))
-        return b"".join(pieces)[start - first * BLOCK : stop - first * BLOCK]
+        views = self.views(first, -(-stop // BLOCK))
+        return b"".join(
+            view[max(0, start - at) : stop - at] for at, view in zip(count(first * BLOCK, BLOCK), views, strict=False)
+        )
 
     def views(self, first: int = 0, last: int | None = None) -> list[memoryview]:
         """What came, block after block."""
         numbers = range(first, len(self._blocks) if last is None else min(last, len(self._blocks)))
-        return [memoryview(self._blocks[number])[: min(BLOCK, self.at - number * BLOCK)] for number in numbers]
+        return [self._blocks[number][: min(BLOCK, self.at - number * BLOCK)] for number in numbers]
 
     def full(self) -> list[Block]:
         """The blocks that will not change any more, from the beginning; they and their memory are the caller's now."""
@@ -144,7 +146,7 @@ class Whole:
                 return room
             inside = self._done % BLOCK
             size = min(len(room), BLOCK - inside, self.at - self._done)
-            room[:size] = memoryview(self._blocks[self._done // BLOCK])[inside : inside + size]
+            room[:size] = self._blocks[self._done // BLOCK][inside : inside + size]
             self._done += size
             to.took(size)
         self._passed = True

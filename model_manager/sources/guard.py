@@ -111,7 +111,7 @@ class Guard:
 
 
 def _parsed(text: str) -> URL:
-    if any(c.isspace() or not c.isprintable() or c == "\\" for c in text):
+    if not text.isprintable() or " " in text or "\\" in text:  # of all blanks only that one is printable
         raise BadUrl(url=shown(text), why="it contains blanks, control characters or a backslash")
     try:
         url = URL(text, encoded=text.isascii())

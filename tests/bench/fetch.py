@@ -6,7 +6,8 @@ interleaved and medians count. Seconds and processor time of programs in Python 
 last file; memory is the peak of the whole process (for several at once: of their sum).
 
 BENCH_FETCH=full measures every combination, and a comma list of words (`1 x 4 GiB,TLS,disk`) those that have them all;
-BENCH_ROUNDS=1 is enough for a look. BENCH_DIR is where the files go (9 GiB free), by default the cache directory.
+without it each cell is measured twice. BENCH_ROUNDS=1 is enough for a look, BENCH_ROUNDS=5 gives medians that can be told.
+In the same round the disk alone takes as many bytes by the same calls, and peers are synced when they are done. BENCH_DIR is where the files go (9 GiB free), by default the cache directory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.fetching.cells import MIB, Algorithm, Cell, chosen
-from tests.bench.fetching.contenders import Peer, Work, ours, peers
+from tests.bench.fetching.contenders import Peer, Work, disk_alone, ours, peers, synced
 from tests.bench.fetching.files import Source, emptied, sources, warm
 from tests.bench.fetching.goals import Found, rows
 from tests.bench.fetching.origin import Origin, installed, origin
@@ -125,6 +126,10 @@ class Field:
 
     def _ours(self, cell: Cell, place: Path, found: dict[Algorithm, Found], again: bool) -> None:
         """`again`: what we placed is read by the verifying program too, on nobody's time."""
+        if not (cell.tls or cell.throttled):
+            disk = _shown("the disk alone", disk_alone(self._work(cell, place)))
+            for figures in found.values():
+                figures.disk.append(disk)
         for algorithm, figures in found.items():
             work = self._work(cell, place)
             figures.ours.append(_shown(f"ours, {algorithm}", ours(work, algorithm)))
@@ -138,13 +143,19 @@ class Field:
                 figures.alone.append(_shown("openssl alone", only.verify(self.files, self.files[0].path.parent)))
 
     def _peer(self, peer: Peer, cell: Cell, place: Path, found: dict[Algorithm, Found]) -> None:
-        """One download serves each digest."""
+        """One download serves each digest. It is verified while its pages are hot, and synced after."""
         work = self._work(cell, place)
         fetched = _shown(peer.name, peer.fetch(work))
+        both: dict[Algorithm, Run] = {}
         for algorithm, figures in found.items():
             verifier = self.verifiers[algorithm]
             runs = figures.peers.setdefault(f"{peer.name} + {verifier.name}", [])
-            runs.append(fetched.then(_shown(f"  {verifier.name}", verifier.verify(self.files, work.store))))
+            both[algorithm] = fetched.then(_shown(f"  {verifier.name}", verifier.verify(self.files, work.store)))
+            runs.append(both[algorithm])
+        rest = _shown("  sync", synced(work))
+        for algorithm, figures in found.items():
+            name = f"{peer.name} + {self.verifiers[algorithm].name}"
+            figures.synced.setdefault(name, []).append(both[algorithm].then(rest))
 
     def _work(self, cell: Cell, place: Path, tls: bool | None = None) -> Work:
         secure = cell.tls if tls is None else tls

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import ctypes
 import threading
 
-from model_manager.library.buffers import BLOCK, Buffers
+from model_manager.library.buffers import BLOCK, HUGE, Buffers
 
 
 def test_no_more_blocks_are_given_than_there_are() -> None:
@@ -87,3 +88,27 @@ def test_many_threads_never_take_more_than_there_is_and_none_waits_for_ever() ->
     assert not [thread for thread in threads if thread.is_alive()]
     assert 0 < most[1] <= 3
     assert buffers.free == 3
+
+
+def address(memory: memoryview) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+def test_blocks_fill_large_pages_side_by_side_from_an_aligned_beginning() -> None:
+    buffers = Buffers(5)
+    blocks = [block for _ in range(5) if (block := buffers.take())]
+    first = address(blocks[0])
+    assert first % HUGE == 0
+    assert [address(block) - first for block in blocks] == [BLOCK * number for number in range(5)]
+    assert all(len(block) == BLOCK and not block.readonly for block in blocks)
+
+
+def test_one_reservation_serves_until_the_last_file_leaves() -> None:
+    buffers = Buffers(2)
+    buffers.join()
+    one, other = buffers.take(), buffers.take()
+    assert one is not None
+    assert other is not None
+    one[:] = b"a" * BLOCK
+    other[:] = b"b" * BLOCK
+    assert bytes(one[-1:]) + bytes(other[:1]) == b"ab"

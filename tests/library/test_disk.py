@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_manager.errors import DiskUnavailable, ModelManagerError, NoInodes, NoSpace
-from model_manager.library.disk import Disk, opened, reason, translating, write_all, write_whole
+from model_manager.library.disk import Disk, opened, reason, translating, write_all, write_new, write_whole
 from tests.library.faulty import FaultyDisk
 
 ERRNOS = sorted(errno.errorcode)
@@ -114,3 +114,17 @@ def test_c3_no_inodes_left_is_said_as_such(tmp_path: Path) -> None:
     )
     assert "inodes" in run.stdout
     assert issubclass(NoInodes, NoSpace)
+
+
+def test_a_new_file_takes_nobodys_name(tmp_path: Path, folder: int) -> None:
+    write_new(Disk(), folder, "x", b"first", 0o600)
+    with pytest.raises(FileExistsError):
+        write_new(Disk(), folder, "x", b"second", 0o600)
+    assert (tmp_path / "x").read_bytes() == b"first"
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+
+
+def test_c1_a_new_file_that_found_no_room_is_not_there(tmp_path: Path, folder: int) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        write_new(FaultyDisk("write", errno.ENOSPC), folder, "x", b"data", 0o600)
+    assert not (tmp_path / "x").exists()

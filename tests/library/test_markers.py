@@ -8,7 +8,17 @@ import pytest
 
 from model_manager.errors import DiskUnavailable
 from model_manager.facts.disk import Root
-from model_manager.library.markers import MARKER, Away, Fresh, Present, any_there, inspect, mark
+from model_manager.library.markers import (
+    MARKER,
+    QUARANTINE,
+    Away,
+    Fresh,
+    Present,
+    any_there,
+    inspect,
+    mark,
+    quarantined,
+)
 from tests.library.faulty import FaultyDisk
 from tests.library.shelves import as_nobody, own_root, put
 
@@ -107,3 +117,10 @@ def test_one_file_that_is_there_is_enough(tmp_path: Path) -> None:
     assert not any_there([str(here)])
     here.symlink_to(tmp_path / "nothing")
     assert any_there([str(tmp_path / "b"), str(here)])
+
+
+def test_files_that_were_set_aside_are_counted_and_none_is_no_failure(tmp_path: Path) -> None:
+    assert quarantined(str(tmp_path)) == 0
+    (tmp_path / QUARANTINE).mkdir()
+    (tmp_path / QUARANTINE / "vae--a.safetensors.1").write_bytes(b"x")
+    assert quarantined(str(tmp_path)) == 1

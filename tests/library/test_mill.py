@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -194,6 +195,44 @@ def test_d1_a_killed_download_over_several_lanes_goes_on_and_ends_right(director
     content = b"".join(map(pattern, range(24)))
     assert Path(directory, part_name(FLUX)).read_bytes() == content
     assert hashlib.sha256(content).hexdigest() in again.stdout
+
+
+def killed(command: Sequence[str], after: float) -> None:
+    """Begun, and dead after so many seconds."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("begun")
+        threading.Event().wait(after)
+        child.kill()
+
+
+@pytest.mark.timeout(180)
+def test_d1_thirty_kills_of_one_download_each_goes_on_with_its_bytes_and_its_hash(directory: str) -> None:
+    """As many of the thirty as fit into twenty seconds, and five in any case; over several lanes."""
+    size, seed, began = 96, time.time_ns(), time.monotonic()
+    rng, hashed, reached, kills = random.Random(seed), 0, 0, 0
+    command = [sys.executable, "-m", "tests.library.downloader", directory, str(size), str(MIB), "lanes"]
+    while kills < 30 and (kills < 5 or time.monotonic() - began < 20):
+        killed(command, rng.uniform(0, 0.02))
+        kills += 1
+        with Partial.open(directory, FLUX) as after:
+            assert after.hashed >= hashed, (
+                f"it was hashed from byte {after.hashed} although {hashed} were (seed {seed})"
+            )
+            assert after.here >= reached, f"bytes that were safe are gone (seed {seed})"
+            hashed, reached = after.hashed, after.here
+            there = Path(after.path).read_bytes()
+        for start, stop in _known(directory):
+            whole = b"".join(map(pattern, range(start // MIB, -(-stop // MIB))))
+            assert there[start:stop] == whole[start % MIB :][: stop - start], seed
+    again = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert hashlib.sha256(b"".join(map(pattern, range(size)))).hexdigest() in again.stdout, seed
+
+
+def _known(directory: str) -> list[tuple[int, int]]:
+    """The bytes that the journal names."""
+    journal = Path(directory, f"{part_name(FLUX)}.json")
+    return [(start, stop) for start, stop in json.loads(journal.read_text())["extents"]] if journal.exists() else []
 
 
 def half(directory: str, algorithms: frozenset[Algorithm] = frozenset({"sha256"})) -> int:

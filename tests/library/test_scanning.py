@@ -16,8 +16,9 @@ from model_manager.facts.shelf import ShelfPath
 from model_manager.library import scanning
 from model_manager.library.disk import fingerprint
 from model_manager.library.markers import mark
+from model_manager.library.pages import Memory
 from model_manager.library.partial import Partial
-from model_manager.library.scanning import Found, Memory, Scan, examine, fingerprint_of, scan, shelf_of
+from model_manager.library.scanning import Found, Scan, examine, fingerprint_of, scan, shelf_of
 from tests.library.shelves import FLUX, URL, as_nobody, offer, own_root, put, staging
 
 
@@ -338,7 +339,7 @@ def test_the_differences_lead_from_what_was_known_to_what_is_there(
 ) -> None:
     """With and without a memory of the last look."""
     root = own_root(tmp_path_factory.mktemp("root") / "models")
-    memory: Memory = {}
+    memory = Memory()
     before: dict[str, Held] = {}
     for steps in [*rounds, [], [], []]:
         for step in steps:
@@ -384,7 +385,7 @@ def test_what_became_known_by_itself_is_not_missed_by_a_memory(root: Root, tmp_p
     """Beside the looks: a file was fetched, another was removed and is not known any more, a third was read."""
     for name in ("a.pt", "b.pt", "c.pt", "note.txt"):
         put(within(root, "vae", name))
-    memory: Memory = {}
+    memory = Memory()
     before = known(root)
     for _ in range(2):
         assert scan(root, known=before, memory=memory).files == 3
@@ -395,16 +396,25 @@ def test_what_became_known_by_itself_is_not_missed_by_a_memory(root: Root, tmp_p
     for _ in range(3):
         result = scan(root, known=now, memory=memory)
         assert (result.found, result.gone, result.files) == ((), (), 3)
-    assert len(memory) == 1
+    assert len(memory.pages) == 1
     shutil.rmtree(within(root, "vae"))
     assert len(scan(root, known=now, memory=memory).gone) == 3
-    assert memory == {}
+    assert memory.pages == {}
 
 
 def test_what_a_memory_holds_is_not_known_by_that(root: Root) -> None:
     put(within(root, "vae", "a.pt"))
-    memory: Memory = {}
+    memory = Memory()
     before = known(root)
     for _ in range(2):
         scan(root, known=before, memory=memory)
     assert shelves(scan(root, known={}, memory=memory)) == {"vae/a.pt"}
+
+
+def test_a_memory_of_a_directory_that_is_another_folder_now_is_not_used(root: Root) -> None:
+    put(within(root, "vae", "a.pt"))
+    memory, before = Memory(), known(root)
+    for _ in range(2):
+        scan(root, known=before, memory=memory)
+    (found,) = scan(Root(path=root.path, folder="embeddings"), known=before, memory=memory).found
+    assert str(found.shelf) == "embeddings/vae/a.pt"

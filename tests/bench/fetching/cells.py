@@ -60,7 +60,13 @@ class Cell:
         return f"{self.circumstances}, {algorithm}"
 
 
-PEER_ROUNDS: Final = 3
+QUICK: Final = ("curl", "aiohttp")
+"""The peers that were the best in every cell so far."""
+
+USUAL_ROUNDS: Final = 2
+"""Of a default run: eleven minutes or so."""
+
+PEER_ROUNDS: Final = 5
 SLOWEST_ROUNDS: Final = 1
 """What takes several times as long as every other needs no median to be told from the best."""
 
@@ -70,10 +76,13 @@ def default() -> tuple[Cell, ...]:
     return (
         Cell(shape=LARGE),
         Cell(shape=LARGE, tls=True, digests=("sha256",), peers=()),
-        Cell(shape=LARGE, throttled=True, peers=("aria2c x16",), rounds=3),
+        Cell(shape=LARGE, throttled=True, digests=("sha256",), peers=("aria2c x16",)),
+        Cell(shape=LARGE, tmpfs=True, digests=("blake3",), peers=QUICK),
         Cell(shape=SEVERAL),
         Cell(shape=SEVERAL, tls=True, digests=("sha256",), peers=()),
+        Cell(shape=SEVERAL, tmpfs=True, digests=("sha256",), peers=QUICK),
         Cell(shape=MANY),
+        Cell(shape=MANY, tmpfs=True, digests=("sha256",), peers=QUICK),
     )
 
 
@@ -100,11 +109,11 @@ def smoke() -> tuple[Cell, ...]:
 def chosen(words: str, rounds: str, smoking: bool) -> tuple[Cell, ...]:
     """`words`: empty for the default, `full`, or a comma list of words that a cell of the full matrix must all have.
 
-    `rounds`: how many at most, empty for as many as each cell wants.
+    `rounds`: how many at most, empty for USUAL_ROUNDS of the default, or for as many as each chosen cell wants.
     """
     if smoking:
         return smoke()
     wanted = [word.strip() for word in words.split(",") if word.strip() and word.strip() != "full"]
     cells = tuple(cell for cell in full() if all(word in cell.circumstances for word in wanted))
-    most = int(rounds or 1000)
+    most = int(rounds or (1000 if words.strip() else USUAL_ROUNDS))
     return tuple(replace(cell, rounds=min(most, cell.rounds)) for cell in (cells if words.strip() else default()))

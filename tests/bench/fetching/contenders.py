@@ -63,6 +63,18 @@ def ours(work: Work, algorithm: Algorithm) -> Run:
     return run((sys.executable, "-m", "tests.bench.fetching.driver", order))[0]
 
 
+def disk_alone(work: Work) -> Run:
+    """As many bytes by the calls that ours writes with, and nothing else."""
+    shape = work.cell.shape
+    program = (sys.executable, "-m", "tests.bench.fetching.writing")
+    return run((*program, str(work.store), str(shape.count), str(shape.size)))[0]
+
+
+def synced(work: Work) -> Run:
+    """What a peer left to the page cache reaches the disk."""
+    return run(("sync", "--file-system", str(work.store)))[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """A downloader; what it brought is verified by another program."""
@@ -81,7 +93,7 @@ def peers(tools: Tools) -> tuple[tuple[Peer, ...], tuple[str, ...]]:
     """Those that are here, and the names of those that are not."""
     known: list[tuple[str, Tool | None, Callable[[Work], Sequence[str]], int]] = [
         ("curl", tools.curl, _curl, PEER_ROUNDS),
-        ("aria2c", tools.aria2c, _aria2c, PEER_ROUNDS),
+        ("aria2c", tools.aria2c, _aria2c, SLOWEST_ROUNDS),
         ("aria2c x16", tools.aria2c, _aria2c_x16, PEER_ROUNDS),
         ("huggingface_hub", tools.python, _python("hub_http.py"), SLOWEST_ROUNDS),
         ("aiohttp", tools.python, _python("aiohttp_loop.py"), PEER_ROUNDS),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from model_manager import __version__
 from model_manager.facts.mirror import Copy
@@ -13,12 +14,21 @@ from model_manager.serving.asking import Asked
 from model_manager.serving.paging import page
 from model_manager.serving.problems import bad_parameter, no_such
 
+Narrow = Callable[[Sequence[str], Asked], Awaitable[Sequence[str]]]
+"""Those of these `folder/name` that are wanted."""
+
+
+async def _all(places: Sequence[str], _: Asked) -> Sequence[str]:
+    return places
+
 
 class Answers:
     """Every method takes the parameters of its route and answers a record of `shapes`. Raises Answer for refusals."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, narrow: Narrow | None = None) -> None:
+        """`narrow`: the filters that need more than the view."""
         self._view = view
+        self._narrow = narrow or _all
         self._counted: tuple[int, shapes.ModelCounts] | None = None
 
     async def fleet(self, _: Asked) -> shapes.Fleet:
@@ -65,14 +75,17 @@ class Answers:
         entries: Mapping[str, Copy] = mirror.entries if mirror else {}
         folder = asked["folder"]
         paths = sorted(path for path, copy in entries.items() if folder is None or copy.folder == folder)
-        found = page(paths, asked["cursor"], asked["limit"], lambda path: _file(entries[path]))
+        found = page(
+            paths, asked["cursor"], asked["limit"], lambda path: self._file(entries[path], asked["machine_id"])
+        )
         return shapes.HeldFiles(items=found.items, next=found.next, total=found.total)
 
     async def models(self, asked: Asked) -> shapes.Models:
         view = self._view
         order, rows = view.order(), view.rows()
         chosen = [place for place in order if _wanted(rows[place], asked)] if _filtered(asked) else order
-        found = page(chosen, asked["cursor"], asked["limit"], rows.__getitem__)
+        chosen = await self._narrow(chosen, asked)
+        found = page(chosen, asked["cursor"], asked["limit"], lambda place: self._used(rows[place]))
         return shapes.Models(items=found.items, next=found.next, total=found.total)
 
     async def model(self, asked: Asked) -> shapes.Holders:
@@ -123,15 +136,34 @@ class Answers:
         def made(machine_id: str) -> shapes.Holder:
             state, copies = view.state(machine_id), holders[machine_id]
             serves = state == "live" and _serves(copies)
-            return shapes.Holder(machine_id=machine_id, state=state, serves=serves, files=tuple(map(_file, copies)))
+            files = tuple(self._file(copy, machine_id) for copy in copies)
+            return shapes.Holder(machine_id=machine_id, state=state, serves=serves, files=files)
 
         found = page(sorted(holders), asked["cursor"], asked["limit"], made)
         return shapes.Holders(asked=what, items=found.items, next=found.next, total=found.total)
 
+    def _used(self, row: shapes.ModelRow) -> shapes.ModelRow:
+        used = self._view.usage.anywhere(row.folder, row.name, row.hashes)
+        return row if used is None else replace(row, last_used=used)
+
+    def _file(self, copy: Copy, machine_id: str) -> shapes.HeldFile:
+        return shapes.HeldFile(
+            folder=copy.folder,
+            name=copy.name,
+            path=copy.path,
+            size=copy.size,
+            hash=copy.hash,
+            verified=copy.verified,
+            evidence=copy.evidence,
+            last_used=self._view.usage.there(machine_id, copy),
+        )
+
     def _redis(self) -> shapes.Redis:
+        """An age that is nothing unusual is none: it would be another answer each time."""
         entries, seconds = self._view.lag
+        age = self._view.age if self._view.away is not None else 0.0
         return shapes.Redis(
-            away=self._view.away, age=round(self._view.age, 1), lag_entries=entries, lag_seconds=round(seconds, 1)
+            away=self._view.away, age=float(round(age)), lag_entries=entries, lag_seconds=round(seconds, 1)
         )
 
     def _machine_counts(self) -> shapes.MachineCounts:
@@ -172,7 +204,7 @@ class Answers:
         return shapes.WorkflowCounts(assigned=len(rows), ready=sum(row.ready > 0 for row in rows))
 
     def _download_counts(self) -> shapes.DownloadCounts:
-        paces = [pace_of(self._view, machine_id) for machine_id in self._view.ids]
+        paces = [pace_of(self._view, machine_id) for machine_id in self._view.busy]
         return shapes.DownloadCounts(running=sum(p.running for p in paces), speed=sum(p.speed for p in paces))
 
 
@@ -182,18 +214,6 @@ def _counted(rows: Collection[shapes.ModelRow]) -> shapes.ModelCounts:
         copies=sum(row.copies for row in rows),
         single=sum(row.machines == 1 for row in rows),
         bytes=sum(row.bytes for row in rows),
-    )
-
-
-def _file(copy: Copy) -> shapes.HeldFile:
-    return shapes.HeldFile(
-        folder=copy.folder,
-        name=copy.name,
-        path=copy.path,
-        size=copy.size,
-        hash=copy.hash,
-        verified=copy.verified,
-        evidence=copy.evidence,
     )
 
 

@@ -25,9 +25,11 @@ class Catalogue:
         self._order: list[str] | None = None
         self._slots: dict[Slot, set[str]] = {}
         self.counts = 0
+        self.heard = 0
 
     def changed(self, change: Changed) -> None:
         """Hear of a change of one machine's inventory."""
+        self.heard += 1
         self._touched.update(_touched(change))
 
     @property

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from model_manager.fleet.remembering import Remembering
 from model_manager.serving.answering import Handler, answered
 from model_manager.serving.asking import Asked, asked, asked_object
 from model_manager.serving.guarding import writer_of
@@ -18,10 +19,13 @@ Ask = Callable[[Asked], Awaitable[Any]]
 Do = Callable[[Asked, dict[str, Any]], Awaitable[Any]]
 
 
-def reading(route: Route, ask: Ask) -> Handler:
-    """The record that `ask` answers for the parameters."""
+def reading(route: Route, ask: Ask, remembering: Remembering | None = None) -> Handler:
+    """The record that `ask` answers for the parameters; with `remembering` perhaps as it was lately."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if remembering is not None:
+            values = asked(request, route.params)
+            return await remembering.answer(request, lambda: ask(values))
         return answered(request, await ask(asked(request, route.params)), route.good[0])
 
     return handle

@@ -12,6 +12,7 @@ from model_manager.errors import StoreUnavailable
 from model_manager.facts.fleet import Liveness
 from model_manager.facts.mirror import Copy
 from model_manager.fleet import matrix_shapes as shapes
+from model_manager.fleet.answers import Narrow
 from model_manager.fleet.finding import Finding
 from model_manager.fleet.pivoting import Line, Pivots
 from model_manager.fleet.rows import download, downloads
@@ -38,13 +39,26 @@ Columns = Mapping[str, Liveness]
 Held = Sequence[tuple[Copy, AbstractSet[str]]]
 BaseOf = Callable[[ModelRow], str]
 Refresh = Callable[[], Awaitable[None]]
+ToldOf = Callable[[ModelRow], ModelRow]
 
 
 class Board:
     """Every method takes the parameters of its route. `base_of`: the base model of a row, empty while nobody told it,
     as of the last `refresh`."""
 
-    def __init__(self, view: View, finding: Finding, pivots: Pivots, base_of: BaseOf, refresh: Refresh) -> None:
+    def __init__(
+        self,
+        view: View,
+        finding: Finding,
+        pivots: Pivots,
+        base_of: BaseOf,
+        refresh: Refresh,
+        narrow: Narrow | None = None,
+        told: ToldOf = lambda row: row,
+    ) -> None:
+        """`narrow`: the filters that need more than the view; `told` puts beside a row what people told of it."""
+        self._narrow = narrow
+        self._told = told
         self._view = view
         self._finding = finding
         self._pivots = pivots
@@ -53,8 +67,10 @@ class Board:
 
     async def search(self, asked: Asked) -> shapes.Found:
         found = self._finding.places(asked["q"] or "", asked["folder"], asked["single"], best=True)
+        if self._narrow is not None:
+            found = await self._narrow(found, asked)
         rows, begin = self._view.rows(), asked["offset"]
-        items = tuple(rows[place] for place in found[begin : begin + asked["limit"]])
+        items = tuple(self._told(rows[place]) for place in found[begin : begin + asked["limit"]] if place in rows)
         return shapes.Found(items=items, total=len(found), offset=begin)
 
     async def matrix(self, asked: Asked) -> shapes.Matrix:
@@ -110,7 +126,7 @@ class Board:
     def _moving(self, place: str, letters: dict[str, str], columns: Columns) -> dict[str, float]:
         """Puts downloads over what is held, and says how far they are."""
         parts: dict[str, float] = {}
-        for machine_id in columns:
+        for machine_id in columns.keys() & self._view.busy:
             body = self._view.moving(machine_id).get(place)
             if not isinstance(body, Mapping) or not (letter := PHASES.get(str(body.get("phase")), "")):
                 continue

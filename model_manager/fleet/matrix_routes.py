@@ -6,10 +6,12 @@ from typing import Final
 
 from model_manager.fleet import matrix_shapes as shapes
 from model_manager.fleet.dropping import Dropping
+from model_manager.fleet.filtering import FILTERS
 from model_manager.fleet.handling import Ask, reading
 from model_manager.fleet.matrix import PHASES, Board
 from model_manager.fleet.parameters import ONE_MACHINE, jumping, paged
 from model_manager.fleet.pivoting import PIVOTS
+from model_manager.fleet.remembering import Remembering
 from model_manager.serving.answering import Handler
 from model_manager.serving.asking import Param
 from model_manager.serving.routing import Route
@@ -23,7 +25,7 @@ _CHOSEN: Final = (
 READING: Final = (
     Route(
         method="GET", path="/search", name="search", summary="Models by words, best first, while somebody types.",
-        answer=shapes.Found, params=jumping(*_CHOSEN, what="models"),
+        answer=shapes.Found, params=jumping(*_CHOSEN, *FILTERS, what="models"), refusals=(409, 503),
     ),
     Route(
         method="GET", path="/matrix", name="matrix", summary="How models stand on machines, a window of it.",
@@ -56,7 +58,9 @@ DROPPING: Final = (
 ROUTES: Final = (*READING, *DROPPING)
 
 
-def handlers(board: Board, dropping: Dropping) -> dict[str, Handler]:
+def handlers(board: Board, dropping: Dropping, remembering: Remembering | None = None) -> dict[str, Handler]:
     """By the names of the routes."""
     asks: dict[str, Ask] = {"search": board.search, "matrix": board.matrix, "downloads": board.downloads}
-    return {route.name: reading(route, asks[route.name]) for route in READING} | {"analyze": dropping.analyze}
+    return {route.name: reading(route, asks[route.name], remembering) for route in READING} | {
+        "analyze": dropping.analyze
+    }

@@ -9,10 +9,24 @@ from model_manager.fleet.shapes import Download, ModelRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRow(ModelRow):
+    """A model, and what was told of it: `type`, `base` model and `tags`, empty while nobody told. `id` is its number, `preview`
+    where its picture would be (404 for none; `has_preview` is null while nobody asked). `updates`: a later version is known."""
+
+    id: int
+    type: str
+    base: str
+    tags: tuple[str, ...]
+    preview: str
+    has_preview: bool | None
+    updates: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """Models from `offset` on; `total` were found."""
 
-    items: tuple[ModelRow, ...]
+    items: tuple[FoundRow | ModelRow, ...]
     total: int
     offset: int
 

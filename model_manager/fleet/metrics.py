@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 from model_manager.facts.machine import Heartbeat
+from model_manager.facts.routed import Routed
 from model_manager.fleet import shapes
 from model_manager.fleet.rows import pace_of
 from model_manager.fleet.view import View
@@ -46,7 +47,7 @@ def _lines(view: View, fleet: shapes.Fleet, workflows: Iterable[shapes.WorkflowR
     yield from _plain("download_bytes_per_second", "speed of all downloads together", fleet.downloads.speed)
     yield from _plain("redis_connected", "1 while Redis answers", int(fleet.redis.away is None))
     yield from _plain("view_exact", "1 when everything that Redis has was read", int(fleet.exact))
-    yield from _plain("view_age_seconds", "time since Redis last answered", fleet.redis.age)
+    yield from _plain("view_age_seconds", "time since Redis last answered", view.age)
     yield from _plain("lag_entries", "events that wait to be read", fleet.redis.lag_entries)
     yield from _plain("lag_seconds", "how far the reader is behind the stream", fleet.redis.lag_seconds)
     yield from _plain("listeners", "listeners of live events", listeners)
@@ -57,6 +58,8 @@ def _lines(view: View, fleet: shapes.Fleet, workflows: Iterable[shapes.WorkflowR
     yield from _labelled("workflow_machines_assigned", "machines told to serve it", "workflow", assigned)
     yield from _machines(view)
     yield from _figures(view)
+    if view.routed is not None:
+        yield from _routed(view.routed)
 
 
 def _machines(view: View) -> Iterator[str]:
@@ -94,6 +97,22 @@ def _figures(view: View) -> Iterator[str]:
     yield from _ratio("model_cache_hit_ratio", "wanted models that were here when first wanted", hits, misses)
 
 
+def _routed(told: Routed) -> Iterator[str]:
+    """What became of the pool's jobs. Claims count since the pool began, whoever reads them."""
+    states = {"waiting": told.waiting, "running": told.running, "delayed": told.delayed, "dead": told.dead}
+    yield from _labelled("jobs", "jobs by state", "state", states)
+    for name, help, value in (
+        ("job_claims_total", "jobs that were given to a worker, each attempt counts", told.claims),
+        ("job_claims_hot_total", "claims of jobs whose models the worker had loaded", told.hot),
+        ("job_claims_fetched_total", "claims of jobs whose models were fetched while they waited", told.fetched),
+        ("job_claims_missing_total", "claims given back because a model was not there after all", told.missing),
+    ):
+        yield from _plain(name, help, value, "counter")
+    good, hits = told.claims - told.missing, told.claims - told.fetched
+    yield from _ratio("routing_efficiency_ratio", "claims on a machine with all models, by all", good, told.missing)
+    yield from _ratio("job_cache_hit_ratio", "claims for which nothing was fetched, by all", hits, told.fetched)
+
+
 def _ratio(name: str, help: str, good: float, other: float) -> Iterator[str]:
     """Nothing while there is nothing to tell of."""
     if good + other:
@@ -104,8 +123,8 @@ def _missing(beat: Heartbeat) -> int:
     return beat.readiness.required - beat.readiness.present
 
 
-def _plain(name: str, help: str, value: float) -> Iterator[str]:
-    yield from _head(name, help)
+def _plain(name: str, help: str, value: float, kind: Kind = "gauge") -> Iterator[str]:
+    yield from _head(name, help, kind)
     yield f"model_manager_fleet_{name} {_number(value)}"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from model_manager.facts.order import MOST_FILES, WHATS
+from model_manager.fleet.notice_routes import BODY
 from model_manager.fleet.pushing import GROUP
 from model_manager.fleet.routes import ROUTES
+from model_manager.fleet.seed_details import FIELDS
 from model_manager.fleet.seeds import EDITABLE, MOST_SYNCED
 from model_manager.serving import openapi
 from model_manager.serving.asking import MACHINE, MAX_NAME
@@ -49,12 +51,51 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "properties": _JOB,
         "additionalProperties": False,
     },
+    "Rule": BODY,
     "SeedScan": {
         "type": "object",
         "description": "The `machines` that are named, or without them everyone who is not away.",
         "properties": {"machines": _GROUP},
         "additionalProperties": False,
     },
+    "SeedRescan": {
+        "type": "object",
+        "properties": {name: {"type": "boolean"} for name in ("generateHash", "retrieveFromCivitai", "getPreview")},
+        "additionalProperties": False,
+    },
+    "SeedFieldTold": {
+        "type": "object",
+        "description": "A model by its row's `local_path` and `filename`; a `value` of null takes the field back.",
+        "properties": {
+            "local_path": {"type": "string"},
+            "filename": {"type": "string", "minLength": 1},
+            "field": {"enum": list(FIELDS)},
+            "value": {"type": ["string", "number", "boolean", "array", "null"]},
+        },
+        "required": ["filename", "field"],
+        "additionalProperties": False,
+    },
+    "SeedDelete": {
+        "type": "object",
+        "description": "Without `confirm` it is only said. `force` removes what an assignment requires, too.",
+        "properties": {
+            "local_path": {"type": "string"},
+            "filename": {"type": "string", "minLength": 1},
+            "machines": _GROUP,
+            "confirm": {"type": "boolean", "default": False},
+            "force": {"type": "boolean", "default": False},
+        },
+        "required": ["filename"],
+        "additionalProperties": False,
+    },
+    "SeedRestore": {
+        "type": "object",
+        "description": "The `order` of the removal, and its `machines` where another aggregator asked for it.",
+        "properties": {"order": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}, "machines": _GROUP},
+        "required": ["order"],
+        "additionalProperties": False,
+    },
+    "StableQueueFile": {"type": "string", "format": "binary"},
     "SeedSync": {
         "type": "object",
         "description": "`full`: this is all that it holds; `changes`: this came, and `removed` went.",

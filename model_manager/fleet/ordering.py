@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from model_manager.errors import BadOrder
+from model_manager.errors import BadOrder, printable
 from model_manager.facts.event import Envelope, OrderAnswered
 from model_manager.facts.identity import MachineId
-from model_manager.facts.order import STALE, Order, order
+from model_manager.facts.order import STALE, WHATS, Order, What, order
 from model_manager.fleet.orders import OrderAnswer, Ordered, OrderStatus
 from model_manager.fleet.pushing import group_of, insisted
 from model_manager.fleet.view import View
@@ -79,6 +79,19 @@ class Ordering:
             total=found.total,
         )
 
+    def answers(self, identity: str) -> dict[str, tuple[str, str]]:
+        """Machine → what it last said of an order, and why; nothing of one that is not remembered."""
+        placed = self._placed.get(identity)
+        if placed is None:
+            return {}
+        found = {machine_id: self._as_of_now(placed, each) for machine_id, each in placed.answers.items()}
+        return {machine_id: (each.state, each.why) for machine_id, each in found.items()}
+
+    async def tell(self, what: What, machines: Sequence[str]) -> None:
+        """An order of our own, whose answers are for nobody but the events. Raises BusUnavailable."""
+        given = Order(id=secrets.token_hex(8), what=what)
+        await self._send([MachineId.parse(machine_id) for machine_id in machines], given)
+
     def hear(self, told: Iterable[tuple[str, Envelope]]) -> None:
         """Answers of machines, whoever asked."""
         for _, envelope in told:
@@ -130,6 +143,8 @@ def _understood(body: dict[str, Any]) -> Order:
     identity, what = body.get("order", secrets.token_hex(8)), body.get("what")
     if not isinstance(identity, str) or not isinstance(what, str):
         raise bad_body("'order' and 'what' are texts.")
+    if what not in WHATS:
+        raise bad_body(f"'{printable(what, 60)}' is none of {', '.join(WHATS)}.")
     try:
         return order(identity, what, body.get("files", []))
     except BadOrder as error:

@@ -6,17 +6,28 @@ A number is made of `folder/name` alone, so that every aggregator gives the same
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
+from model_manager.errors import BadRecord, StoreUnavailable, printable
+from model_manager.facts import wire
 from model_manager.facts.mirror import Copy
 from model_manager.fleet.finding import Finding
+from model_manager.fleet.lore import Lore
 from model_manager.fleet.shapes import ModelRow
-from model_manager.fleet.store import Claimed, Store
+from model_manager.fleet.store import Claimed, Store, Word
 from model_manager.fleet.view import View
-from model_manager.serving.problems import Answer, no_such
+from model_manager.serving.problems import Answer, away, no_such
 
 DIGITS: Final = {64: "sha256", 10: "autov2"}
+TYPES: Final = {"checkpoints": "checkpoint", "loras": "lora"}
+
+MOST_TAGS: Final = 50
+"""Tags of one model."""
+
+T = TypeVar("T")
+
+State = tuple[int, tuple[int, int], int]
 
 
 def number_of(place: str) -> int:
@@ -25,9 +36,13 @@ def number_of(place: str) -> int:
 
 
 class Registry:
-    def __init__(self, view: View, finding: Finding, store: Store) -> None:
+    def __init__(self, view: View, finding: Finding, store: Store, lore: Lore | None = None) -> None:
         self.view = view
         self.store = store
+        self.lore = lore or Lore()
+        self._tags: dict[str, tuple[str, ...]] = {}
+        self._tagged: State | None = None
+        self._shared: tuple[int, dict[str, tuple[str, ...]]] | None = None
         self._finding = finding
         self._order: Sequence[str] = ()
         self._claimed: object = None
@@ -86,13 +101,23 @@ class Registry:
 
     def versioned(self, version: str) -> list[str]:
         """Places of which somebody told this CivitAI version."""
-        told = self.store.told
-        return sorted(p for p, words in told.items() if str(_value(words.get("civitai_version_id"))) == version)
+        return sorted(place for place in self.described() if self.text(place, "civitai_version_id") == version)
 
     async def lookup(self, asked: str) -> Sequence[str]:
         """SHA-256 of models with this CivitAI version, as far as the fleet knows."""
         await self.store.refresh()
         return [sha256 for place in self.versioned(asked) if (sha256 := self.sha256(place))]
+
+    def same(self, sha256: str) -> tuple[str, ...]:
+        """Places that machines of ours hold these bytes at, sorted; counted again only when some model changed."""
+        rows, counts = self.view.rows(), self.view.catalogue.counts
+        if self._shared is None or self._shared[0] != counts:
+            found: dict[str, list[str]] = {}
+            for place, row in rows.items():
+                for each in row.hashes:
+                    found.setdefault(each, []).append(place)
+            self._shared = counts, {each: tuple(sorted(places)) for each, places in found.items()}
+        return self._shared[1].get(sha256, ())
 
     def row(self, place: str) -> ModelRow | None:
         return self.view.rows().get(place)
@@ -112,19 +137,80 @@ class Registry:
         """Our machines, and their copies."""
         return dict(sorted(self.view.who_has(place).items()))
 
+    @property
+    def state(self) -> State:
+        """Another one after each change of what is held or told, as of the last refresh."""
+        return self.view.catalogue.counts, self.store.version, self.lore.version
+
+    def word(self, place: str, field: str) -> Word | None:
+        """The one that is believed: what a person told here, what a machine of its own knows, what services told."""
+        told = self.store.told.get(place)
+        word = told.get(field) if told else None
+        if word is not None and word.teller == "manual":
+            return word
+        return self.lore.of(place).get(field) or word
+
+    def words(self, place: str) -> dict[str, Word]:
+        """Every field that somebody told."""
+        fields = {*self.store.told.get(place, {}), *self.lore.of(place)}
+        return {field: word for field in sorted(fields) if (word := self.word(place, field))}
+
     def told(self, place: str, field: str) -> Any:
         """None while nobody told it."""
-        return _value(self.store.told.get(place, {}).get(field))
+        return _value(self.word(place, field))
+
+    def text(self, place: str, field: str) -> str:
+        """The same as text, empty while nobody told it."""
+        value = self.told(place, field)
+        return "" if value is None else str(value)
+
+    def described(self) -> set[str]:
+        """Places of which somebody told anything."""
+        return {*self.store.told, *self.lore.places()}
+
+    def type(self, place: str) -> str:
+        """checkpoint, lora, or the folder of anything else."""
+        folder = place.partition("/")[0]
+        return self.text(place, "type") or TYPES.get(folder, folder)
+
+    def tags(self, place: str) -> tuple[str, ...]:
+        """Tags that somebody told, and trained words."""
+        if self._tagged != self.state:
+            self._tagged, self._tags = self.state, {}
+        found = self._tags.get(place)
+        if found is None:
+            each = (*_listed(self.told(place, "tags")), *_listed(self.told(place, "civitai_trained_words")))
+            found = self._tags[place] = tuple(dict.fromkeys(each))
+        return found
 
     def base(self, row: ModelRow) -> str:
         """The base model, empty while nobody told it. As of the last refresh."""
-        return str(self.told(row.model, "civitai_model_base") or "")
+        return self.text(row.model, "civitai_model_base")
 
     def insist_foreign(self, server: str) -> None:
         """Raises Answer 409 for a machine that tells for itself what it holds."""
         if self.view.knows(server):
             detail = f"'{server}' runs this product, and tells by itself what it holds. Ask it for a scan instead."
             raise Answer(409, "own-machine", detail)
+
+
+async def kept(work: Awaitable[T]) -> T:
+    """Raises Answer 503 while the store cannot be used."""
+    try:
+        return await work
+    except StoreUnavailable as error:
+        raise away("store", printable(error)) from None
+
+
+def _listed(value: Any) -> list[str]:
+    """A list, the JSON of one, or words with commas between them."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = wire.loads(value, "words")
+        except BadRecord:
+            return []
+    found = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else []
+    return [text for each in found[:MOST_TAGS] if (text := str(each).strip())]
 
 
 def _value(word: Any) -> Any:

@@ -11,11 +11,21 @@ from loguru import logger
 from model_manager.errors import ModelManagerError, printable
 from model_manager.facts import wire
 from model_manager.facts.order import WHATS, What
-from model_manager.fleet import job_routes, matrix_routes, seed_job_routes, seed_routes, shapes
+from model_manager.fleet import (
+    job_routes,
+    matrix_routes,
+    notice_routes,
+    seed_detail_routes,
+    seed_job_routes,
+    seed_order_routes,
+    seed_routes,
+    shapes,
+)
 from model_manager.fleet.answers import Answers
 from model_manager.fleet.collections import CollectionCandidates, Collections, Sets
+from model_manager.fleet.filtering import FILTERS
 from model_manager.fleet.forecasts import Forecasts
-from model_manager.fleet.handling import TOKEN, allowed
+from model_manager.fleet.handling import TOKEN, allowed, reading
 from model_manager.fleet.history import History
 from model_manager.fleet.metrics import CONTENT_TYPE, metrics
 from model_manager.fleet.ordering import Ordering
@@ -23,6 +33,7 @@ from model_manager.fleet.orders import Ordered, OrderStatus
 from model_manager.fleet.pages import Pages, files
 from model_manager.fleet.parameters import ONE_MACHINE, paged, part_of
 from model_manager.fleet.pushing import Pushing
+from model_manager.fleet.remembering import Remembering
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
 from model_manager.serving.answering import Handler, answered, answering, tagged
@@ -80,9 +91,9 @@ READING: Final = (
             part_of("folder and name"),
             Param(name="folder", help="Only this folder, such as `loras`."),
             Param(name="single", help="Only models that one machine has, or that several have.", kind="flag"),
-            Param(name="conflicting", help="Only models with several hashes under one name, or without.", kind="flag"),
-            Param(name="verified", help="Only models all of whose copies are verified, or are not.", kind="flag"),
+            *FILTERS,
         ),
+        refusals=(409, 503),
     ),
     Route(
         method="GET", path="/models/{name}", name="model", summary="Who has a model.", answer=shapes.Holders,
@@ -175,9 +186,15 @@ ROUTES: Final = (
     *OTHER,
     *job_routes.ROUTES,
     *matrix_routes.ROUTES,
+    *notice_routes.ROUTES,
     *seed_routes.ROUTES,
     *seed_job_routes.ROUTES,
+    *seed_detail_routes.ROUTES,
+    *seed_order_routes.ROUTES,
 )
+
+REMEMBERED: Final = frozenset({"fleet", "machines", "models", "workflows"})
+"""Routes that every open page asks again and again, and whose answers follow from the view and the store alone."""
 
 
 class Questions:
@@ -236,14 +253,18 @@ class Server:
         telling: Telling,
         document: bytes,
         more: Mapping[str, Handler],
+        closing: Callable[[], None] = lambda: None,
+        remembering: Remembering | None = None,
     ) -> None:
-        """`more`: what serves the routes of other tables, by their names."""
+        """`more`: what serves the routes of other tables, by their names; `closing` sends their listeners home."""
         self._questions = questions
         self._ordering = ordering
         self._pushing = pushing
         self._telling = telling
         self._document = document
         self._more = more
+        self._closing = closing
+        self._remembering = remembering
 
     def application(self, names: Collection[str], token: str | None) -> web.Application:
         """`names`: further host names under which it is asked; `token` for writes, None = no writes."""
@@ -251,7 +272,7 @@ class Server:
         guard = guarded(names, "MODEL_MANAGER_FLEET_NAMES", writers=None, setting=TOKEN)
         failures = answering(refusal, _fault, "aggregator", "redis")
         application = web.Application(middlewares=[failures, guard], client_max_size=MAX_BODY)
-        others = {
+        others: dict[str, Handler] = {
             "stream": self._stream,
             "metrics": self._metrics,
             "openapi": self._openapi,
@@ -268,7 +289,7 @@ class Server:
                 .replace("{collection}", "{collection:.+}")
             )
             application.router.add_route(route.method, pattern, allowed(route, handlers[route.name], writers))
-            if route.method == "GET" and route.name != "stream":
+            if route.method == "GET" and route.content != "text/event-stream":
                 application.router.add_route("HEAD", pattern, handlers[route.name])
         Pages(files()).mount(application)
         application.on_shutdown.append(self._send_home)
@@ -277,12 +298,11 @@ class Server:
 
     async def _send_home(self, _: web.Application) -> None:
         self._telling.close()
+        self._closing()
 
     def _reading(self, route: Route) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            return answered(request, await self._questions.ask(route.name, asked(request, route.params)))
-
-        return handle
+        remembering = self._remembering if route.name in REMEMBERED else None
+        return reading(route, lambda values: self._questions.ask(route.name, values), remembering)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         return await self._questions.history.stream(request, asked(request, (_AFTER, ONE_MACHINE, _KIND)))

@@ -21,7 +21,7 @@ def machine_row(view: View, machine_id: str) -> shapes.MachineRow:
     """One that was never heard of is all zeros, and away or stale."""
     mirror, heartbeat = view.mirror(machine_id), view.heartbeat(machine_id)
     readiness = heartbeat.readiness if heartbeat else None
-    flows, silent = view.workflows(machine_id), view.silent(machine_id)
+    flows = view.workflows(machine_id)
     pace = pace_of(view, machine_id)
     free, size, floor = _space(heartbeat.disks if heartbeat else ())
     return shapes.MachineRow(
@@ -30,7 +30,7 @@ def machine_row(view: View, machine_id: str) -> shapes.MachineRow:
         phase=heartbeat.state if heartbeat else "",
         ready=view.ready(machine_id),
         reasons=readiness.reasons if readiness else (),
-        silent=None if silent is None else round(silent, 1),
+        last_seen=view.last_seen(machine_id),
         models=len(mirror.entries) if mirror else 0,
         bytes=mirror.bytes if mirror else 0,
         required=readiness.required if readiness else 0,
@@ -43,9 +43,10 @@ def machine_row(view: View, machine_id: str) -> shapes.MachineRow:
         free=free,
         total=size,
         floor=floor,
+        quarantined=_aside(heartbeat.disks if heartbeat else ()),
         version=_version(mirror, heartbeat),
         host=heartbeat.host if heartbeat else mirror.host if mirror else "",
-        at=heartbeat.at if heartbeat else mirror.at if mirror else "",
+        at=mirror.at if mirror else "",
         epoch=mirror.epoch if mirror else 0,
         seq=mirror.seq if mirror else 0,
         unsure=view.mirrors.unsure.get(machine_id, ""),
@@ -77,6 +78,11 @@ def _space(disks: tuple[Disk, ...]) -> tuple[int | None, int | None, int | None]
     if not distinct:
         return None, None, None
     return sum(free for free, _ in distinct), sum(total for _, total in distinct), sum(distinct.values())
+
+
+def _aside(disks: tuple[Disk, ...]) -> int | None:
+    told = [disk.quarantined for disk in disks if disk.quarantined is not None]
+    return sum(told) if told else None
 
 
 def folders(mirror: Mirror | None) -> tuple[shapes.FolderRow, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from loguru import logger
 
 from model_manager.bus.assignments import push
 from model_manager.bus.connection import connect
+from model_manager.bus.counting import ran, routed
 from model_manager.bus.following import Follower
 from model_manager.bus.jobs import Jobs
 from model_manager.bus.keys import Keys
@@ -20,33 +21,51 @@ from model_manager.bus.leases import Leases
 from model_manager.bus.mirroring import Mirrors
 from model_manager.bus.orders import send
 from model_manager.bus.recalling import recalled
+from model_manager.bus.replies import put
 from model_manager.bus.shortages import shortages
 from model_manager.bus.tailing import history
 from model_manager.decisions.folding import fold
 from model_manager.errors import BadSetting, StrangeAnswer
-from model_manager.fleet import job_routes, matrix_routes, seed_job_routes, seed_routes
+from model_manager.facts.routed import Routed
+from model_manager.fleet import (
+    job_routes,
+    matrix_routes,
+    notice_routes,
+    readings,
+    seed_job_routes,
+)
+from model_manager.fleet.alerting import Alerting, Outside
 from model_manager.fleet.answers import Answers
+from model_manager.fleet.bulletin import Bulletin
 from model_manager.fleet.catalogue import Catalogue
 from model_manager.fleet.collecting import seldom
 from model_manager.fleet.collections import Sets
+from model_manager.fleet.delivering import Delivering
 from model_manager.fleet.dropping import Dropping
+from model_manager.fleet.enquiring import Put
 from model_manager.fleet.finding import Finding
 from model_manager.fleet.forecasts import Forecasts
 from model_manager.fleet.history import History, Latest, Recall
 from model_manager.fleet.jobs import Desk, Lacks
+from model_manager.fleet.ledger import Ledger
+from model_manager.fleet.library import Library, Needed
 from model_manager.fleet.matrix import Board
 from model_manager.fleet.needs import Demand, Describe
 from model_manager.fleet.openapi import document
 from model_manager.fleet.ordering import Ordering, Send
 from model_manager.fleet.pivoting import Pivots
 from model_manager.fleet.pushing import Push, Pushing
-from model_manager.fleet.registry import Registry
+from model_manager.fleet.remembering import Remembering
 from model_manager.fleet.routes import Questions, Server
+from model_manager.fleet.rulebook import Rulebook
 from model_manager.fleet.seed_jobs import SeedJobs
-from model_manager.fleet.seeds import Records, Seeds
+from model_manager.fleet.seeds import Records
 from model_manager.fleet.store import Store
 from model_manager.fleet.submitting import Words
-from model_manager.fleet.telling import Telling
+from model_manager.fleet.tallying import Tallying
+from model_manager.fleet.telling import Numbered, Telling
+from model_manager.fleet.tracing import ended, tracer_of, tracing
+from model_manager.fleet.usage import Ran
 from model_manager.fleet.view import View
 from model_manager.fleet.watching import Watching
 from model_manager.serving.listening import listening, until_signalled
@@ -55,6 +74,7 @@ from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
 from model_manager.sources.civitai_records import civitai_records_at
 from model_manager.sources.credentials import Credentials
+from model_manager.sources.hooks import Hooks, hooks
 from model_manager.sources.web import web
 
 PATIENCE: Final = 2.5
@@ -79,11 +99,16 @@ class Edges:
     follow: Callable[[str], Follower]
     push: Push
     send: Send
+    put: Put
     describe: Describe | None
     jobs: Jobs
     lacks: Lacks
     store: Store
     records: Records
+    ledger: Ledger
+    hooks: Hooks
+    routed: Callable[[], Awaitable[Routed]]
+    ran: Callable[[Iterable[str]], Awaitable[Mapping[str, Ran]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +118,8 @@ class Program:
     ordering: Ordering
     server: Server
     watching: Watching
+    telling: tuple[Alerting, Delivering, Bulletin]
+    library: Library
 
 
 @asynccontextmanager
@@ -102,11 +129,13 @@ async def built(settings: Settings) -> AsyncIterator[Program]:
         raise BadSetting(name="REDIS_URL", why="it is not set", fix="Name the Redis that the machines use.")
     async with AsyncExitStack() as stack:
         keys = Keys(settings.redis_prefix)
-        redis = connect(settings.redis_url.get_secret_value(), prefix=keys.prefix)
+        redis = connect(settings.redis_url.get_secret_value(), prefix=keys.prefix, trust=settings.redis_trust)
         stack.push_async_callback(redis.aclose)
         catalogue = Catalogue()
         store = Store(settings.state / "fleet.sqlite")
         stack.push_async_callback(store.close)
+        ledger = Ledger(settings.state / "notices.sqlite", time.time)
+        stack.push_async_callback(ledger.close)
         edges = Edges(
             mirrors=Mirrors(redis, keys, fold, listener=catalogue.changed),
             catalogue=catalogue,
@@ -116,11 +145,16 @@ async def built(settings: Settings) -> AsyncIterator[Program]:
             follow=lambda since: Follower(redis, keys, since),
             push=lambda machine_id, assignment, mode: push(redis, keys, machine_id, assignment, mode),
             send=lambda machines, order: send(redis, keys, machines, order),
+            put=lambda machine_id, order, seconds: put(redis, keys, machine_id, order, seconds),
             describe=await stack.enter_async_context(_catalog(settings)),
             jobs=(jobs := Jobs(redis, keys.prefix, patience=PATIENT)),
             lacks=lambda explained: shortages(redis, jobs, explained, bandwidth=BANDWIDTH),
             store=store,
             records=lambda sha256: _record(settings, sha256),
+            ledger=ledger,
+            hooks=await stack.enter_async_context(_hooks(settings)),
+            routed=lambda: routed(redis, keys),
+            ran=lambda machines: ran(redis, keys, machines),
         )
         yield _program(settings, edges)
 
@@ -128,25 +162,65 @@ async def built(settings: Settings) -> AsyncIterator[Program]:
 def _program(settings: Settings, edges: Edges) -> Program:
     view = View(edges.mirrors, edges.catalogue, PATIENCE * settings.heartbeat_seconds, time.monotonic)
     ordering = Ordering(view, edges.send, time.monotonic)
-    telling = Telling(ordering.hear)
     demand = Demand(edges.describe, settings.catalog_poll_seconds, time.monotonic)
-    past = History(telling, edges.recall, edges.latest, lambda since: edges.follow(since).batches())
-    questions = Questions(view, Answers(view), Forecasts(view, demand), past, ordering, Sets(view, demand))
-    pushing = Pushing(view, edges.push)
     finding = Finding(view)
-    registry = Registry(view, finding, edges.store)
-    board = Board(view, finding, Pivots(view, demand), registry.base, edges.store.refresh)
-    desk = Desk(edges.jobs, edges.lacks, Words(registry.lookup))
+    needed = Needed(store=edges.store, records=edges.records, put=edges.put, demand=demand, most=settings.fleet_import)
+    library = Library(view, finding, ordering, needed)
+
+    def heard(told: list[Numbered]) -> None:
+        ordering.hear(told)
+        library.scans.hear(told)
+
+    telling = Telling(heard)
+    past = History(telling, edges.recall, edges.latest, lambda since: edges.follow(since).batches())
+    questions = Questions(
+        view, Answers(view, library.filters.narrowed), Forecasts(view, demand), past, ordering, Sets(view, demand)
+    )
+    pushing = Pushing(view, edges.push)
+    board = Board(
+        view,
+        finding,
+        Pivots(view, demand),
+        library.registry.base,
+        edges.store.refresh,
+        library.filters.narrowed,
+        library.told,
+    )
+    desk = Desk(edges.jobs, edges.lacks, Words(library.registry.lookup))
     more = job_routes.handlers(desk) | seed_job_routes.handlers(SeedJobs(desk, finding))
-    more |= matrix_routes.handlers(board, Dropping(view, edges.describe))
-    more |= seed_routes.handlers(Seeds(registry, ordering, edges.records))
+    remembering = Remembering(lambda: (view.generation, library.registry.state))
+    more |= matrix_routes.handlers(board, Dropping(view, edges.describe), remembering)
+    more |= library.handlers(telling)
+    notices = _notices(settings, view, edges)
+    _, delivering, bulletin = notices
+    more |= notice_routes.handlers(Rulebook(edges.ledger, delivering, edges.hooks.check), bulletin)
     return Program(
         questions=questions,
         pushing=pushing,
         ordering=ordering,
-        server=Server(questions, pushing, ordering, telling, document(), more),
-        watching=Watching(view, edges.leases, telling, edges.follow),
+        server=Server(questions, pushing, ordering, telling, document(), more, bulletin.close, remembering),
+        watching=Watching(view, edges.leases, telling, edges.follow, Tallying(view, edges.routed, edges.ran).look),
+        telling=notices,
+        library=library,
     )
+
+
+def _notices(settings: Settings, view: View, edges: Edges) -> tuple[Alerting, Delivering, Bulletin]:
+    bulletin = Bulletin(edges.ledger, settings.notify_days)
+    outside = Outside(recall=edges.recall, latest=edges.latest, waits=lambda: readings.waits(edges.jobs))
+    delivering = Delivering(edges.ledger, edges.hooks.send, lambda: alerting.leads)
+
+    def told() -> None:
+        delivering.ring()
+        bulletin.ring()
+
+    alerting = Alerting(view, edges.ledger, outside, told)
+    return alerting, delivering, bulletin
+
+
+def _hooks(settings: Settings) -> AbstractAsyncContextManager[Hooks]:
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    return hooks(allow=settings.notify_hosts, ca_file=ca_file, proxy=settings.proxy)
 
 
 @asynccontextmanager
@@ -212,11 +286,17 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
     async with built(settings) as program:
         token = settings.fleet_token.get_secret_value() if settings.fleet_token else None
         application = program.server.application((settings.fleet_host, *settings.fleet_names), token)
+        if (tracer := tracer_of(settings)) is not None:
+            application.middlewares.insert(0, tracing(tracer))
+            application.on_cleanup.append(ended(tracer))
         where = settings.fleet_host, settings.fleet_port
         async with listening(application, *where, "MODEL_MANAGER_FLEET_PORT") as url, asyncio.TaskGroup() as group:
-            task = group.create_task(program.watching.run(), name="watching")
+            tasks = [group.create_task(program.watching.run(), name="watching")]
+            tasks.append(group.create_task(program.library.gathering.run(), name="gathering"))
+            tasks += [group.create_task(each.run(), name=type(each).__name__) for each in program.telling]
             yield url
-            task.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def run(settings: Settings, started: Callable[[str], Any] = lambda url: None) -> None:

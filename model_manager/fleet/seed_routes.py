@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from model_manager.fleet import seed_shapes as shapes
+from model_manager.fleet.filtering import FILTERS
 from model_manager.fleet.handling import Ask, Do, doing, reading
 from model_manager.fleet.parameters import jumping, part_of
 from model_manager.fleet.seeds import Seeds
@@ -23,8 +24,8 @@ MODEL: Final = Param(
 SERVER: Final = Param(name="server_id", help="A machine.", where="path", pattern=MACHINE, most=128, required=True)
 HEADER: Final = Param(name="x-server-id", help="A machine that does not run this product.", where="header", pattern=MACHINE, most=128, required=True)  # fmt: skip
 
-_WRITING: Final = (401, 403, 404, 409, 422, 503)
-_BODIED: Final = (*_WRITING, 408, 413, 415)
+WRITING: Final = (401, 403, 404, 409, 422, 503)
+BODIED: Final = (*WRITING, 408, 413, 415)
 _AT: Final = "/api/v1/models"
 
 
@@ -40,7 +41,7 @@ def _post(
 ) -> Route:
     return Route(
         method="POST", path=path, name=name, summary=summary, answer=answer, params=params, takes=takes, secured=True,
-        body_required=needed, good=(good,), refusals=_BODIED if takes else _WRITING,
+        body_required=needed, good=(good,), refusals=BODIED if takes else WRITING,
     )  # fmt: skip
 
 
@@ -49,10 +50,10 @@ READING: Final = (
         method="GET", path=_AT, name="seed_models", summary="Models as rows of StableQueue.", answer=shapes.SeedModels,
         params=jumping(
             part_of("folder and name"),
-            Param(name="type", help="checkpoint, lora, or a folder such as `vae`."),
+            *FILTERS,
             what="models",
         ),
-        refusals=(503,),
+        refusals=(409, 503),
     ),
     *(
         Route(
@@ -67,7 +68,7 @@ READING: Final = (
     ),
 )  # fmt: skip
 
-WRITING: Final = (
+CHANGING: Final = (
     _post(f"{_AT}/scan", "seed_scan", "Have machines compare their directories with their indexes.", shapes.SeedOrder, "SeedScan", good=202, needed=False),
     _post(f"{_AT}/reset-database", "seed_reset", "Empty the store, after a copy of it.", shapes.SeedBackup),
     _post(f"{_AT}/{{id}}/calculate-hash", "seed_hash", "Have machines read a model whole.", shapes.SeedOrder, "", MODEL, good=202),
@@ -75,7 +76,7 @@ WRITING: Final = (
     _post("/api/v1/servers/{server_id}/models/sync", "seed_sync", "What a machine holds that does not run this product.", shapes.SeedSynced, "SeedSync", SERVER),
     Route(
         method="PUT", path=f"{_AT}/{{id}}/fields", name="seed_edit", summary="Tell fields by hand; null takes one back.",
-        answer=shapes.SeedInfo, params=(MODEL,), takes="SeedFields", refusals=_BODIED,
+        answer=shapes.SeedInfo, params=(MODEL,), takes="SeedFields", refusals=BODIED,
     ),
     Route(
         method="POST", path="/api/v1/checkpoint-verify", name="seed_verify", answer=shapes.SeedVerified, takes="SeedVerify",
@@ -86,7 +87,7 @@ WRITING: Final = (
 MARKING: Final = tuple(
     Route(
         method=method, path=f"{_AT}/{{id}}/availability", name=name, summary=summary, answer=shapes.SeedDone,
-        params=(MODEL, HEADER), secured=True, refusals=_WRITING,
+        params=(MODEL, HEADER), secured=True, refusals=WRITING,
     )
     for method, name, summary in (
         ("POST", "seed_mark", "A machine that does not run this product has a model."),
@@ -94,7 +95,7 @@ MARKING: Final = tuple(
     )
 )  # fmt: skip
 
-ROUTES: Final = (*READING, *WRITING, *MARKING)
+ROUTES: Final = (*READING, *CHANGING, *MARKING)
 
 
 def handlers(seeds: Seeds) -> dict[str, Handler]:
@@ -115,7 +116,7 @@ def handlers(seeds: Seeds) -> dict[str, Handler]:
         "seed_verify": seeds.verify,
     }
     served = {route.name: reading(route, asks[route.name]) for route in READING}
-    served |= {route.name: doing(route, does[route.name]) for route in WRITING}
+    served |= {route.name: doing(route, does[route.name]) for route in CHANGING}
     return served | {"seed_mark": _marking(seeds.mark), "seed_unmark": _marking(seeds.unmark)}
 
 

@@ -12,7 +12,8 @@ True_ = Literal[True]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedModel:
     """A row of the table `models`. `type` is checkpoint, lora, or the folder of anything else; `hash_autov2` the first ten
-    digits of `hash_sha256`. `server_count` machines hold it, `verified` copies of them are proven. What nobody told is null."""
+    digits of `hash_sha256`. `server_count` machines hold it, `verified` copies of them are proven. `is_duplicate`: its bytes
+    have another place too. `has_preview` is null while nobody asked its machine. What nobody told is null."""
 
     id: int
     name: str
@@ -38,8 +39,18 @@ class SeedModel:
     has_embedded_metadata: bool | None
     last_used: str | None
     created_at: str | None
+    preview_path: str | None
+    preview_url: str | None
+    civitai_nsfw: bool | None
+    civitai_blurhash: str | None
+    civitai_checked: Literal["found"] | None
+    is_duplicate: bool
+    duplicate_hash: str | None
+    duplicate_group_size: int | None
+    duplicate_group_index: int | None
     size: int | None
-    has_preview: bool
+    has_preview: bool | None
+    tags: tuple[str, ...]
     server_count: int
     verified: int
 
@@ -69,7 +80,7 @@ class SeedServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedField:
-    """A field that somebody told; `teller` manual goes before civitai, that before server."""
+    """A field that somebody told; `teller` manual goes before what a machine knows, that before civitai and server."""
 
     field: str
     value: Any
@@ -149,3 +160,87 @@ class SeedVerified:
     hash: str | None
     match_type: str | None
     model_info: SeedModel | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facet:
+    """A value of a filter, and how many models have it."""
+
+    value: str
+    models: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """Values to filter by, at most 500 of each; `folders` are directories of `folder/name`, by name."""
+
+    bases: tuple[Facet, ...]
+    tags: tuple[Facet, ...]
+    types: tuple[Facet, ...]
+    folders: tuple[Facet, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedClaim:
+    """A hash that another program claims."""
+
+    algorithm: str
+    hex: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedSource:
+    """Where it could be had."""
+
+    kind: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedVersion:
+    """A model here of the same CivitAI model; `latest` of those, `own`: the one that was asked about."""
+
+    id: int
+    model: str
+    version_id: str
+    version_name: str
+    latest: bool
+    own: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedCopy:
+    """A file of it on a machine."""
+
+    machine_id: str
+    path: str
+    size: int
+    hash: str
+    verified: bool
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedKnown:
+    """All that is known of a model. `machine_id` told what its index knows; null when none could, and `why`. `told` has every
+    teller's word, the believed one of a field first. `needed_by` there; `workflows` of the fleet, `unknown` says why some may
+    be missing. `last_used` by a job, seconds since 1970. `first_seen` and `verified_at` on that machine, ISO 8601 UTC."""
+
+    success: True_
+    model: SeedModel
+    machine_id: str | None
+    why: str
+    hashes: dict[str, str]
+    told: tuple[SeedField, ...]
+    claims: tuple[SeedClaim, ...]
+    sources: tuple[SeedSource, ...]
+    needed_by: tuple[str, ...]
+    workflows: tuple[str, ...]
+    unknown: str
+    versions: tuple[SeedVersion, ...]
+    files: tuple[SeedCopy, ...]
+    servers: tuple[SeedServer, ...]
+    first_seen: str
+    verified_at: str
+    last_used: int | None

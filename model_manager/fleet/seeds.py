@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from model_manager.errors import BadPath, ModelManagerError, StoreUnavailable, printable
+from model_manager.errors import BadPath, ModelManagerError, printable
 from model_manager.facts.civitai import fields_of, file_of
 from model_manager.facts.shelf import ShelfPath
 from model_manager.fleet import seed_shapes as shapes
+from model_manager.fleet.filtering import NAMES, Filters
 from model_manager.fleet.ordering import Ordering
-from model_manager.fleet.registry import DIGITS, Registry
-from model_manager.fleet.seed_rows import TYPES, fields, model, servers
+from model_manager.fleet.previewing import Pictures
+from model_manager.fleet.registry import DIGITS, TYPES, Registry, kept
+from model_manager.fleet.seed_rows import fields, model, servers
 from model_manager.fleet.store import Claimed
 from model_manager.serving.asking import Asked
 from model_manager.serving.problems import Answer, away, bad_body
@@ -20,23 +22,36 @@ from model_manager.serving.problems import Answer, away, bad_body
 Records = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """SHA-256 → CivitAI's record of its version, None where it knows none. Raises ModelManagerError."""
 
-T = TypeVar("T")
-
 EDITABLE: Final = (
     "name", "type", "civitai_id", "civitai_version_id", "civitai_model_name", "civitai_model_base", "civitai_model_type",
     "civitai_model_version_name", "civitai_trained_words", "tags", "notes",
 )  # fmt: skip
+LISTED: Final = tuple(name for name in NAMES if name != "type")
+"""Filters besides the type, which narrows the search itself."""
+
 MOST_SYNCED: Final = 5_000
 """Models of one request."""
 
 LONGEST: Final = 10_000
 """Characters of a field."""
 
-_FOLDERS: Final = {"checkpoint": "checkpoints", "lora": "loras", "vae": "vae", "embedding": "embeddings"}
+FOLDERS: Final = {"checkpoint": "checkpoints", "lora": "loras", "vae": "vae", "embedding": "embeddings"}
 
 
 class Seeds:
-    def __init__(self, registry: Registry, ordering: Ordering, records: Records) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        ordering: Ordering,
+        records: Records,
+        filters: Filters | None = None,
+        pictures: Pictures | None = None,
+        begun: Callable[[str, Sequence[str]], None] = lambda order, machines: None,
+    ) -> None:
+        """`begun` hears of every scan that is asked for here."""
+        self._begun = begun
+        self._filters = filters
+        self._pictures = pictures
         self._registry = registry
         self._ordering = ordering
         self._records = records
@@ -45,9 +60,14 @@ class Seeds:
         """A page of them; only its rows are made."""
         folder = {kind: name for name, kind in TYPES.items()}.get(asked["type"], asked["type"])
         places = await kept(self._registry.places(asked["q"] or "", folder))
+        if self._filters is not None:
+            places = await self._filters.chosen(places, asked, LISTED)
         begin = asked["offset"]
-        found = tuple(model(self._registry, place) for place in places[begin : begin + asked["limit"]])
+        found = tuple(self._row(place) for place in places[begin : begin + asked["limit"]])
         return shapes.SeedModels(success=True, count=len(found), total=len(places), offset=begin, models=found)
+
+    def _row(self, place: str) -> shapes.SeedModel:
+        return model(self._registry, place, self._pictures.known(place) if self._pictures else None)
 
     async def info(self, asked: Asked) -> shapes.SeedInfo:
         return self._info(await self._place(asked))
@@ -55,7 +75,7 @@ class Seeds:
     def _info(self, place: str) -> shapes.SeedInfo:
         registry = self._registry
         return shapes.SeedInfo(
-            success=True, model=model(registry, place), servers=servers(registry, place), fields=fields(registry, place)
+            success=True, model=self._row(place), servers=servers(registry, place), fields=fields(registry, place)
         )
 
     async def edit(self, asked: Asked, body: dict[str, Any]) -> shapes.SeedInfo:
@@ -64,7 +84,7 @@ class Seeds:
         if not body or body.keys() - set(EDITABLE):
             raise bad_body(f"Name some of {', '.join(EDITABLE)}.")
         for name, value in body.items():
-            if not _is_plain(value):
+            if not is_plain(value):
                 raise bad_body(f"'{name}' must be a text, a number, a list of texts, or null to take it back.")
         await kept(self._registry.store.tell(place, "manual", body))
         return self._info(place)
@@ -116,6 +136,7 @@ class Seeds:
     async def scan(self, _: Asked, body: dict[str, Any]) -> shapes.SeedOrder:
         """It is begun, and answered at once."""
         given = await self._ordering.many({"all": "machines" not in body, **body, "what": "scan"})
+        self._begun(given.order, given.machines)
         said = f"{len(given.machines)} machines compare their directories with their indexes."
         return shapes.SeedOrder(success=True, message=said, order=given.order, machines=given.machines)
 
@@ -145,7 +166,7 @@ class Seeds:
         if record is None:
             return shapes.SeedRefreshed(success=True, message="CivitAI does not know it.", found=False, metadata={})
         told = {
-            name: each for name, each in fields_of(record, file_of(record, sha256=sha256)).items() if _is_plain(each)
+            name: each for name, each in fields_of(record, file_of(record, sha256=sha256)).items() if is_plain(each)
         }
         known: dict[str, Any] = {name: each for name, each in told.items() if each is not None}
         await kept(self._registry.store.tell(place, "civitai", known))
@@ -185,14 +206,6 @@ class Seeds:
         return await kept(self._registry.place(asked["id"]))
 
 
-async def kept(work: Awaitable[T]) -> T:
-    """Raises Answer 503 while the store cannot be used."""
-    try:
-        return await work
-    except StoreUnavailable as error:
-        raise away("store", printable(error)) from None
-
-
 def _placed(listed: Iterable[Any]) -> tuple[dict[str, Any], list[str]]:
     """Entries by their places, and why some were left out."""
     found: dict[str, Any] = {}
@@ -212,7 +225,7 @@ def _shelf(entry: Any) -> ShelfPath:
     if not isinstance(entry, dict):
         raise BadPath(path=str(entry), why="it is neither a path nor an object")
     name = entry.get("filename") or entry.get("name")
-    kind = entry.get("folder") or _FOLDERS.get(str(entry.get("type", "")).lower())
+    kind = entry.get("folder") or FOLDERS.get(str(entry.get("type", "")).lower())
     if not isinstance(name, str):
         raise BadPath(path=str(name), why="its filename is no text")
     name = name.replace("\\", "/")
@@ -244,7 +257,7 @@ def _version(entry: Any) -> str:
     return text if text.isdigit() and text.isascii() and len(text) <= 12 else ""
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return len(value) <= 1_000 and all(isinstance(each, str) and len(each) <= LONGEST for each in value)
     return value is None or isinstance(value, int | float | bool) or (isinstance(value, str) and len(value) <= LONGEST)

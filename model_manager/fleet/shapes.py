@@ -74,10 +74,10 @@ class Fleet:
 class MachineRow:
     """A machine on one line.
 
-    `ready` is only said of live machines. `silent`: seconds since its last beat, null when none was ever heard; `phase` is
-    the state that its heartbeat names. `models` files of `bytes`; `required` models, of which `present` are here and
+    `ready` is only said of live machines. `last_seen`: when it was last heard, in seconds since 1970 by the aggregator's clock, to
+    the minute while it lives, null when it never was; `phase` is the state that its heartbeat names; `at` is its last event's. `models` files of `bytes`; `required` models, of which `present` are here and
     verified. `free` of `total` bytes of its disks, of which downloads leave `floor`. `speed` in bytes per second, `eta` in
-    seconds. `unsure` says why its inventory is being read anew, else it is empty.
+    seconds. `quarantined` files were set aside, null where nobody told. `unsure` says why its inventory is being read anew, else it is empty.
     """
 
     machine_id: str
@@ -85,7 +85,7 @@ class MachineRow:
     phase: str
     ready: bool
     reasons: tuple[str, ...]
-    silent: float | None
+    last_seen: int | None
     models: int
     bytes: int
     required: int
@@ -98,6 +98,7 @@ class MachineRow:
     free: int | None
     total: int | None
     floor: int | None
+    quarantined: int | None
     version: str
     host: str
     at: str
@@ -165,7 +166,8 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldFile:
-    """A file on a machine. `hash` is its SHA-256 or empty; `evidence` by which it was judged, empty while unverified."""
+    """A file on a machine. `hash` is its SHA-256 or empty; `evidence` by which it was judged, empty while unverified.
+    `last_used`: when a job that needs it was last given to a worker there, seconds since 1970; null: none that we know of."""
 
     folder: str
     name: str
@@ -174,6 +176,7 @@ class HeldFile:
     hash: str
     verified: bool
     evidence: str
+    last_used: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +188,8 @@ class HeldFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """A model by folder and name; `copies` on `machines`, `verified` of them. More than one hash: same name, other bytes."""
+    """A model by folder and name; `copies` on `machines`, `verified` of them. More than one hash: same name, other bytes.
+    `last_used`: when a job that needs it was last given to a worker, seconds since 1970; null: none that we know of."""
 
     model: str
     folder: str
@@ -196,6 +200,7 @@ class ModelRow:
     size: int
     bytes: int
     hashes: tuple[str, ...]
+    last_used: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class Word:
     """What one teller said of a field; `at` is ISO 8601 UTC."""
 
     value: Any
-    teller: Teller
+    teller: str
     at: str
 
 
@@ -65,6 +65,15 @@ class Store:
         self._seen: tuple[int, int] = (-1, -1)
         self.told: Told = {}
         self.claims: Mapping[str, Mapping[str, Claimed]] = {}
+
+    def now(self) -> str:
+        """ISO 8601 UTC."""
+        return self._at()
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one after each change that was read."""
+        return self._seen
 
     async def refresh(self) -> None:
         """Brings `told` (of models) and `claims` (server → place → what it claims) up to date."""
@@ -100,6 +109,15 @@ class Store:
             base.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?)", rows)
 
         await self._do(write)
+
+    async def forget(self, places: Iterable[str]) -> int:
+        """What services told of these places; what people told stays. How many words went."""
+        gone = [(place,) for place in places]
+
+        def write(base: sqlite3.Connection) -> int:
+            return base.executemany("DELETE FROM told WHERE place = ? AND teller <> 'manual'", gone).rowcount
+
+        return await self._do(write) if gone else 0
 
     async def reset(self) -> Path:
         """Empties it; the copy of before is complete before anything goes."""

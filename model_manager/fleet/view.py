@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,26 +14,43 @@ from model_manager.decisions.lapsing import liveness
 from model_manager.facts.fleet import Liveness
 from model_manager.facts.machine import Heartbeat, WorkflowReadiness
 from model_manager.facts.mirror import Copy, Mirror
+from model_manager.facts.routed import Routed
 from model_manager.fleet.catalogue import Catalogue
 from model_manager.fleet.shapes import ModelRow
+from model_manager.fleet.usage import Usage
 
 NEVER: Final = float("inf")
+
+MINUTE: Final = 60
 
 
 @dataclass(slots=True)
 class Beat:
-    """`heard`: when by our monotonic clock; `deadline`: of the lease, by the server's clock, only to tell two beats apart."""
+    """`heard`: when by our monotonic clock, `seen`: by the wall's; `deadline`: of the lease, by the server's clock, only to tell
+    two beats apart."""
 
     heartbeat: Heartbeat | None
     deadline: float | None
     heard: float | None
     leased: bool
+    seen: float | None = None
 
 
 class View:
-    """Loops put in what they hear; questions read. `patience`: seconds after which a beat is overdue."""
+    """Loops put in what they hear; questions read. `patience`: seconds after which a beat is overdue.
 
-    def __init__(self, mirrors: Mirrors, catalogue: Catalogue, patience: float, monotonic: Callable[[], float]) -> None:
+    `routed`: what became of the pool's jobs, None while that is not known or may not be read; `usage`: when which models were
+    needed last.
+    """
+
+    def __init__(
+        self,
+        mirrors: Mirrors,
+        catalogue: Catalogue,
+        patience: float,
+        monotonic: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.mirrors = mirrors
         self.catalogue = catalogue
         self.exact = False
@@ -39,9 +58,13 @@ class View:
         self.lag: tuple[int, float] = (0, 0.0)
         self._patience = patience
         self._monotonic = monotonic
+        self._wall = wall
+        self.routed: Routed | None = None
+        self.usage = Usage({})
         self._beats: dict[str, Beat] = {}
         self._moving: dict[str, Mapping[str, Any]] = {}
         self._begun = self._fresh = monotonic()
+        self._looks = 0
 
     def reached(self) -> None:
         """Redis answered just now."""
@@ -57,21 +80,30 @@ class View:
 
     def heard(self, looked: Looked) -> None:
         """Every lease that there is; one that is not among them ran out."""
-        now = self._monotonic()
+        self._looks += 1
+        now, seen = self._monotonic(), self._wall()
         for machine_id, lease in looked.leases.items():
             known = self._beats.get(machine_id)
             if lease.heartbeat is None:
                 self._beats[machine_id] = _ended(known)
             elif known is None or not known.leased or known.deadline != lease.deadline:
-                self._beats[machine_id] = Beat(lease.heartbeat, lease.deadline, now, leased=True)
+                self._beats[machine_id] = Beat(lease.heartbeat, lease.deadline, now, leased=True, seen=seen)
         for machine_id in self._beats.keys() - looked.leases.keys():
             self._beats[machine_id] = _ended(self._beats[machine_id])
 
     def moved(self, progress: Mapping[str, Mapping[str, Any]]) -> None:
         """The downloads of all machines that have any."""
+        self._looks += 1
         self._moving = {machine_id: fields for machine_id, fields in progress.items() if fields}
 
+    @property
+    def generation(self) -> object:
+        """Another value whenever anything was put in."""
+        unsure = tuple(self.mirrors.unsure.items())
+        return self._looks, self.catalogue.heard, self.exact, self.away, unsure, id(self.routed), id(self.usage)
+
     def forget(self, machine_id: str) -> None:
+        self._looks += 1
         self._beats.pop(machine_id, None)
         self._moving.pop(machine_id, None)
         self.mirrors.forget(machine_id)
@@ -96,6 +128,15 @@ class View:
         """Seconds since its last beat, None when none was heard."""
         beat = self._beats.get(machine_id)
         return None if beat is None or beat.heard is None else self._monotonic() - beat.heard
+
+    def last_seen(self, machine_id: str) -> int | None:
+        """When its last beat was heard, in seconds since 1970. Of a live machine to the minute: what does not change between two
+        questions is not sent twice."""
+        beat = self._beats.get(machine_id)
+        if beat is None or beat.seen is None:
+            return None
+        seen = min(self._wall(), beat.seen) if self.state(machine_id) != "live" else self._wall() // MINUTE * MINUTE
+        return int(seen)
 
     def state(self, machine_id: str) -> Liveness:
         beat, mirror, silent = self._beats.get(machine_id), self.mirror(machine_id), self.silent(machine_id)
@@ -128,6 +169,11 @@ class View:
         """`folder/name` → a download as its machine tells it, and `total`."""
         return self._moving.get(machine_id, {})
 
+    @property
+    def busy(self) -> AbstractSet[str]:
+        """Machines with downloads."""
+        return self._moving.keys()
+
     def who_has(self, place: str) -> Mapping[str, Sequence[Copy]]:
         """`folder/name` → machine → its copies. (A name may itself look like another's folder and name.)"""
         found = self.mirrors.who_has(name=place)
@@ -154,4 +200,4 @@ class View:
 def _ended(known: Beat | None) -> Beat:
     if known is None:
         return Beat(None, None, None, leased=False)
-    return Beat(known.heartbeat, known.deadline, known.heard, leased=False)
+    return Beat(known.heartbeat, known.deadline, known.heard, leased=False, seen=known.seen)

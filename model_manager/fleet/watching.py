@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
 
 from loguru import logger
@@ -31,6 +31,9 @@ AUDIT: Final = 60.0
 STRAYS: Final = 3_600.0
 """Seconds between two searches for members of the reverse index of whose machine nothing else is left."""
 
+COUNTED: Final = 10.0
+"""Seconds between two looks at what routing counts."""
+
 AGAIN: Final = 1.0
 SLOWEST: Final = 5.0
 """Seconds before Redis is asked again at the start; doubling up to this."""
@@ -55,17 +58,24 @@ class Following(Protocol):
 
 
 class Watching:
-    """`follow` begins to read after a cursor."""
+    """`follow` begins to read after a cursor; `count` brings what routing counts into the view."""
 
-    def __init__(self, view: View, leases: Leases, telling: Telling, follow: Callable[[str], Following]) -> None:
+    def __init__(
+        self,
+        view: View,
+        leases: Leases,
+        telling: Telling,
+        follow: Callable[[str], Following],
+        count: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._view = view
         self._mirrors: Mirrors = view.mirrors
         self._leases = leases
         self._telling = telling
         self._follow = follow
+        self._count = count
         self._bell = asyncio.Event()
         self._unburied = ""
-        self._suspects: frozenset[str] = frozenset()
         self._strays_due = 0.0
 
     async def run(self) -> None:
@@ -79,6 +89,7 @@ class Watching:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._stream(cursor), name="stream")
             group.create_task(self._look_for_ever(), name="leases")
+            group.create_task(self._count_for_ever(), name="counts")
 
     async def begin(self) -> str:
         """Everything that Redis has, once; waits for a Redis that is away."""
@@ -97,6 +108,7 @@ class Watching:
         await self._look()
         self._view.exact = True
         self._reached()
+        await self._counted()
         return cursor
 
     async def _stream(self, cursor: str) -> None:
@@ -144,6 +156,20 @@ class Watching:
             except BusUnavailable as error:
                 self._lost(error)
 
+    async def _count_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(COUNTED)
+            await self._counted()
+
+    async def _counted(self) -> None:
+        """Nothing depends on it: who may not read it, or finds Redis away, shows nothing of it."""
+        try:
+            if self._count is not None:
+                await self._count()
+        except BusUnavailable as error:
+            self._view.routed = None
+            logger.bind(reason=str(error)).debug("what routing counts cannot be read")
+
     async def _look(self) -> None:
         view = self._view
         looked = await self._leases.look(view.ids)
@@ -184,10 +210,11 @@ class Watching:
         return buried
 
     async def _drop_strays(self) -> None:
-        """At the first search and the next, and then once an hour: it looks at the whole reverse index."""
+        """At the first search, and then once an hour: it looks at the whole reverse index."""
         now = time.monotonic()
-        if self._suspects or now >= self._strays_due:
-            self._suspects = await self._leases.strays(self._suspects)
+        if now >= self._strays_due:
+            for machine_id in await self._leases.strays():
+                logger.bind(machine=machine_id).info("a machine of which nothing else is left leaves the reverse index")
             self._strays_due = now + STRAYS
 
     def _reached(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 from model_manager.facts.machine import Disk, Figures
+from model_manager.facts.routed import Routed
 from model_manager.fleet import shapes
 from model_manager.fleet.answers import Answers
 from model_manager.fleet.metrics import metrics
@@ -60,3 +61,28 @@ async def test_machines_are_told_one_by_one() -> None:
     for line in ('machine_up{machine="m1"} 1', 'machine_ready{machine="m1"} 1', "listeners 2", "redis_connected 1"):
         assert f"model_manager_fleet_{line}\n" in text
     assert "room_bytes" not in text
+
+
+async def test_what_became_of_jobs_is_told_as_the_pool_counts_it() -> None:
+    seen = view(Now())
+    seen.routed = Routed(claims=50, hot=20, fetched=5, missing=1, waiting=3, dead=2)
+    text = metrics(seen, await Answers(seen).fleet({}), (), 0)
+    for line in (
+        "job_claims_total 50",
+        "job_claims_hot_total 20",
+        "routing_efficiency_ratio 0.97999999999999998",
+        "job_cache_hit_ratio 0.90000000000000002",
+        'jobs{state="waiting"} 3',
+        'jobs{state="dead"} 2',
+    ):
+        assert f"model_manager_fleet_{line}\n" in text
+    assert "# TYPE model_manager_fleet_job_claims_total counter\n" in text
+
+
+async def test_of_jobs_that_may_not_be_read_nothing_is_told_and_of_none_no_part() -> None:
+    assert "job" not in await text_of("m1")
+    seen = view(Now())
+    seen.routed = Routed()
+    text = metrics(seen, await Answers(seen).fleet({}), (), 0)
+    assert "model_manager_fleet_job_claims_total 0\n" in text
+    assert "routing_efficiency_ratio" not in text

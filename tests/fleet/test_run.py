@@ -20,7 +20,7 @@ from model_manager.fleet.watching import BREATH
 from tests.bus.servers import Server
 from tests.bus.telling import indexed
 from tests.fleet.conftest import Join
-from tests.fleet.stage import DEADLINE, Player, files, served, settings_for
+from tests.fleet.stage import DEADLINE, Client, Player, files, served, settings_for
 from tests.house.tree import ROOT
 
 
@@ -142,3 +142,18 @@ async def test_with_the_rights_of_a_reader_everything_but_writes_works(own: Serv
         assert "docs/redis.md" in problem["detail"]
         assert "secret" not in str(problem)
     await redis.aclose()
+
+
+async def test_what_did_not_change_is_not_sent_again_while_machines_beat(fleet: Client, join: Join) -> None:
+    machine = join("m1")
+    await machine.begin(*files("a.safetensors"), flux=True)
+    await fleet.until("/machines", lambda told: told["total"] == 1 and told["items"][0]["models"] == 1)
+    for path in ("/machines", "/machines/m1", "/fleet", "/models", "/workflows", "/missing", "/who-can?workflow=flux"):
+        answers = []
+        while 304 not in answers:  # the first may be that of a minute which has just ended
+            async with fleet.session.get(fleet.url + path) as answer:
+                tag = answer.headers["ETag"]
+            await machine.beat(flux=True)
+            async with fleet.session.get(fleet.url + path, headers={"If-None-Match": tag}) as answer:
+                answers.append(answer.status)
+            assert len(answers) < 3, (path, answers)

@@ -15,6 +15,7 @@ const VIEWS = [
   ['jobs', 'Jobs', () => import('./views/jobs.js')],
   ['downloads', 'Downloads', () => import('./views/downloads.js')],
   ['events', 'Events', () => import('./views/events.js')],
+  ['notifications', 'Notifications', () => import('./views/notifications.js')],
   ['doctor', 'Doctor', () => import('./views/doctor.js')],
 ];
 const DEEPER = {
@@ -64,9 +65,11 @@ function App() {
 
 function Head({ room }) {
   const at = room === 'machines' ? '' : room;
+  const nav = useRef(null);
+  useEffect(() => nav.current.querySelector('[aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' }), [at]);
   return html`<header class="head">
     <a class="brand" href="/ui/">Model manager</a>
-    <nav aria-label="Views">
+    <nav aria-label="Views" ref=${nav}>
       ${VIEWS.map(([name, title]) => html`<a key=${name} href=${`/ui/${name}`} aria-current=${name === at ? 'page' : null}>${title}</a>`)}
     </nav>
     <div class="tools"><${Freshness} /><${Theme} /></div>
@@ -83,7 +86,7 @@ function Freshness() {
   return html`<${Badge} tone=${tone}>${word}<//>`;
 }
 
-const THEMES = { auto: 'Theme: system', light: 'Theme: light', dark: 'Theme: dark' };
+const THEMES = { auto: ['◐', 'Theme: system'], light: ['○', 'Theme: light'], dark: ['●', 'Theme: dark'] };
 
 function Theme() {
   const [theme, set] = useState(localStorage.getItem('theme') || 'auto');
@@ -93,7 +96,8 @@ function Theme() {
   }, [theme]);
   const names = Object.keys(THEMES);
   const next = names[(names.indexOf(theme) + 1) % names.length];
-  return html`<button class="quiet" onClick=${() => set(next)}>${THEMES[theme] ?? THEMES.auto}</button>`;
+  const [mark, word] = THEMES[theme] ?? THEMES.auto;
+  return html`<button class="quiet" aria-label=${word} title=${word} onClick=${() => set(next)}><span aria-hidden="true">${mark}</span></button>`;
 }
 
 function TokenDialog() {

@@ -23,6 +23,9 @@ export function span(seconds) {
   return `${Math.floor(s / 86400)} d`;
 }
 
+/** Seconds since a moment in seconds since 1970. */
+export const since = (at) => (at === null || at === undefined ? null : Math.max(0, Date.now() / 1000 - at));
+
 export const ago = (seconds) => (seconds === null || seconds === undefined ? 'never' : `${span(seconds)} ago`);
 
 export const number = (value) => (value ?? 0).toLocaleString('en');

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.stories.conftest import home, machine_of
+from tests.stories.conftest import home, machine_of, origin
 
-__all__ = ["home", "machine_of"]
+__all__ = ["home", "machine_of", "origin"]

@@ -53,7 +53,10 @@ async def test_a_dropped_workflow_says_what_is_missing_where(fleet: Client, join
         await person.page.locator("input[type=file]").set_input_files(files=[dropped])
         await person.sees("checkpoints/base.safetensors")
         await person.sees("nobody has it")
-        await expect(person.page.get_by_role("button", name="Fetch on m2")).to_be_visible(timeout=PATIENCE)
+        await person.sees("Nobody says where it is")
+        machines = person.page.get_by_role("region", name="Machines for the dropped workflow")
+        await expect(machines).to_contain_text("not in the catalog", timeout=PATIENCE)
+        await expect(machines.get_by_role("button")).to_have_count(0)
         assert await person.barriers() == []
         assert await person.broken_rules() == []
         garbage = {"name": "x.json", "mimeType": "application/json", "buffer": b"no workflow"}
@@ -73,5 +76,5 @@ async def test_what_a_person_says_of_a_model_is_kept_and_can_be_taken_back(fleet
         await person.hears("It is kept")
         await expect(person.page.get_by_role("cell", name=XSS, exact=True)).to_be_visible(timeout=PATIENCE)
         assert await person.broken_rules() == []
-        await person.page.get_by_role("button", name="Take it back").click()
+        await person.page.get_by_role("button", name="Take back civitai_model_base").click()
         await expect(person.page.get_by_role("cell", name=XSS, exact=True)).to_have_count(0, timeout=PATIENCE)

@@ -35,7 +35,7 @@ async def test_three_agents_are_watched_scanned_and_one_of_them_dies(
         shelf.mkdir(parents=True, exist_ok=True)
         (shelf / "new.safetensors").write_bytes(safetensors(60_000, 5))
         await person.page.get_by_role("link", name="Models", exact=True).click()
-        await person.sees("loras/new.safetensors")
+        await person.sees("new.safetensors")
         await person.page.get_by_role("button", name="Scan all machines").click()
         await person.gives_the_token()
         done = person.page.locator("dialog tbody .badge.good")

@@ -27,7 +27,7 @@ export function CellDialog({ row, column, word, onClose }) {
     await what();
     onClose();
   };
-  const fetch = () => push([machine], { models: [row.name] });
+  const fetch = () => push([machine], { models: [row.name.slice(row.name.lastIndexOf('/') + 1)] }); // the catalog knows files by their last names
   const verify = async () => {
     try {
       if (await write(named('machines', machine, 'verify'), { files: [row.model] })) say(`${machine} reads it again.`);

@@ -40,14 +40,14 @@ export const Field = ({ label, children }) => html`<label class="field"><span>${
 export const Figure = ({ label, value, note, tone = '' }) =>
   html`<div class="figure ${tone}"><dt>${label}</dt><dd>${value}${note && html`<small>${note}</small>`}</dd></div>`;
 
-/** A table with headers; `columns` are [title, cell(row), class]. */
+/** A table with headers; `columns` are [title, cell(row), class]. On a phone each row is a list, for which the style sheet has the titles. */
 export function Table({ label, columns, rows, id }) {
   return html`<div class="wide" tabindex="0" role="region" aria-label=${label}>
-    <table>
+    <table role="table">
       <caption class="unseen">${label}</caption>
-      <thead><tr>${columns.map(([title, , kind]) => html`<th key=${title} scope="col" class=${kind}>${title}</th>`)}</tr></thead>
-      <tbody>
-        ${rows.map((row, n) => html`<tr key=${id ? id(row) : n}>${columns.map(([title, cell, kind]) => html`<td key=${title} class=${kind}>${cell(row)}</td>`)}</tr>`)}
+      <thead role="rowgroup"><tr role="row">${columns.map(([title, , kind]) => html`<th key=${title} role="columnheader" scope="col" class=${kind}>${title}</th>`)}</tr></thead>
+      <tbody role="rowgroup">
+        ${rows.map((row, n) => html`<tr key=${id ? id(row) : n} role="row">${columns.map(([title, cell, kind]) => html`<td key=${title} role="cell" data-title=${title} class=${kind}>${cell(row)}</td>`)}</tr>`)}
       </tbody>
     </table>
   </div>`;

@@ -1,37 +1,58 @@
-// A scan of every machine, with its counters.
-import { html, useState } from '../vendor/preact-htm.js';
-import { named, useAnswer, write } from '../api.js';
+// A scan of every machine: its counters, what each machine says, and an end before the end.
+import { html, useEffect, useState } from '../vendor/preact-htm.js';
+import { useAnswer, write } from '../api.js';
 import { number } from '../words.js';
 import { Badge, Dialog, Figure, Table, Trouble } from './pieces.js';
 import { link } from '../address.js';
 import { say } from './saying.js';
 
+const SCAN = '/api/v1/models/scan';
 const TONES = { waiting: 'idle', begun: 'busy', done: 'good', refused: 'bad', dropped: 'bad' };
+const COUNTERS = [
+  ['total', 'files'], ['added', 'added'], ['updated', 'updated'], ['hashesCalculated', 'hashes computed'], ['hashesSkipped', 'hashes known'], ['errors', 'errors'],
+];
+const OVER = new Set(['idle', 'done']);
 
 export function Scan() {
-  const [order, follow] = useState(null);
+  const [shown, show] = useState(false);
   const begin = async () => {
     try {
-      const taken = await write('/orders', { what: 'scan', all: true });
-      if (taken) follow(taken.order);
+      if (await write(SCAN, {})) show(true);
     } catch (problem) {
       say(problem.message);
     }
   };
   return html`<button class="quiet" onClick=${begin}>Scan all machines</button>
-    ${order && html`<${Progress} order=${order} onClose=${() => follow(null)} />`}`;
+    ${shown && html`<${Progress} onClose=${() => show(false)} />`}`;
 }
 
-function Progress({ order, onClose }) {
-  const { data, problem } = useAnswer(`${named('orders', order)}?limit=1000`, { every: 1000, on: ['order.', 'scan.'] });
+function Progress({ onClose }) {
+  const { data, problem, again } = useAnswer(SCAN, { every: 1000, on: ['order.', 'scan.'] });
+  const state = data?.state;
+  useEffect(() => {
+    if (state === 'done') say('The scan is done.');
+  }, [state]);
+  const stop = async () => {
+    try {
+      const answer = await write(`${SCAN}/stop`, {});
+      if (answer) say(answer.message);
+      again();
+    } catch (trouble) {
+      say(trouble.message);
+    }
+  };
   return html`<${Dialog} title="Scan" onClose=${onClose}>
     <${Trouble} problem=${problem} />
-    ${data && html`<dl class="figures">${Object.keys(TONES).map((state) => html`<${Figure} key=${state} label=${state} value=${number(data.counts[state])} />`)}</dl>
-      <${Table} label="Machines" rows=${data.items} id=${(row) => row.machine_id} columns=${[
+    ${data && html`
+      <p class="row"><${Badge} tone=${OVER.has(state) ? 'good' : 'busy'}>${state}<//> <span>${data.message}</span></p>
+      <dl class="figures small">${COUNTERS.map(([name, word]) => html`<${Figure} key=${name} label=${word} value=${number(data.stats[name])} />`)}</dl>
+      ${data.hashesWaiting > 0 && html`<p class="muted">${number(data.hashesWaiting)} files are still to be read for their hashes. That goes on behind.</p>`}
+      <${Table} label="Machines" rows=${data.machines} id=${(row) => row.machine_id} columns=${[
         ['Machine', (row) => html`<a href=${link('machines', row.machine_id)}>${row.machine_id}</a>`],
-        ['State', (row) => html`<${Badge} tone=${TONES[row.state] ?? 'idle'}>${row.state}<//>`],
+        ['State', (row) => html`<${Badge} tone=${TONES[row.state] ?? 'idle'}>${row.state}<//>`, 'tight'],
         ['Found', (row) => row.why],
       ]} />`}
-    <p class="muted small">It goes on when this is closed. A machine that is scanned says so in its events.</p>
+    <div class="row end"><span class="muted small">It goes on when this is closed.</span>
+      ${data && !OVER.has(state) && html`<button class="quiet" disabled=${state === 'stopping'} onClick=${stop}>Stop it</button>`}</div>
   <//>`;
 }

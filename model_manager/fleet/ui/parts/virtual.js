@@ -64,8 +64,8 @@ class Row extends Component {
   }
 }
 
-/** Cards of one size, as many in a line as fit. */
-export function Cards({ label, count, width, height, card, at, need }) {
+/** Cards of one size, as many in a line as fit. `mark(row)`: what else a card shows of its row; it is drawn again when that is another. */
+export function Cards({ label, count, width, height, card, at, need, mark }) {
   const [ref, where] = useScroll();
   const across = Math.max(1, Math.floor(where.width / width));
   const lines = Math.ceil(count / across);
@@ -74,12 +74,20 @@ export function Cards({ label, count, width, height, card, at, need }) {
   const shown = Array.from({ length: Math.max(0, Math.min(count, end * across) - first * across) }, (_, n) => first * across + n);
   return html`<div class="cards" ref=${ref} tabindex="0" role="region" aria-label=${label}>
     <ul style=${{ height: `${lines * height}px` }}>
-      ${shown.map((n) => html`<li key=${n} aria-setsize=${count} aria-posinset=${n + 1}
-          style=${{ top: `${Math.floor(n / across) * height}px`, left: `${(100 * (n % across)) / across}%`, width: `${100 / across}%`, height: `${height}px` }}>
-        ${at(n) ? card(at(n)) : html`<div class="card"><i class="blank"></i></div>`}
-      </li>`)}
+      ${shown.map((n) => html`<${Piece} key=${n} n=${n} row=${at(n)} mark=${at(n) && mark?.(at(n))} count=${count} across=${across} height=${height} card=${card} />`)}
     </ul>
   </div>`;
+}
+
+class Piece extends Component {
+  shouldComponentUpdate(next) {
+    return ['n', 'row', 'mark', 'count', 'across'].some((name) => next[name] !== this.props[name]);
+  }
+
+  render({ n, row, count, across, height, card }) {
+    const style = { top: `${Math.floor(n / across) * height}px`, left: `${(100 * (n % across)) / across}%`, width: `${100 / across}%`, height: `${height}px` };
+    return html`<li aria-setsize=${count} aria-posinset=${n + 1} style=${style}>${row ? card(row) : html`<div class="card"><i class="blank"></i></div>`}</li>`;
+  }
 }
 
 const PAGE = 500;
@@ -150,8 +158,10 @@ export function useSlices(path, params, { every = 0, on = [], size = 200 } = {})
     for (let n = Math.floor(mine.first / size); n < Math.min(most, Math.ceil(mine.end / size)); n += 1) what(n);
   };
   const need = useCallback((first, end) => {
-    const mine = Object.assign(held.current, { first, end: Math.max(end, 1) });
+    const down = first >= held.current.first; // what comes next is asked for before it is seen
+    const mine = Object.assign(held.current, { first: down ? first : Math.max(0, first - size / 2), end: Math.max(end, 1) + (down ? size / 2 : 0) });
     wanted(mine, (n) => mine.slices.has(n) || load(mine, n));
+    mine.first = first;
   }, [key]);
   const again = useCallback(() => {
     const mine = held.current;

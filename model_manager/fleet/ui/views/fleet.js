@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useState } from '../vendor/preact-htm.js';
 import { link, put } from '../address.js';
 import { asked, useAnswer, usePaused } from '../api.js';
-import { ago, bytes, counted, number, span, speed } from '../words.js';
+import { ago, bytes, counted, number, since, span, speed } from '../words.js';
 import { Disk, Empty, Field, Figure, MachineState, Trouble } from '../parts/pieces.js';
 import { Actions } from '../parts/acting.js';
 import { Cards } from '../parts/virtual.js';
@@ -44,7 +44,7 @@ export default function Fleet({ address }) {
       <span class="muted">${picked.length ? `${counted(picked.length, 'machine')} chosen` : ''}</span>
     </div>
     ${machines.data && !rows.length ? html`<${Empty}>No machine is here${q || state ? ' that fits the filter' : '. Start an agent with the same REDIS_URL'}.<//>` : null}
-    ${rows.length > 0 && html`<${Cards} label="Machines" count=${rows.length} width=${310} height=${236} at=${(n) => rows[n]}
+    ${rows.length > 0 && html`<${Cards} label="Machines" count=${rows.length} width=${310} height=${236} at=${(n) => rows[n]} mark=${(row) => chosen.has(row.machine_id)}
       card=${(row) => html`<${Card} row=${row} chosen=${chosen.has(row.machine_id)} turn=${turn} />`} />`}`;
 }
 
@@ -86,6 +86,6 @@ function Card({ row, chosen, turn }) {
     <div class="two"><span>Downloads</span><span>${row.downloads ? `${row.downloads} at ${speed(row.speed)}, ${span(row.eta)} left` : 'none'}</span></div>
     <div class="two"><span>Disk</span><span>${row.total === null ? 'not told' : `${bytes(row.free)} free of ${bytes(row.total)}`}</span></div>
     ${row.total !== null && html`<${Disk} ...${row} say=${`${bytes(row.free)} free of ${bytes(row.total)}; downloads leave ${bytes(row.floor)}`} />`}
-    <div class="foot"><span>${counted(row.models, 'model')}, ${bytes(row.bytes)}</span><span>heard ${ago(row.silent)}</span></div>
+    <div class="foot"><span>${counted(row.models, 'model')}, ${bytes(row.bytes)}</span><span>heard ${ago(since(row.last_seen))}</span></div>
   </article>`;
 }

@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from '../vendor/preact-htm.js';
 import { link, put } from '../address.js';
 import { named, useAnswer } from '../api.js';
-import { ago, bytes, clock, number, span } from '../words.js';
+import { ago, bytes, clock, counted, number, since, span } from '../words.js';
 import { Badge, Disk, Empty, Field, MachineState, Table, Trouble } from '../parts/pieces.js';
 import { Actions } from '../parts/acting.js';
 import { Transfers } from '../parts/transfers.js';
@@ -29,7 +29,7 @@ function Known({ all }) {
         <p><${MachineState} row=${machine} /> ${machine.unsure && html`<${Badge} tone="warn">${machine.unsure}<//>`}</p>
         <ul class="plain">${machine.reasons.map((reason) => html`<li key=${reason}>${reason}</li>`)}</ul>
         <dl class="facts">
-          <dt>Heard</dt><dd>${ago(machine.silent)}</dd>
+          <dt>Heard</dt><dd>${ago(since(machine.last_seen))}</dd>
           <dt>Host</dt><dd>${machine.host || '–'}</dd>
           <dt>Version</dt><dd>${machine.version || '–'}</dd>
           <dt>Required models</dt><dd>${number(machine.present)} of ${number(machine.required)}</dd>
@@ -43,7 +43,7 @@ function Known({ all }) {
         ${disks.length === 0 && html`<${Empty}>It did not tell of any.<//>`}
         ${disks.map((disk) => html`<div key=${disk.root}><p class="mono">${disk.root}</p>
           <${Disk} ...${disk} say=${`${bytes(disk.free)} free`} />
-          <p class="small muted">${bytes(disk.free)} free of ${bytes(disk.total)}; downloads leave ${bytes(disk.floor)}</p></div>`)}
+          <p class="small muted">${bytes(disk.free)} free of ${bytes(disk.total)}; downloads leave ${bytes(disk.floor)}${disk.quarantined ? `; ${counted(disk.quarantined, 'file')} in quarantine` : ''}</p></div>`)}
         ${assignment && html`<h3>Assignment</h3>
           <p class="small">${[...assignment.workflows, ...assignment.collections, ...assignment.models].join(', ') || 'nothing'}</p>
           ${assignment.problems.map((each) => html`<p key=${each} class="problem">${each}</p>`)}`}

@@ -1,14 +1,14 @@
 // Models by machines: one letter a cell, drawn only where somebody looks.
-import { Component, html, useEffect, useLayoutEffect, useState } from '../vendor/preact-htm.js';
+import { Component, html, useEffect, useLayoutEffect, useRef, useState } from '../vendor/preact-htm.js';
 import { link, put } from '../address.js';
 import { usePaused } from '../api.js';
 import { bytes, counted, number } from '../words.js';
 import { Empty, Field, Trouble } from '../parts/pieces.js';
 import { CellDialog, STATES, stateOf } from '../parts/cells.js';
+import { Marks, SIDE } from '../parts/marks.js';
 import { FOLDERS } from '../parts/shelves.js';
 import { seen, useScroll, useSlices } from '../parts/virtual.js';
 
-const SIDE = 30;
 const PIVOTS = [['', 'name'], ['folder', 'folder'], ['base', 'base model'], ['workflow', 'workflow'], ['collection', 'collection']];
 const MOST = 1000;
 
@@ -60,42 +60,58 @@ function Grid({ found, columns }) {
   const [ref, where] = useScroll(true);
   const [at, move] = useState([0, 0]);
   const [opened, open] = useState(null);
+  const walking = useRef(false);
   const side = useFirst(ref);
   const [first, end] = seen(where.top, where.height - side.head, SIDE, found.total);
   const [from, to] = seen(where.left, where.width - side.first, SIDE, columns.length, 2);
   const [left, right] = [BLOCK * Math.floor(from / BLOCK), Math.min(columns.length, BLOCK * Math.ceil(to / BLOCK))];
   useEffect(() => found.need(first, end), [first, end, found.total, found.need]);
   useLayoutEffect(() => {
-    if (document.activeElement?.classList.contains('cell')) ref.current.querySelector(`[data-at="${at}"]`)?.focus({ preventScroll: true });
+    if (walking.current) ref.current.querySelector('.cell')?.focus({ preventScroll: true });
+    walking.current = false;
   }, [at]);
+  const walk = (to) => {
+    walking.current = true;
+    move(to);
+  };
   const show = ([n, m]) => found.at(n) && open({ row: found.at(n), column: columns[m], word: said(found.at(n), m, columns[m]) });
+  const row = at[0] >= first && at[0] < end ? at[0] : first;
+  const column = at[1] >= left && at[1] < right ? at[1] : left;
   const keyed = (event) => {
     const step = MOVES[event.key];
     const opens = event.key === 'Enter' || event.key === ' ';
-    if (!(step || opens) || !event.target.dataset.at) return undefined;
+    if (!(step || opens) || !event.target.classList.contains('cell')) return undefined;
     event.preventDefault();
-    const from = event.target.dataset.at.split(',').map(Number);
-    if (opens) return show(from);
-    const next = [within(from[0] + step[0], found.total), within(from[1] + step[1], columns.length)];
+    if (opens) return show([row, column]);
+    const next = [within(row + step[0], found.total), within(column + step[1], columns.length)];
     reveal(ref.current, next, side);
-    return move(next);
+    return walk(next);
   };
-  const on = (event, what) => event.target.dataset?.at && what(event.target.dataset.at.split(',').map(Number), event.target);
+  const pointed = (event) => {
+    const box = ref.current.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left - side.first, event.clientY - box.top - side.head];
+    if (x < 0 || y < 0 || event.target.closest('dialog, .name, .heads')) return null;
+    const cell = [Math.floor((y + ref.current.scrollTop) / SIDE), Math.floor((x + ref.current.scrollLeft) / SIDE)];
+    return cell[0] < found.total && cell[1] < columns.length ? cell : null;
+  };
+  const clicked = (event) => {
+    const cell = pointed(event);
+    if (cell) return walk(cell), show(cell);
+  };
+  const hinted = (event) => {
+    const cell = pointed(event);
+    const known = cell && found.at(cell[0]);
+    if (known) event.target.title = `${known.model} on ${columns[cell[1]].machine_id}: ${said(known, cell[1], columns[cell[1]])}`;
+  };
   const shown = Array.from({ length: end - first }, (_, n) => first + n);
-  const row = at[0] >= first && at[0] < end ? at[0] : first;
-  const column = at[1] >= left && at[1] < right ? at[1] : left;
   const width = `${side.first + columns.length * SIDE}px`;
   return html`<div class="matrix" ref=${ref} role="grid" aria-label="Models by machines" aria-rowcount=${found.total + 1} aria-colcount=${columns.length + 1}
-      onKeyDown=${keyed} onClick=${(event) => on(event, (cell) => (move(cell), show(cell)))}
-      onMouseOver=${(event) => on(event, ([, m], cell) => (cell.title = `${columns[m].machine_id}: ${cell.ariaLabel}`))}>
+      onKeyDown=${keyed} onClick=${clicked} onMouseMove=${hinted}>
     <div class="canvas" role="rowgroup" style=${{ width, height: `${side.head + found.total * SIDE}px` }}>
-      <div class="heads" role="row" aria-rowindex="1" style=${{ width }}>
-        <div class="corner" role="columnheader" aria-colindex="1">Model</div>
-        ${columns.slice(left, right).map((each, n) => html`<div key=${each.machine_id} role="columnheader" aria-colindex=${left + n + 2} style=${{ left: `${side.first + (left + n) * SIDE}px` }}>
-          <a tabindex="-1" href=${link('machines', each.machine_id)} class=${each.state === 'live' ? '' : 'bad'} title=${`${each.machine_id}: ${each.state}`}>${each.machine_id}</a></div>`)}
-      </div>
-      ${shown.map((n) => html`<${Line} key=${n} n=${n} row=${found.at(n)} top=${side.head + n * SIDE} width=${width} first=${side.first} left=${left} right=${right}
-        columns=${columns} active=${n === row ? column : -1} />`)}
+      <${Heads} columns=${columns} left=${left} right=${right} first=${side.first} width=${width} />
+      ${shown.map((n) => html`<${Line} key=${n} n=${n} row=${found.at(n)} top=${side.head + n * SIDE} width=${width}
+        at=${n === row ? column : -1} left=${n === row ? side.first + column * SIDE : 0} machine=${n === row ? columns[column] : null} />`)}
+      <${Marks} top=${side.head + first * SIDE} left=${side.first + left * SIDE} from=${left} to=${right} rows=${shown.map(found.at)} />
     </div>
     ${opened && html`<${CellDialog} ...${opened} onClose=${() => open(null)} />`}
   </div>`;
@@ -131,30 +147,46 @@ function said(row, at, column) {
   return part === undefined ? word : `${word}, ${Math.floor(100 * part)} %`;
 }
 
-const DRAWN = ['row', 'top', 'width', 'first', 'left', 'right', 'active'];
+const changed = (one, other) => Object.keys(other).some((name) => name !== 'children' && one[name] !== other[name]);
 
-/** Drawn again only when something of it changed: there may be a thousand cells on a screen. */
-class Line extends Component {
+/** The names of the machines that are seen. */
+class Heads extends Component {
   shouldComponentUpdate(next) {
-    return DRAWN.some((name) => next[name] !== this.props[name]);
+    return changed(this.props, next);
   }
 
-  render({ n, row, top, width, first, left, right, columns, active }) {
-    return html`<div class="line" role="row" aria-rowindex=${n + 2} style=${{ top: `${top}px`, width }}>
-      <${Name} row=${row} />
-      ${row && columns.slice(left, right).map((column, k) => cell(n, left + k, row, column, first, active))}
+  render({ columns, left, right, first, width }) {
+    return html`<div class="heads" role="row" aria-rowindex="1" style=${{ width }}>
+      <div class="corner" role="columnheader" aria-colindex="1">Model</div>
+      ${columns.slice(left, right).map((each, n) => html`<div key=${each.machine_id} role="columnheader" aria-colindex=${left + n + 2} style=${{ left: `${first + (left + n) * SIDE}px` }}>
+        <a tabindex="-1" href=${link('machines', each.machine_id)} class=${each.state === 'live' ? '' : 'bad'} title=${`${each.machine_id}: ${each.state}`}>${each.machine_id}</a></div>`)}
     </div>`;
   }
 }
 
-const Name = ({ row }) => html`<div class="name" role="rowheader" aria-colindex="1" title=${row ? `${row.model}, ${bytes(row.size)}` : ''}>
-  ${row ? html`<a tabindex="-1" href=${link('models', row.model)}>${row.model}</a>` : html`<i class="blank"></i>`}
-  ${row?.single && html`<span class="warn small" title="On one machine only">1×</span>`}
-  ${row?.key && row.key !== row.folder && html`<small>${row.key}</small>`}
-</div>`;
+/** A model's name, and the one cell of it that has the focus; the others are drawn, and read in the row's title. */
+class Line extends Component {
+  shouldComponentUpdate(next) {
+    return changed(this.props, next);
+  }
 
-function cell(n, at, row, column, first, active) {
-  const [mark, , tone] = stateOf(row, at);
-  return html`<div key=${at} class=${`cell ${tone}`} role="gridcell" aria-colindex=${at + 2} data-at=${`${n},${at}`} tabindex=${at === active ? 0 : -1}
-    style=${{ left: `${first + at * SIDE}px` }} aria-label=${said(row, at, column)}>${mark}</div>`;
+  render({ n, row, top, width, at, left, machine }) {
+    return html`<div class="line" role="row" aria-rowindex=${n + 2} style=${{ top: `${top}px`, width }}>
+      <div class="name" role="rowheader" aria-colindex="1" title=${row ? summed(row) : ''}>
+        ${row ? html`<a tabindex="-1" href=${link('models', row.model)}><span class="muted">${row.model.slice(0, row.model.lastIndexOf('/') + 1)}</span>${row.model.slice(row.model.lastIndexOf('/') + 1)}</a>` : html`<i class="blank"></i>`}
+        ${row?.single && html`<span class="warn small" title="On one machine only">1×</span>`}
+        ${row?.key && row.key !== row.folder && html`<small>${row.key}</small>`}
+      </div>
+      ${machine && row && html`<div class="cell" role="gridcell" aria-colindex=${at + 2} tabindex="0" style=${{ left: `${left}px` }}
+        aria-label=${`${row.model} on ${machine.machine_id}: ${said(row, at, machine)}`}></div>`}
+    </div>`;
+  }
+}
+
+/** How it stands on all machines, in words. */
+function summed(row) {
+  const counts = new Map();
+  for (const letter of row.cells) counts.set(letter, (counts.get(letter) ?? 0) + 1);
+  const words = Object.keys(STATES).filter((letter) => counts.has(letter)).map((letter) => `${STATES[letter][1]} on ${number(counts.get(letter))}`);
+  return `${row.model}, ${bytes(row.size)}: ${words.join(', ')}`;
 }

@@ -1,70 +1,84 @@
-// Models of the fleet: a table or cards, searched as a person types.
+// Models of the fleet: cards with previews or a table, filtered by an address, searched as a person types.
 import { html, useEffect, useState } from '../vendor/preact-htm.js';
 import { link, put } from '../address.js';
-import { usePaused } from '../api.js';
-import { bytes, number } from '../words.js';
+import { useAnswer, usePaused } from '../api.js';
+import { bytes, counted, number } from '../words.js';
 import { Badge, Empty, Field, Trouble } from '../parts/pieces.js';
-import { FOLDERS, modelState } from '../parts/shelves.js';
+import { Preview } from '../parts/preview.js';
+import { ONLY, modelState } from '../parts/shelves.js';
 import { Scan } from '../parts/scanning.js';
-import { Cards, Rows, usePages, useSlices } from '../parts/virtual.js';
+import { FolderChoice, Folders } from '../parts/tree.js';
+import { Cards, Rows, useSlices } from '../parts/virtual.js';
 
-const KINDS = [
-  ['', 'all models', {}],
-  ['single', 'on one machine only', { single: true }],
-  ['conflicting', 'same name, other bytes', { conflicting: true }],
-  ['unverified', 'not all verified', { verified: false }],
-];
+const CHANGES = ['model.appeared', 'model.changed', 'model.vanished', 'inventory.'];
+const FILTERS = ['q', 'under', 'type', 'base', 'tag', 'only'];
 
 export default function Models({ address }) {
   const { query } = address;
   const [q, type] = useState(query.get('q') || '');
   const paused = usePaused(q, 120);
+  const [more, show] = useState(() => FILTERS.some((name) => name !== 'q' && query.get(name)));
   useEffect(() => put({ q: paused }), [paused]);
-  const [folder, kind, as] = ['folder', 'only', 'as'].map((name) => query.get(name) || '');
+  const { under, only, as, ...chosen } = Object.fromEntries(['under', 'type', 'base', 'tag', 'only', 'as'].map((name) => [name, query.get(name) || '']));
+  const facets = useAnswer('/facets', { every: 60_000, on: ['inventory.'] }).data;
+  const models = useSlices('/search', { q: paused, under, ...chosen, ...ONLY.find(([name]) => name === only)?.[2] }, { on: CHANGES });
+  const filtered = FILTERS.some((name) => query.get(name));
+  const clear = () => (type(''), put(Object.fromEntries(FILTERS.map((name) => [name, '']))));
   return html`
     <div class="title"><h1 tabindex="-1">Models</h1>
-      <div class="row"><${Scan} />
-      <div class="toggle" role="group" aria-label="Show as">
-        ${[['', 'Table'], ['cards', 'Cards']].map(([value, word]) => html`<button key=${value} class="quiet" aria-pressed=${as === value} onClick=${() => put({ as: value })}>${word}</button>`)}
-      </div></div>
+      <div class="row"><${Scan} /><${Look} as=${as} /></div>
     </div>
-    <div class="filters">
+    <div class=${more ? 'filters' : 'filters folded'}>
       <${Field} label="Name or folder"><input type="search" value=${q} onInput=${(event) => type(event.target.value)} /><//>
-      <${Field} label="Folder"><select value=${folder} onChange=${(event) => put({ folder: event.target.value })}>
-        <option value="">all</option>${FOLDERS.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}
+      <${FolderChoice} folders=${facets?.folders} under=${under} />
+      <${Choice} name="type" label="Type" value=${chosen.type} from=${facets?.types} />
+      <${Choice} name="base" label="Base model" value=${chosen.base} from=${facets?.bases} />
+      <${Choice} name="tag" label="Tag" value=${chosen.tag} from=${facets?.tags} />
+      <${Field} label="Only"><select value=${only} onChange=${(event) => put({ only: event.target.value })}>
+        ${ONLY.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}
       </select><//>
-      <${Field} label="Only"><select value=${kind} onChange=${(event) => put({ only: event.target.value })}>
-        ${KINDS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}
-      </select><//>
+      <span class="check"><button class="quiet phone" aria-expanded=${more} onClick=${() => show(!more)}>${more ? 'Fewer filters' : 'Filters'}</button><span class="muted" role="status">${models.total === null ? (models.problem ? '' : 'Looking…') : `${number(models.total)} found`}</span>
+        ${filtered && html`<button class="quiet" onClick=${clear}>Clear filters</button>`}</span>
     </div>
-    <${Found} key=${kind} kind=${kind} q=${paused} folder=${folder} as=${as} />`;
-}
-
-const CHANGES = ['model.appeared', 'model.changed', 'model.vanished', 'inventory.'];
-
-/** The search knows where each row is; the other filters are asked page after page. */
-function Found({ kind, q, folder, as }) {
-  const only = KINDS.find(([name]) => name === kind)?.[2] ?? {};
-  const paged = 'conflicting' in only || 'verified' in only;
-  const models = (paged ? usePages : useSlices)(paged ? '/models' : '/search', { q, folder, ...only }, { on: CHANGES });
-  const total = models.total ?? 0;
-  return html`<p class="muted" role="status">${models.total === null ? 'Looking…' : `${number(total)} found`}</p>
     <${Trouble} problem=${models.problem} />
-    ${models.total === 0 && html`<${Empty}>No machine holds such a model.<//>`}
-    ${total > 0 && (as === 'cards' ? html`<${Grid} models=${models} total=${total} />` : html`<${List} models=${models} total=${total} />`)}`;
+    <div class="beside"><${Folders} folders=${facets?.folders} under=${under} query=${query} />
+      <${Found} models=${models} as=${as} filtered=${filtered} /></div>`;
 }
 
-const List = ({ models, total }) => html`<${Rows} label="Models" layout="models" count=${total} at=${models.at} need=${models.need} columns=${[
+const Look = ({ as }) => html`<div class="toggle" role="group" aria-label="Show as">
+  ${[['', 'Cards'], ['table', 'Table']].map(([value, word]) => html`<button key=${value} class="quiet" aria-pressed=${as === value} onClick=${() => put({ as: value })}>${word}</button>`)}
+</div>`;
+
+/** What the fleet knows of a field, with how many models have it; nothing where nobody was told of it. */
+function Choice({ name, label, value, from = [] }) {
+  if (!from.length && !value) return null;
+  const known = from.some((each) => each.value === value) || !value ? from : [{ value, models: null }, ...from];
+  return html`<${Field} label=${label}><select value=${value} onChange=${(event) => put({ [name]: event.target.value })}>
+    <option value="">all</option>
+    ${known.map((each) => html`<option key=${each.value} value=${each.value}>${each.value}${each.models === null ? '' : ` (${number(each.models)})`}</option>`)}
+  </select><//>`;
+}
+
+function Found({ models, as, filtered }) {
+  if (models.total === 0) return html`<${Empty}>${filtered ? 'No model fits. Clear some of the filters.' : 'No machine holds a model yet. Assign a workflow on Fleet, or put files into a models directory.'}<//>`;
+  if (!models.total) return html`<div class="cards" aria-busy="true"></div>`;
+  return as === 'table' ? html`<${List} models=${models} />` : html`<${Grid} models=${models} />`;
+}
+
+const List = ({ models }) => html`<${Rows} label="Models" layout="models" count=${models.total} at=${models.at} need=${models.need} columns=${[
   ['Model', (row) => html`<a href=${link('models', row.model)} title=${row.model}>${row.model}</a>`],
+  ['Base model', (row) => row.base || ''],
   ['Size', (row) => bytes(row.size), 'num'],
   ['Machines', (row) => number(row.machines), 'num'],
   ['Verified', (row) => `${number(row.verified)} of ${number(row.copies)}`, 'num'],
   ['State', (row) => html`<${Badge} ...${modelState(row)} />`],
 ]} />`;
 
-const Grid = ({ models, total }) => html`<${Cards} label="Models" count=${total} width=${240} height=${122} at=${models.at} need=${models.need}
-  card=${(row) => html`<article class="card" aria-label=${row.model}>
-    <div class="top"><a href=${link('models', row.model)} title=${row.model}>${row.name}</a></div>
-    <div class="two"><span class="muted">${row.folder}</span><span>${bytes(row.size)}</span></div>
-    <div class="foot"><${Badge} ...${modelState(row)} /><span>${number(row.machines)} ${row.machines === 1 ? 'machine' : 'machines'}</span></div>
+const Grid = ({ models }) => html`<${Cards} label="Models" count=${models.total} width=${170} height=${300} at=${models.at} need=${models.need}
+  card=${(row) => html`<article class="card model" aria-label=${row.model}>
+    <${Preview} key=${row.preview} src=${row.preview} word=${row.type || row.folder} />
+    ${row.updates && html`<span class="chip">update</span>`}
+    <a href=${link('models', row.model)} title=${row.model}>${row.name}</a>
+    <div class="two muted"><span>${row.base || row.type || row.folder}</span><span>${bytes(row.size)}</span></div>
+    <div class="foot"><${Badge} ...${modelState(row)} /><span>${counted(row.machines, 'machine')}</span></div>
   </article>`} />`;

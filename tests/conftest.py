@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,11 @@ def tools_directory() -> Path:
     """Where .ci/run puts what is no system package."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "model_manager_ci"
     return Path(os.environ.get("MODEL_MANAGER_TEST_TOOLS") or default)
+
+
+def otel_directory() -> Path:
+    """The packages of the extra `otel`, apart from all others: where they are installed, redis-py reads them at every start."""
+    return tools_directory() / "otel"
 
 
 def find_pm2() -> str | None:
@@ -56,6 +62,11 @@ def _mountable(kind: str) -> bool:
 
 
 TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
+    "promtool": (_on_path("promtool"), "apt-get install prometheus"),
+    "otel": (
+        lambda: any((Path(place) / "opentelemetry" / "sdk").is_dir() for place in (otel_directory(), *sys.path)),
+        "pip install --target ~/.cache/model_manager_ci/otel opentelemetry-sdk opentelemetry-exporter-otlp-proto-http",
+    ),
     "strace": (
         lambda: _works("strace", "-f", "-e", "trace=none", "true"),
         "apt-get install strace; ptrace must be allowed",

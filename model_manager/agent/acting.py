@@ -8,6 +8,7 @@ from typing import Any
 from model_manager.agent.board import Board
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
+from model_manager.agent.finding import Finding
 from model_manager.agent.hashing import Hashing
 from model_manager.agent.obeying import Hands
 from model_manager.agent.reloading import Reloading
@@ -31,14 +32,23 @@ def reload_of(board: Board, reloading: Reloading, fetching: Fetching) -> Reload:
     return reload
 
 
-def hands_of(board: Board, hashing: Hashing, verifying: Verifying, reload: Reload) -> Hands:
+def hands_of(
+    board: Board, hashing: Hashing, verifying: Verifying, reload: Reload, finding: Finding, stop: Callable[[], None]
+) -> Hands:
     """What orders through Redis do."""
 
     def scan() -> None:
         board.bells.noticing.ring()
         hashing.nudge()
 
-    return Hands(scan=scan, verify=verifying.ask, verified=lambda: verifying.finished, reload=reload)
+    return Hands(
+        scan=scan,
+        verify=verifying.ask,
+        verified=lambda: verifying.finished,
+        reload=reload,
+        find=finding.find,
+        stop=stop,
+    )
 
 
 def fetch_of(wanting: Wanting, fetching: Fetching) -> Action:

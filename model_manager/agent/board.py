@@ -15,6 +15,7 @@ from model_manager.facts.plan import Plan
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Transfer
 from model_manager.settings import Settings
+from model_manager.tracing.spans import Tracer
 
 BusState = Literal["connecting", "connected", "away", "conflict"]
 
@@ -98,6 +99,7 @@ class Board:
     bus: BusState = "connecting"  # publishing
     bus_error: str = ""  # publishing
     stopping: bool = False  # run
+    tracer: Tracer | None = None  # run
     bells: Bells = field(default_factory=Bells)
     counters: Counters = field(default_factory=Counters)
 

@@ -11,9 +11,10 @@ from model_manager.library.lane import Lane
 class Carrier:
     """A sink. It counts what comes, and remembers whether it had to wait for the disk or the hash."""
 
-    def __init__(self, lane: Lane, now: Callable[[], float]) -> None:
-        """`now`: monotonic seconds."""
+    def __init__(self, lane: Lane, now: Callable[[], float], *, warm: bool = False) -> None:
+        """`now`: monotonic seconds. `warm`: its connection has brought bytes before."""
         self.received = 0
+        self._warm = warm
         self.waited: float | None = None
         """Seconds until its answer had begun."""
         self._begun = now()
@@ -38,6 +39,11 @@ class Carrier:
     def promise(self, pin: Pin) -> None:
         """The digest of exactly this range, as its origin says it."""
         self._lane.promise(pin)
+
+    @property
+    def flowing(self) -> bool:
+        """Whether its connection has brought anything; between two of its answers it counts on."""
+        return self._warm or self.received > 0
 
     def was_held(self) -> bool:
         """Whether there was no room since the last question."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final, Protocol
@@ -91,34 +91,37 @@ class Describing:
         self._asked_at = clock.monotonic() - (PAUSE if rest <= 0 else 0)
         return rest
 
-    async def look(self) -> int:
-        """Describe everything that is new, or that something new lies beside; how many new files that were."""
-        await self._look_beside()
+    async def look(self, without: Collection[str] = ()) -> int:
+        """Describe everything that is new, or that something new lies beside, but for what lies in the roots `without`; how
+        many new files that were."""
+        await self._look_beside(without)
         done = 0
-        while files := await self._index.undescribed(BATCH, without=tuple(self._board.lost_roots)):
+        while files := await self._index.undescribed(BATCH, without=(*self._board.lost_roots, *without)):
             await self._take(await finishing(_described, files, self._board.clock.now()))
             await self._index.described(files)
             done += len(files)
         return done
 
-    async def _look_beside(self) -> None:
+    async def _look_beside(self, without: Collection[str]) -> None:
         """After a scan: what HuggingFace's tools noted, what was laid beside models since the last time, and what could not
         be read before."""
         if self._board.scan_finished in ("", self._scan):
             return
         self._scan = self._board.scan_finished
         before, now, at = await self._index.note(SINCE), self._board.clock.epoch_ms() / 1000, self._board.clock.now()
-        known = [held for held in self._shelves.held.values() if held.root not in self._board.lost_roots]
+        left_out = {*self._board.lost_roots, *without}
+        known = [held for held in self._shelves.held.values() if held.root not in left_out]
         await self._take(await finishing(_noted, known, at))
         now_at = self._board.clock.monotonic()
-        thorough = before is None or now_at - self._thorough_at >= THOROUGH
-        self._thorough_at = now_at if thorough else self._thorough_at
+        thorough = bool(without) or before is None or now_at - self._thorough_at >= THOROUGH
+        self._thorough_at = now_at if thorough and not without else self._thorough_at
         if before is not None:
             await self._take(await finishing(_laid_beside, known, float(before) - LEEWAY, at, thorough))
         again = [held for held in known if held.file in self._unread]
         self._unread -= {held.file for held in again} | (self._unread - self._shelves.held.keys())
         await self._take(await finishing(_described, again, at))
-        await self._index.set_note(SINCE, str(now))
+        if not without:
+            await self._index.set_note(SINCE, str(now))
 
     async def _take(self, found: _Heard) -> None:
         """Learn what was heard. What could not be read is tried again after the next scan."""

@@ -337,7 +337,7 @@ class Downloading:
             return _Dropped(got=got, wrong=verdict)
         loop.call_soon_threadsafe(road.report, road.seen(Phase.PLACING, got.size, got.size))
         fingerprint = place(partial.path, self._root, model.path, replaces=road.replaces)
-        partial.discard()
+        partial.discard(placed=True)
         return _Placed(got=got, right=verdict, fingerprint=fingerprint)
 
     def _held(self, road: Road, ended: _Ended) -> Held:

@@ -63,7 +63,7 @@ class Drawing:
     def flowing(self) -> bool:
         """Whether as many connections as are wanted bring bytes, or there is nothing for more."""
         enough = len(self._carriers) >= self._wanted or not self._spans.bytes
-        return enough and all(carrier.received for carrier in self._carriers)
+        return enough and all(carrier.flowing for carrier in self._carriers)
 
     def was_held(self) -> bool:
         """Whether a connection had to wait for the disk or the hash since the last question."""
@@ -106,9 +106,11 @@ class Drawing:
         stop = missing[0][1] if missing else self._partial.total
         await self._carry(stream.offer.start, stop, stream.pour)
 
-    async def _carry(self, start: int, stop: int | None, pour: Callable[[Sink], Awaitable[None]]) -> None:
+    async def _carry(
+        self, start: int, stop: int | None, pour: Callable[[Sink], Awaitable[None]], *, warm: bool = False
+    ) -> None:
         """One answer into one lane. What it did not bring goes back to the spans."""
-        carrier = Carrier(self._partial.lane(start, stop), self._clock.monotonic)
+        carrier = Carrier(self._partial.lane(start, stop), self._clock.monotonic, warm=warm)
         self._carriers.append(carrier)
         try:
             await pour(carrier)
@@ -123,17 +125,19 @@ class Drawing:
 
     async def _work(self) -> None:
         """Span after span, as long as so many connections are wanted."""
+        warm = False
         try:
             while (parts := self._parts) and self._workers <= self._wanted and (span := self._next()):
                 while self._carriers and span[0] - self._partial.hashed > AHEAD:  # noqa: ASYNC110 - the hash rings no bell
                     await asyncio.sleep(LOOK)
-                await self._bring(parts, *span)
+                await self._bring(parts, *span, warm)
+                warm = True
         finally:
             self._workers -= 1
 
-    async def _bring(self, parts: Parts, start: int, stop: int) -> None:
+    async def _bring(self, parts: Parts, start: int, stop: int, warm: bool) -> None:
         try:
-            await self._carry(start, stop, bound(parts.pour, start, stop))
+            await self._carry(start, stop, bound(parts.pour, start, stop), warm=warm)
             self._breaks = 0
         except OriginUnavailable:
             self._breaks += 1

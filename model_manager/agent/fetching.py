@@ -262,11 +262,13 @@ class Fetching:
         untried = len(step.wanted.model.sources) > trouble.failures
         seconds = 0.1 if untried else None if isinstance(then, Never) else then.seconds
         final = not untried and (isinstance(then, Never) or then.failed)
-        await self._announce(path, str(error), trouble.failures, final, seconds)
+        await self._announce(path, error, trouble.failures, final, seconds)
         return seconds
 
-    async def _announce(self, path: ShelfPath, why: str, failures: int, final: bool, seconds: float | None) -> None:
-        before = self._board.transfers[path]
+    async def _announce(
+        self, path: ShelfPath, error: ModelManagerError, failures: int, final: bool, seconds: float | None
+    ) -> None:
+        before, why = self._board.transfers[path], str(error)
         retry_at = "" if seconds is None else self._board.clock.later(seconds)
         if final and before.phase is not Phase.FAILED:
             self._board.counters.failed += 1
@@ -285,6 +287,12 @@ class Fetching:
         log.log("ERROR" if final else "WARNING", "download failed" if final else "download interrupted")
         await self._shelves.tell(
             DownloadFailed(
-                folder=path.folder, name=path.name, reason=why, attempt=failures, final=final, retry_at=retry_at
+                folder=path.folder,
+                name=path.name,
+                reason=why,
+                attempt=failures,
+                final=final,
+                retry_at=retry_at,
+                error=type(error).__name__,
             )
         )

@@ -56,6 +56,11 @@ class Gauge:
         self._windows.clear()
         self.again()
 
+    def doubt(self, connections: int) -> None:
+        """What was measured with more than so many says nothing any more."""
+        for wider in [number for number in self.speeds if number > connections]:
+            del self.speeds[wider], self._windows[wider]
+
     def again(self) -> None:
         """Begin another window."""
         self._window = []

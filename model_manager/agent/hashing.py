@@ -90,6 +90,8 @@ class Hashing:
         self._devices: dict[int, Device] = {}
         self._asking: dict[int, asyncio.Lock] = {}
         self._sampled_for = -1
+        self.without: frozenset[str] = frozenset()
+        """Roots in which nothing is read, though it lacks hashes."""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -204,7 +206,7 @@ class Hashing:
     def _worth(self, held: Held) -> bool:
         failed = self._unreadable.get(held.file)
         again = failed is None or failed[0] != held or self._board.clock.monotonic() - failed[1] >= AGAIN
-        return again and held.root not in self._board.lost_roots
+        return again and held.root not in self._board.lost_roots and held.root not in self.without
 
     async def _carry(self, task: _Task) -> None:
         """Have one file read and judge it; whoever waits for it is told at once."""

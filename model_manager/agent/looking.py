@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from model_manager.errors import RootAway
 from model_manager.facts.disk import Fingerprint, Held, Root
-from model_manager.library.scanning import Found, Memory, Scan, examine, fingerprint_of, scan
+from model_manager.library.pages import Memory
+from model_manager.library.scanning import Found, Scan, examine, fingerprint_of, scan
 
 
 @dataclass(slots=True)

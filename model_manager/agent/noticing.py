@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -26,13 +26,14 @@ from model_manager.facts.directory import Scan as Look
 from model_manager.facts.disk import Diff, Held, Root
 from model_manager.facts.event import RootBack, RootLost, ScanFinished
 from model_manager.library.markers import Away, Present, any_there
-from model_manager.library.scanning import Memory, Scan
+from model_manager.library.pages import Memory, blank
+from model_manager.library.scanning import Scan
 from model_manager.library.watching import Watcher
 
 ROOT_LOOK: Final = 2.0
 """Seconds between looks at whether every root is still mounted."""
 
-AT_ONCE: Final = 2000
+AT_ONCE: Final = 1000
 """Files in one change of the index."""
 
 SUSPECTS: Final = 0.25
@@ -74,6 +75,7 @@ class Noticing:
         self._remarking = Remarking(board)
         self._memories: dict[str, Memory] = {}
         self._configured: frozenset[str] | None = None
+        self._stopped = False
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -86,17 +88,26 @@ class Noticing:
             group.create_task(self._reconcile_for_ever(), name="reconcile")
             group.create_task(self._guard_roots(), name="roots")
 
-    async def reconcile(self) -> None:
-        """Compare every root that is there with the index. What still changes is left to settle."""
+    async def reconcile(self, without: Collection[str] = ()) -> None:
+        """Compare every root that is there with the index, but for those at the paths `without`. What still changes is left to
+        settle."""
         await self._let_go()
         self._board.scan_started, self._board.scan_finished = self._board.clock.now(), ""
+        self._stopped = False
         self._watcher.follow([root.path for root in self._roots.all])
         for root in self._roots.all:
-            await self._reconcile_root(root)
+            if not self._stopped and root.path not in without:
+                await self._reconcile_root(root)
         self._board.scan_finished = self._board.clock.now()
+        if self._stopped:
+            return
         self._board.counters.scanned_at = self._board.clock.monotonic()
         self._board.counters.scans += 1
         self._board.bells.describing.ring()
+
+    def stop(self) -> None:
+        """Directories that the running scan has not come to are left to the next one. The first scan goes to its end."""
+        self._stopped = self._board.scanned
 
     async def _let_go(self) -> None:
         """What lies in directories that are not configured any more is not ours to tell of."""
@@ -184,8 +195,8 @@ class Noticing:
 
     def _memory_of(self, root: Root) -> Memory:
         """Of the last look at a root; those of roots that are no more are forgotten."""
-        self._memories = {each.path: self._memories.get(each.path, {}) for each in self._roots.all}
-        return self._memories.setdefault(root.path, {})
+        self._memories = {each.path: self._memories.get(each.path, blank()) for each in self._roots.all}
+        return self._memories.setdefault(root.path, blank())
 
     def _written_after(self) -> int:
         """Unix nanoseconds: files with a later time, be it in the future, have not rested yet."""

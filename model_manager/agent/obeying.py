@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,19 +31,40 @@ LOOK: Final = 0.2
 REMEMBERED: Final = 1_000
 """Orders whose repeats are known for what they are."""
 
+FINDING: Final = ("describe", "remove", "restore")
+"""Orders that are answered with what was found."""
+
 NAMED: Final = 5
 """Files that an answer names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The answer of an order that is done at once: `body` for its asker, and for everybody why it was refused, or how many
+    files it concerned and what was left aside."""
+
+    body: bytes
+    files: int = 0
+    why: str = ""
+    refused: bool = False
+
+
+Reply = Callable[[str, bytes], Awaitable[None]]
+"""Id of an order, and what its asker is told. Raises BusUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
     """What orders do. `scan` rings; `verify` queues files (None = all) and says how many; `verified` counts how often all
-    that was queued had been read; `reload` adopts changed settings, and says why not, or nothing."""
+    that was queued had been read; `reload` adopts changed settings, and says why not, or nothing. `find` answers an order whose
+    asker wants more than that it was done, for these files; `stop` ends the scan that runs."""
 
     scan: Callable[[], None]
     verify: Callable[[Collection[str] | None], int]
     verified: Callable[[], int]
     reload: Callable[[], str]
+    find: Callable[[Order, Sequence[str], Sequence[str]], Awaitable[Found]]
+    stop: Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -55,6 +77,7 @@ class _Task:
     begun: str
     due: int = 0
     ended: bool = False
+    stopped: bool = False
     files: Sequence[str] = ()
     sound: Sequence[str] = ()
     aside: str = ""
@@ -70,12 +93,14 @@ class Obeying:
         hands: Hands,
         orders: Callable[[], AsyncIterator[tuple[Received, ...]]],
         settle: Callable[[Sequence[str]], Awaitable[None]],
+        reply: Reply,
     ) -> None:
         self._board = board
         self._shelves = shelves
         self._hands = hands
         self._orders = orders
         self._settle = settle
+        self._reply = reply
         self._known: dict[str, _Task] = {}
         self._bell = Bell()
 
@@ -112,6 +137,7 @@ class Obeying:
             else:
                 fresh.append(self._remember(_Task(each.order, {each.entry: None}, self._board.clock.now())))
         answers += self._begin(fresh)
+        answers += await self._find([task for task in fresh if task.order.what in FINDING])
         await self._shelves.tell(*answers)
         self._bell.ring()
         await self._settle(settled + [entry for task in fresh if task.ended for entry in task.entries])
@@ -139,7 +165,8 @@ class Obeying:
                 logger.bind(orders=[task.order.id for task in tasks]).info(f"asked for a {what}")
         scans, reloads = self._scan(by_kind["scan"]), self._reload(by_kind["reload"])
         called = Called(self._shelves.held)
-        return [*scans, *(self._verify(task, called) for task in by_kind["verify"]), *reloads]
+        stops = [answer for task in fresh if task.order.what == "stop" for answer in self._stop(task)]
+        return [*scans, *(self._verify(task, called) for task in by_kind["verify"]), *reloads, *stops]
 
     def _scan(self, tasks: Sequence[_Task]) -> list[OrderAnswered]:
         """Done when a scan that begins after this has ended."""
@@ -174,6 +201,28 @@ class Obeying:
             task.ended = True
         return [_answer(task.order, "refused" if why else "done", why) for task in tasks]
 
+    def _stop(self, task: _Task) -> list[OrderAnswered]:
+        """Scans that somebody asked for end here; what they found by now stays found."""
+        task.ended = True
+        scans = [each for each in self._known.values() if each.order.what == "scan" and not each.ended]
+        for each in scans:
+            each.due, each.stopped = 0, True
+        self._hands.stop()
+        return [_answer(task.order, "done", f"{len(scans)} orders to scan were stopped" if scans else "nothing ran")]
+
+    async def _find(self, tasks: Sequence[_Task]) -> list[OrderAnswered]:
+        """Done at once, one after the other. Of what changed nothing nobody else needs to hear."""
+        called, answers = Called(self._shelves.held), []
+        for task in tasks:
+            task.ended = True
+            files, missing = called.files(task.order.files)
+            found = await self._hands.find(task.order, files, missing)
+            with suppress(BusUnavailable):
+                await self._reply(task.order.id, found.body)
+            if found.refused or task.order.what != "describe":
+                answers.append(_answer(task.order, "refused" if found.refused else "done", found.why, found.files))
+        return answers
+
     async def _conclude(self) -> None:
         """Answers what has come to its end."""
         while True:
@@ -183,6 +232,8 @@ class Obeying:
                 await asyncio.sleep(LOOK)
 
     def _over(self, task: _Task) -> bool:
+        if task.stopped:
+            return True
         count = self._board.counters.scans if task.order.what == "scan" else self._hands.verified()
         return count >= task.due
 
@@ -191,7 +242,14 @@ class Obeying:
             return
         for task in ended:
             task.ended = True
-        await self._shelves.tell(*(_answer(task.order, "done", self._outcome(task), len(task.files)) for task in ended))
+        await self._shelves.tell(
+            *(
+                _answer(task.order, "dropped", "it was stopped")
+                if task.stopped
+                else _answer(task.order, "done", self._outcome(task), len(task.files))
+                for task in ended
+            )
+        )
         try:
             await self._settle([entry for task in ended for entry in task.entries])
         except BusUnavailable:

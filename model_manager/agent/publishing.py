@@ -21,6 +21,7 @@ from model_manager.errors import BusUnavailable, IndexUnavailable
 from model_manager.facts.event import DiskLow, Entry, Envelope, MachineBye
 from model_manager.facts.machine import Disk, Heartbeat
 from model_manager.index.index import Index
+from model_manager.library.markers import quarantined
 
 BATCH: Final = 500
 """Events of one round trip."""
@@ -225,13 +226,19 @@ class Beating:
         disks = []
         for root in self._roots:
             try:
-                usage = await asyncio.to_thread(shutil.disk_usage, root)
+                disk = await asyncio.to_thread(_measured, root, floor)
             except OSError:
                 continue
-            disks.append(Disk(root=root, free=usage.free, total=usage.total, floor=floor))
-            if usage.free < floor and root not in self._low:
+            disks.append(disk)
+            if disk.free < floor and root not in self._low:
                 self._low.add(root)
-                await self._shelves.tell(DiskLow(root=root, free=usage.free, floor=floor))
-            elif usage.free >= floor * 1.1:
+                await self._shelves.tell(DiskLow(root=root, free=disk.free, floor=floor))
+            elif disk.free >= floor * 1.1:
                 self._low.discard(root)
         self._board.disks = tuple(disks)
+
+
+def _measured(root: str, floor: int) -> Disk:
+    """Blocks. Raises OSError."""
+    usage = shutil.disk_usage(root)
+    return Disk(root=root, free=usage.free, total=usage.total, floor=floor, quarantined=quarantined(root))

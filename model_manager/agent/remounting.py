@@ -33,10 +33,8 @@ class Remounting:
 
     async def same(self, found: Mapping[str, Held], before: Mapping[str, Held]) -> list[Held]:
         """Of what was found, the files that were there `before` under another device number, with all that is known of them."""
-        self._due |= {
-            item.root for item in found.values() if item.fingerprint.device not in self._names.get(item.root, {})
-        }
-        moved = [(old, item) for item in found.values() if (old := before.get(item.file)) and _elsewhere(old, item)]
+        unnamed, moved = await finishing(_sorted_out, found, before, dict(self._names))
+        self._due |= unnamed
         same: list[Held] = []
         for root in {item.root for _, item in moved}:
             ours = [(old, item) for old, item in moved if item.root == root]
@@ -54,8 +52,7 @@ class Remounting:
         or since files came under a new number."""
         if root in self._sure and root not in self._due:
             return
-        samples = {each.fingerprint.device: each for each in held if each.root == root}
-        names = await finishing(_names, samples.values())
+        names = await finishing(_names_below, root, list(held))
         if names != await self._of(root) or root in self._due:
             await self._put(root, names)
         self._sure.add(root)
@@ -95,10 +92,25 @@ def _read(text: str) -> Names:
         return {}
 
 
+def _sorted_out(
+    found: Mapping[str, Held], before: Mapping[str, Held], names: Mapping[str, Names]
+) -> tuple[set[str], list[tuple[Held, Held]]]:
+    """Roots of files under a number without a name, and files that were there under another number, as they were and as they are.
+    For a thread: at a first look it is every file there is."""
+    unnamed = {item.root for item in found.values() if item.fingerprint.device not in names.get(item.root, {})}
+    moved = [(old, item) for item in found.values() if (old := before.get(item.file)) and _elsewhere(old, item)]
+    return unnamed, moved
+
+
 def _elsewhere(old: Held, item: Held) -> bool:
     """Whether only the device number differs."""
     was, now = old.fingerprint, item.fingerprint
     return was.device != now.device and was == replace(now, device=was.device) and old.root == item.root
+
+
+def _names_below(root: str, held: Iterable[Held]) -> Names:
+    """Of a sample for each number that files of a root have."""
+    return _names({each.fingerprint.device: each for each in held if each.root == root}.values())
 
 
 def _names(files: Iterable[Held]) -> Names:

@@ -28,6 +28,7 @@ from model_manager.agent.entitlements import hosts, tokens
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
 from model_manager.agent.filing import Filing
+from model_manager.agent.finding import Finding
 from model_manager.agent.following import Following
 from model_manager.agent.gate import READY, Gate
 from model_manager.agent.greeting import hello
@@ -40,25 +41,28 @@ from model_manager.agent.inquiring import Inquiring
 from model_manager.agent.leaving import Leaving, until_orphaned
 from model_manager.agent.library import library_actions
 from model_manager.agent.noticing import Noticing
-from model_manager.agent.obeying import Obeying
+from model_manager.agent.obeying import Obeying, Reply
 from model_manager.agent.offering import Offering
 from model_manager.agent.publishing import Beating, Publishing
 from model_manager.agent.reloading import Reloading
+from model_manager.agent.removing import Removing
 from model_manager.agent.renewing import renewing
 from model_manager.agent.roots import Roots, insist_on_store, roots_of
 from model_manager.agent.shelves import Shelves
+from model_manager.agent.showing import Showing
 from model_manager.agent.socket import Control, serving
 from model_manager.agent.staffing import staffed
 from model_manager.agent.sweeping import Sweeping
+from model_manager.agent.tracing import bus_of, downloading_of, tracer_of, wanting_of
 from model_manager.agent.tracking import Tracking
 from model_manager.agent.verifying import Verifying
-from model_manager.agent.wanting import Wanting
 from model_manager.bus.assignments import Pushed, pushed
 from model_manager.bus.claims import Claims
 from model_manager.bus.connection import connect
 from model_manager.bus.embedded import EmbeddedServer
 from model_manager.bus.orders import Received, ordered, settle
 from model_manager.bus.publishing import Bus
+from model_manager.bus.replies import reply
 from model_manager.bus.telemetry import copy
 from model_manager.errors import BadRecord, BadSetting, BusUnavailable
 from model_manager.facts.identity import MachineId, TokenName
@@ -205,6 +209,7 @@ class Edges:
     pushes: Callable[[], AsyncIterator[Pushed | BadRecord | None]]
     orders: Callable[[], AsyncIterator[tuple[Received, ...]]]
     settle: Callable[[Sequence[str]], Awaitable[None]]
+    reply: Reply
     copy: Copy
     embedded: EmbeddedServer | None
     shop: Callable[[], Shop]
@@ -219,6 +224,7 @@ class Edges:
 async def _build(settings: Settings, surroundings: Surroundings, state: Path, stack: AsyncExitStack) -> Agent:
     clock = surroundings.clock or Clock()
     board = Board(settings=settings, clock=clock, started=clock.monotonic(), machine_id=settings.machine_id)
+    board.tracer = tracer_of(settings, stack)
     index = await stack.enter_async_context(Index.open(state / "index.sqlite", waiting=_waiting_for_index(board)))
     if index.rebuilt:
         logger.bind(reason=index.rebuilt).warning("the index was unreadable and is rebuilt from the disk")
@@ -248,13 +254,13 @@ async def _edges(board: Board, surroundings: Surroundings, state: Path, index: I
     )
     embedded = None if settings.redis_url else EmbeddedServer(state / "redis")
     url = await stack.enter_async_context(embedded) if embedded else _plain(settings.redis_url)
-    redis = connect(url, prefix=settings.redis_prefix)
+    redis = connect(url, prefix=settings.redis_prefix, trust=settings.redis_trust)
     stack.push_async_callback(redis.aclose)
     machine, lease = MachineId.parse(settings.machine_id), settings.heartbeat_seconds * LEASE_BEATS
     readers = Readers(staffed(lambda: board.settings))
     stack.push_async_callback(asyncio.to_thread, readers.close)
     stream = settings.stream_length, lease, settings.stream_age
-    bus = Bus(redis, machine, index.installation, settings.redis_prefix, *stream)
+    bus = bus_of(board.tracer)(redis, machine, index.installation, settings.redis_prefix, *stream)
     return Edges(
         index=index,
         roots=Roots(roots_of(settings), index),
@@ -275,22 +281,28 @@ async def _edges(board: Board, surroundings: Surroundings, state: Path, index: I
         pushes=lambda: pushed(redis, bus.keys, machine),
         orders=lambda: ordered(redis, bus.keys, machine),
         settle=lambda entries: settle(redis, bus.keys, machine, entries),
+        reply=lambda order, body: reply(redis, bus.keys, machine, order, body),
         copy=lambda told: copy(redis, bus.keys, told),
         embedded=embedded,
         shop=lambda: Shop.open(state / "index.sqlite"),
     )
 
 
+def _downloading(board: Board, edges: Edges) -> Downloading:
+    space, buffers = edges.space, edges.buffers
+    make = downloading_of(board.tracer)
+    return make(edges.origins, edges.roots.own, space, board.clock, lambda: board.settings, buffers)
+
+
 def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundings, state: Path) -> Agent:
     """Every loop, and the doors to it from outside."""
     roots = edges.roots
     roots.leave_out_absent({held.root for held in shelves.held.values()})
-    wanting = Wanting(board, shelves, edges.catalog, state, Deriving(board, edges.shop))
-    downloading = Downloading(edges.origins, roots.own, edges.space, board.clock, lambda: board.settings, edges.buffers)
+    wanting = wanting_of(board.tracer)(board, shelves, edges.catalog, state, Deriving(board, edges.shop))
     paths = tuple(root.path for root in roots.all)
     noticing = Noticing(board, shelves, roots, Watcher(paths))
     borrowing = Borrowing(board, shelves, str(board.settings.hub))
-    fetching = Fetching(board, shelves, downloading, roots.own, noticing.present, borrowing.look)
+    fetching = Fetching(board, shelves, _downloading(board, edges), roots.own, noticing.present, borrowing.look)
     gate = Gate(board, shelves, state)
     publishing = Publishing(board, shelves, edges.index, edges.bus)
     exposing = Exposing(board, Path(roots.own.path), state)
@@ -305,7 +317,11 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
 
     reloading = Reloading(board, wanting, surroundings.load, adopted)
     reload = reload_of(board, reloading, fetching)
-    obeying = Obeying(board, shelves, hands_of(board, hashing, verifying, reload), edges.orders, edges.settle)
+    finding = Finding(
+        Showing(board, shelves, edges.shop), Removing(board, shelves, roots.own, board.bells.noticing.ring)
+    )
+    hands = hands_of(board, hashing, verifying, reload, finding, noticing.stop)
+    obeying = Obeying(board, shelves, hands, edges.orders, edges.settle, edges.reply)
     loops: dict[str, Loop] = {
         **_alone(board, shelves, edges),
         "wanting": wanting.run,

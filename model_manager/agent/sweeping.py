@@ -1,4 +1,4 @@
-"""The loop that removes unfinished downloads which nobody has wanted for a long time."""
+"""The loop that removes unfinished downloads which nobody has wanted for a long time, and what was thrown away a week ago."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from loguru import logger
 from model_manager.agent.board import Board
 from model_manager.errors import ModelManagerError
 from model_manager.facts.disk import Root
+from model_manager.library import trash
 from model_manager.library.markers import PARTIAL
 from model_manager.library.staging import sweep
 
@@ -30,6 +31,7 @@ class Sweeping:
         while True:
             await asyncio.sleep(60)
             await self.sweep()
+            await self.empty()
             await asyncio.sleep(EVERY)
 
     async def sweep(self) -> None:
@@ -46,3 +48,15 @@ class Sweeping:
             return
         if removed:
             logger.bind(files=list(removed)).info("unfinished downloads that nobody wants were removed")
+
+    async def empty(self) -> None:
+        """The trash, of what lies in it for long enough."""
+        if self._root.path in self._board.lost_roots:
+            return
+        try:
+            orders = await asyncio.to_thread(trash.empty, self._root, time.time() - trash.KEEP)
+        except ModelManagerError as error:
+            logger.bind(reason=str(error)).warning("the trash could not be emptied")
+            return
+        if orders:
+            logger.bind(orders=list(orders)).info("what was removed a week ago was deleted")

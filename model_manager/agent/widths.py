@@ -22,7 +22,13 @@ WORTH: Final = 5.0
 """Seconds that what is left must take at the present speed for more connections to be worth their opening."""
 
 HELD_BACK: Final = 0.3
-"""Share of looks at which the disk or the hash was behind; from there on more connections help nobody."""
+"""Share of looks at which the disk or the hash was behind; from there on more connections help nobody, and what they brought
+says nothing of the network."""
+
+REST: Final = 10.0
+LONGEST_REST: Final = 160.0
+"""Seconds until more connections are tried again after they did not help: at first, and at most, for it doubles each time. A
+disk or a processor that was busy with something else looks like a network that gives no more."""
 
 
 class Member(Protocol):
@@ -54,6 +60,7 @@ class Crowd:
         self._gauge = Gauge(clock)
         self._members: list[Member] = []
         self._gone = 0
+        self._rest, self._rested_at = REST, 0.0
         self._took = UNLIMITED
         self._looked = self._left_at = clock.monotonic()
 
@@ -98,9 +105,15 @@ class Crowd:
 
     def _decide(self) -> None:
         gauge = self._gauge
+        if gauge.held_back > HELD_BACK:
+            return
+        if self._looked >= self._rested_at:
+            gauge.doubt(self.each)
         then = wider(gauge.speeds, self.each, self.most, sure=gauge.sure)
-        left = sum(member.left for member in self._members)
-        if then < self.each or (gauge.held_back <= HELD_BACK and left > WORTH * gauge.speed):
+        if then < self.each:
+            self._rested_at, self._rest = self._looked + self._rest, min(LONGEST_REST, 2 * self._rest)
+            self.each = then
+        elif sum(member.left for member in self._members) > WORTH * gauge.speed:
             self.each = then
 
 

@@ -81,14 +81,18 @@ def _over_http(url: str) -> Ask:
     return ask
 
 
-def fetched(url: str, path: str, body: object = None, token: str | None = None) -> dict[str, Any]:
-    """What an aggregator answers: to a question, or to a body that is sent to it with the token. Raises AggregatorAway when it does not, Refused or Unavailable when it refuses."""
+def fetched(
+    url: str, path: str, body: object = None, token: str | None = None, method: str | None = None
+) -> dict[str, Any]:
+    """What an aggregator answers: to a question, or to a body that is sent to it with the token (by POST unless `method` says otherwise). Raises AggregatorAway when it does not, Refused or Unavailable when it refuses."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
         with closing(kind(parts.netloc, timeout=TIMEOUT)) as connection:
             sent = None if body is None else json.dumps(body)
-            connection.request("GET" if sent is None else "POST", parts.path.rstrip("/") + path, sent, _headers(token))
+            connection.request(
+                method or ("GET" if sent is None else "POST"), parts.path.rstrip("/") + path, sent, _headers(token)
+            )
             answer = connection.getresponse()
             content = json.loads(answer.read())
     except (OSError, http.client.HTTPException) as error:
@@ -97,7 +101,7 @@ def fetched(url: str, path: str, body: object = None, token: str | None = None) 
         raise AggregatorAway(url=url, why="its answer is not JSON") from None
     if not isinstance(content, dict):
         raise AggregatorAway(url=url, why="its answer is no JSON object")
-    if answer.status not in (200, 202):
+    if answer.status not in (200, 201, 202):
         raise refused(answer.status, str(content.get("detail") or f"It answered {answer.status}."))
     return content
 

@@ -34,7 +34,7 @@ async def _assign(machine: MachineId, assignment: Assignment, replace: bool) -> 
     settings = configuration.load()
     if settings.redis_url is None:
         raise BadSetting(name="REDIS_URL", why="it is not set", fix="Name the Redis that the machine uses.")
-    redis = connect(settings.redis_url.get_secret_value(), prefix=settings.redis_prefix)
+    redis = connect(settings.redis_url.get_secret_value(), prefix=settings.redis_prefix, trust=settings.redis_trust)
     try:
         await push(redis, Keys(settings.redis_prefix), machine, assignment, "replace" if replace else "add")
     finally:

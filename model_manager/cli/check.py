@@ -150,7 +150,9 @@ def _wiped(settings: Settings) -> list[Finding]:
 async def _redis(settings: Settings) -> list[Finding]:
     if settings.redis_url is None:
         return [Finding("ok", "redis", "embedded server")]
-    redis = connect(settings.redis_url.get_secret_value(), timeout=5, prefix=settings.redis_prefix)
+    redis = connect(
+        settings.redis_url.get_secret_value(), timeout=5, prefix=settings.redis_prefix, trust=settings.redis_trust
+    )
     try:
         with translate():
             await redis.ping()

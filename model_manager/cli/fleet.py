@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,9 +16,11 @@ from rich.text import Text
 
 from model_manager.cli.aggregator import asking, everything, url_option
 from model_manager.cli.answers import json_option
-from model_manager.cli.figures import size_text
+from model_manager.cli.figures import size_text, time_text
 from model_manager.cli.ordering import assign, reload, scan, verify
 from model_manager.cli.overview import STYLES, ordered, overview
+from model_manager.cli.rules import notifications, rules
+from model_manager.cli.taking import import_
 from model_manager.errors import printable
 
 LOG: Final = "log/fleet.log"
@@ -83,7 +86,7 @@ def missing(machine: str | None, workflow: str | None, url: str | None, as_json:
     _show(_asked(url, "missing", _given(machine_id=machine, workflow=workflow)), as_json, _lacks)
 
 
-for each in (scan, verify, reload, assign):
+for each in (scan, verify, reload, assign, rules, notifications, import_):
     command.add_command(each)
 
 
@@ -114,14 +117,19 @@ def _holders(console: Console, body: dict[str, Any]) -> None:
     if not body["items"]:
         console.print(Text(f"nobody has {printable(body['asked'])}"))
         return
-    table = _table("machine", "state", "size", "verified", "path")
+    table = _table("machine", "state", "size", "verified", "last used", "path")
     for holder in body["items"]:
         for file in holder["files"]:
             table.add_row(
                 holder["machine_id"], _state(holder["state"]), size_text(file["size"]),
-                file["evidence"] or "no", Text(printable(file["path"])),
+                file["evidence"] or "no", _used(file["last_used"]), Text(printable(file["path"])),
             )  # fmt: skip
     console.print(table)
+
+
+def _used(at: float | None) -> str:
+    """When a job last needed it; empty when none did that we know of."""
+    return "" if at is None else f"{time_text(max(0.0, time.time() - at))} ago"
 
 
 def _candidates(console: Console, body: dict[str, Any]) -> None:

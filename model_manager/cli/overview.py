@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,31 +14,44 @@ from model_manager.errors import printable
 
 STYLES: Final = {"live": "green", "stale": "yellow", "away": "red"}
 
+ORDERS: Final = ("need", "machine", "moving", "free", "models")
+
 _COLUMNS: Final = ((0, "machine"), (0, "state"), (0, "ready"), (40, "models"), (50, "workflows"), (62, "moving"),
-                   (76, "free"), (88, "silent"), (100, "version"), (116, "why"))  # fmt: skip
+                   (76, "free"), (88, "seen"), (100, "version"), (116, "why"))  # fmt: skip
 """From how many columns of the terminal on a column is shown."""
 
-_RIGHT: Final = frozenset({"models", "workflows", "moving", "free", "silent"})
+_RIGHT: Final = frozenset({"models", "workflows", "moving", "free", "seen"})
 
 Machine = Mapping[str, Any]
 
 
-def ordered(machines: Sequence[Machine]) -> list[Machine]:
-    """Stale ones, then live ones that are not ready, then ready ones, and those that are away at the end."""
-
-    def rank(machine: Machine) -> tuple[int, str]:
-        place = {"stale": 0, "live": 2 if machine["ready"] else 1}.get(machine["state"], 3)
-        return place, machine["machine_id"]
-
-    return sorted(machines, key=rank)
+def ordered(machines: Sequence[Machine], by: str = "need") -> list[Machine]:
+    """By `need`: stale ones, then live ones that are not ready, then ready ones, and those that are away at the end. By name; by
+    what moves most; by who has least room; by who has most models."""
+    return sorted(machines, key=lambda machine: (_rank(machine, by), machine["machine_id"]))
 
 
-def overview(machines: Sequence[Machine], width: int) -> Table:
-    """As many columns as fit into a terminal of so many."""
+def _rank(machine: Machine, by: str) -> float:
+    match by:
+        case "need":
+            return {"stale": 0, "live": 2 if machine["ready"] else 1}.get(machine["state"], 3)
+        case "moving":
+            return -float(machine["speed"] if machine["downloads"] else -1)
+        case "free":
+            return float("inf") if machine["free"] is None else float(machine["free"])
+        case "models":
+            return -float(machine["models"])
+        case _:
+            return 0
+
+
+def overview(machines: Sequence[Machine], width: int, by: str = "") -> Table:
+    """As many columns as fit into a terminal of so many; the one by which they are ordered is marked."""
     names = [name for least, name in _COLUMNS if width >= least]
     table = Table(box=None, pad_edge=False)
     for name in names:
-        table.add_column(name, justify="right" if name in _RIGHT else "left", no_wrap=True, overflow="ellipsis")
+        head = Text(name, style="reverse") if name == by else name
+        table.add_column(head, justify="right" if name in _RIGHT else "left", no_wrap=True, overflow="ellipsis")
     for machine in machines:
         table.add_row(*(_cell(machine, name) for name in names))
     return table
@@ -94,12 +108,18 @@ def _cell(machine: Machine, name: str) -> Text:
             return Text(_moving(machine))
         case "free":
             return Text("" if machine["free"] is None else size_text(machine["free"]))
-        case "silent":
-            return Text(time_text(machine["silent"]))
+        case "seen":
+            return Text(_seen(machine))
         case "version":
             return Text(printable(machine["version"], 20))
         case _:
             return Text(printable(machine["unsure"] or "; ".join(machine["reasons"]), 120))
+
+
+def _seen(machine: Machine) -> str:
+    """How long ago it was heard; of a live machine only that it beats."""
+    at = machine["last_seen"]
+    return "" if at is None or machine["state"] == "live" else f"{time_text(max(0.0, time.time() - at))} ago"
 
 
 def _moving(machine: Machine) -> str:

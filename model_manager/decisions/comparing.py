@@ -71,7 +71,7 @@ def kindred(linked: Iterable[Held], departed: Iterable[Held]) -> dict[Fingerprin
 def inheriting(item: Held, kin: Mapping[Fingerprint, Held]) -> Held:
     """A found file with the digests of the one that it is. A verdict on its place does not move with it, one on its bytes
     does."""
-    known = kin.get(item.fingerprint)
+    known = kin.get(item.fingerprint) if kin else None
     if known is None or item.digests is not None:
         return item
     if known.shelf == item.shelf:

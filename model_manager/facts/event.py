@@ -108,7 +108,8 @@ class DownloadVerified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadFailed:
-    """`final` is False when it will be tried again at `retry_at` (ISO 8601 UTC)."""
+    """`final` is False when it will be tried again at `retry_at` (ISO 8601 UTC). `error` is the class of `reason` in
+    `errors.py`, such as NotAuthorized; empty where an earlier release tells it."""
 
     folder: str
     name: str
@@ -116,6 +117,7 @@ class DownloadFailed:
     attempt: int
     final: bool
     retry_at: str
+    error: str = ""
     kind: Literal["model.download.failed"] = "model.download.failed"
 
 

@@ -28,12 +28,14 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """Bytes of the file system under `root`; `floor` is what downloads leave free."""
+    """Bytes of the file system under `root`; `floor` is what downloads leave free. `quarantined` files of the root were set
+    aside because they were not what their names promise; None where nobody told."""
 
     root: str
     free: int
     total: int
     floor: int
+    quarantined: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

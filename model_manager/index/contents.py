@@ -26,7 +26,7 @@ def put(db: Database, change: Change, located: Located, at: str) -> None:
     _write(db, filing)
     directories = directories_of(db, {held.root for held, _ in pairs}, at)
     db.each("put_location", (row_of(held, filing.now(one), directories[held.root], at) for held, one in placed))
-    naming.add(db, _named(change, located))
+    naming.add(db, _placed(change, located))
     left = {held.file: located[held.file][1] for held in change.vanished}
     left |= {held.file: located[held.file][1] for held, before in pairs if before is None and held.file in located}
     left |= {held.file: before for held, before in pairs if before is not None}
@@ -49,10 +49,10 @@ def _paired(change: Change, located: Located) -> list[tuple[Held, int | None]]:
     return [*pairs, *((held, None) for held in change.appeared)]
 
 
-def _named(change: Change, located: Located) -> list[str]:
-    """Names that were not known of their files."""
+def _placed(change: Change, located: Located) -> list[tuple[str, str]]:
+    """Slots that were not known of their files."""
     return [
-        held.shelf.slot[1].rpartition("/")[2]
+        held.shelf.slot
         for held in change.written
         if held.file not in located or located[held.file][0].shelf != held.shelf
     ]

@@ -14,8 +14,9 @@ LAST: Final = "\U0010ffff"
 _HEX = re.compile(r"[0-9a-f]{6,64}")
 
 
-PART: Final = "find_part"
-"""The query of a part of a name, `text`; the only one that need not be asked (naming)."""
+PART_OF_NAME: Final = "part of name"
+PART_OF_PATH: Final = "part of path"
+"""What no query answers, but naming and paths."""
 
 SURE: Final = 8
 """Hex digits from which on nobody means a name by them."""
@@ -23,7 +24,7 @@ SURE: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """A query and its values. `enough`: when it finds something, nobody looks for what only resembles it."""
+    """A query, or one of the two above, and its values. `enough`: when it finds something, nobody looks for what only resembles it."""
 
     query: str
     values: dict[str, Any]
@@ -48,19 +49,15 @@ def lookups(text: str, folder: str | None, limit: int) -> Iterator[Lookup]:
     first, slash, rest = spelt.partition("/")
     if values["category"]:
         below = rest if slash and within(first)["category"] == values["category"] else spelt
-        yield Lookup(query="find_part_in_folder", values=values | {"like": _containing(below)})
+        yield Lookup(query=PART_OF_NAME, values=values | {"text": below})
+        yield Lookup(query=PART_OF_PATH, values=values | {"text": below})
     elif slash or folder:
         if rest:
             yield Lookup(query="find_path_prefix", values={**within(first), "text": rest, "limit": limit})
-        yield Lookup(query="find_part_of_path", values={"like": _containing(spelt), "limit": limit})
+        yield Lookup(query=PART_OF_PATH, values=values)
     else:
         yield Lookup(query="find_prefix", values={"text": spelt, "limit": limit})
-        yield Lookup(query=PART, values={"like": _containing(spelt), "text": spelt, "limit": limit})
-
-
-def _containing(text: str) -> str:
-    """The LIKE pattern, with `\\` to escape, of what contains a text."""
-    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+        yield Lookup(query=PART_OF_NAME, values=values)
 
 
 def within(folder: str | None) -> dict[str, str]:

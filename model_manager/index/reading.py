@@ -16,15 +16,18 @@ from model_manager.errors import IndexTooNew, NoIndex, NotFound
 from model_manager.facts import wire
 from model_manager.facts.directory import Directory
 from model_manager.facts.known import Detail, Group, Known, Missing, Order, Summary
-from model_manager.index import directories, gathering, naming
+from model_manager.index import directories, gathering, naming, paths
 from model_manager.index.database import Database, Row
-from model_manager.index.finding import PART, Lookup, lookups, within
+from model_manager.index.finding import PART_OF_NAME, PART_OF_PATH, Lookup, lookups, within
 from model_manager.index.opening import APPLICATION
 from model_manager.index.patience import SLICE, damaged, patient, translated
 from model_manager.index.statements import migrations, schema
 
 FEW: Final = 2000
 """Files that are sorted for a page of them; more are taken in the order of an index."""
+
+CACHE: Final = 16_384
+"""KiB of the database that stay in memory: the names of a hundred thousand files, with what is read of them."""
 
 NAMES: Final = 200_000
 """Names that are looked through for one that a person may have meant."""
@@ -85,9 +88,11 @@ class Shop:
 
     def _looked_up(self, lookup: Lookup) -> Iterable[int]:
         values = lookup.values
-        if lookup.query == PART and (rare := naming.containing(self._db, values["text"], values["limit"])) is not None:
-            return rare
-        return (row[0] for row in self._db.rows(lookup.query, lookup.values))
+        if lookup.query == PART_OF_NAME:
+            return naming.containing(self._db, values["text"], values["category"], values["above"], values["limit"])
+        if lookup.query == PART_OF_PATH:
+            return paths.containing(self._db, values["text"], values["category"], values["above"], values["limit"])
+        return (row[0] for row in self._db.rows(lookup.query, values))
 
     @patient
     def candidates(self, bases: Sequence[str], hexes: Sequence[str], directories: Sequence[str]) -> tuple[Known, ...]:
@@ -205,6 +210,7 @@ class Shop:
             raise IndexTooNew(path=self.path, found=found, known=known)
         if found < known:
             raise NoIndex(path=self.path, why=f"it has the older schema {found}, and this version reads {known}")
+        self._db.connection.execute(f"PRAGMA cache_size = -{CACHE}")
 
     def _first(self, query: str, values: dict[str, Any]) -> Row:
         return self._db.first(query, values) or ()

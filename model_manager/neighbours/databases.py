@@ -50,8 +50,10 @@ class Table:
     rows: tuple[Row, ...] = ()
 
 
-def tables(path: str, wanted: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, Table], tuple[Oddity, ...]]:
-    """Name → table, for those of the wanted ones that are there.
+def tables(
+    path: str, wanted: Mapping[str, tuple[str, ...]], *, still: bool = False
+) -> tuple[dict[str, Table], tuple[Oddity, ...]]:
+    """Name → table, for those of the wanted ones that are there. `still`: a copy that nobody else has, read as immutable.
 
     A row that cannot be read is an oddity. Raises BadForeign for what is no whole SQLite database, ForeignBusy when its
     program does not let go of it, DiskUnavailable when it cannot be read.
@@ -60,7 +62,7 @@ def tables(path: str, wanted: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, 
     for _ in range(TRIES):
         before = _mark(path)
         try:
-            with _connected(path, aside=aside) as (connection, lasting):
+            with _connected(path, aside=aside, still=still) as (connection, lasting):
                 found = _read(path, connection, wanted)
         except sqlite3.Error as error:
             aside = not aside and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
@@ -124,14 +126,14 @@ def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
 
 
 @contextmanager
-def _connected(path: str, *, aside: bool) -> Iterator[tuple[sqlite3.Connection, bool]]:
+def _connected(path: str, *, aside: bool, still: bool) -> Iterator[tuple[sqlite3.Connection, bool]]:
     """A connection, and whether what it reads is of one moment; if not, it holds only when the file did not change meanwhile."""
     with ExitStack() as stack:
         wal, log = _is_wal(path), _size(f"{path}-wal")
         locked = False
         if aside or (log and not os.path.exists(f"{path}-shm")):
             uri = _uri(_copied(path, stack.enter_context(tempfile.TemporaryDirectory())))
-        elif wal and not log:
+        elif still or (wal and not log):
             uri = f"{_uri(path)}?immutable=1"
         else:
             uri, locked = f"{_uri(path)}?mode=ro&readonly_shm=1", True

@@ -21,6 +21,7 @@ from model_manager.facts.identity import MachineId
 from model_manager.facts.job import capabilities_in
 from model_manager.facts.model import Assignment
 from model_manager.facts.quota import Quota, Quotas
+from model_manager.facts.trust import Trust
 
 Change = Literal["live", "restart"]
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -50,6 +51,8 @@ class Settings(BaseSettings):
     # fmt: off
     redis_url: SecretStr | None = _setting(None, "REDIS_URL HUB_REDIS_URL", "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// address; unset = an embedded server")
     redis_prefix: str = _setting("", "MODEL_MANAGER_REDIS_PREFIX", "text before every key; '{pool}:' keeps a pool in one Cluster slot", max_length=64)
+    redis_cert_file: Path | None = _setting(None, "MODEL_MANAGER_REDIS_CERT_FILE", "PEM file with the certificate that this program shows a Redis that wants one (rediss://)")
+    redis_key_file: Path | None = _setting(None, "MODEL_MANAGER_REDIS_KEY_FILE", "PEM file with the key of that certificate, without a passphrase; unset = it stands in the same file")
     stream_length: int = _setting(200_000, "MODEL_MANAGER_STREAM_LENGTH", "entries that the event stream keeps, about (1000 or more)", ge=1000)
     stream_age: float = _setting(604_800, "MODEL_MANAGER_STREAM_AGE", "seconds that entries stay in the event stream, about, unless it is full (60 or more)", ge=60)
 
@@ -112,10 +115,14 @@ class Settings(BaseSettings):
     http_host: str = _setting("127.0.0.1", "MODEL_MANAGER_HTTP_HOST", "address for the optional read-only TCP port")
     http_port: int | None = _setting(None, "MODEL_MANAGER_HTTP_PORT", "optional TCP port with the read-only routes (1 to 65535)", ge=1, le=65535)
     telemetry: bool = _setting(False, "MODEL_MANAGER_TELEMETRY", "true copies events to the stream telemetry:events, in the form that the dashboards of an existing fleet read")
+    otlp_endpoint: str | None = _setting(None, "OTEL_EXPORTER_OTLP_ENDPOINT", "http(s) address of an OpenTelemetry collector that takes traces over HTTP, such as http://127.0.0.1:4318; needs the packages of model_manager[otel]; unset = no traces")
     fleet_host: str = _setting("127.0.0.1", "MODEL_MANAGER_FLEET_HOST", "address on which 'model-manager fleet serve' listens")
     fleet_port: int = _setting(8190, "MODEL_MANAGER_FLEET_PORT", "port on which 'model-manager fleet serve' listens (0 to 65535; 0 = any free one)", ge=0, le=65535)
     fleet_names: Names = _setting((), "MODEL_MANAGER_FLEET_NAMES", "comma list of host names, besides addresses and localhost, under which the fleet's HTTP API is asked")
     fleet_token: SecretStr | None = _setting(None, "MODEL_MANAGER_FLEET_TOKEN", "bearer token that writes to the fleet's HTTP API must bring, or MODEL_MANAGER_FLEET_TOKEN_FILE naming a file of mode 0600; unset = writes are refused")
+    fleet_import: int = _setting(1_000_000_000, "MODEL_MANAGER_FLEET_IMPORT_BYTES", "bytes of a StableQueue database that the fleet takes in over HTTP (1 or more)", ge=1)
+    notify_hosts: Names = _setting((), "MODEL_MANAGER_NOTIFY_HOSTS", "comma list of hosts in private networks, each host or host:port, that webhooks of notifications may be sent to")
+    notify_days: float = _setting(30, "MODEL_MANAGER_NOTIFY_DAYS", "days for which notifications are kept (0.01 to 3650)", ge=0.01, le=3650)
     database_url: SecretStr | None = _setting(None, "DATABASE_URL", "postgresql:// address where 'model-manager catalog' keeps its records, or DATABASE_URL_FILE naming a file of mode 0600; unset = one SQLite file in the state directory")
     catalog_host: str = _setting("127.0.0.1", "MODEL_MANAGER_CATALOG_HOST", "address on which 'model-manager catalog serve' listens")
     catalog_port: int = _setting(8484, "MODEL_MANAGER_CATALOG_PORT", "port on which 'model-manager catalog serve' listens (0 to 65535; 0 = any free one)", ge=0, le=65535)
@@ -123,6 +130,7 @@ class Settings(BaseSettings):
     catalog_origins: Names = _setting((), "MODEL_MANAGER_CATALOG_ORIGINS", "comma list of origins (https://ui.example.com) whose pages may ask the catalog; * = all")
     catalog_tokens: SecretStr | None = _setting(None, "MODEL_MANAGER_CATALOG_TOKENS", "comma list of name=token of those who may write to the catalog (one token alone is that of `writer`), or MODEL_MANAGER_CATALOG_TOKENS_FILE naming a file of mode 0600; unset = writes are refused")
     catalog_requests: int = _setting(6000, "MODEL_MANAGER_CATALOG_REQUESTS", "requests per minute that the catalog answers to one address (0 = no limit)", ge=0, le=10_000_000)
+    catalog_changes: int = _setting(100_000, "MODEL_MANAGER_CATALOG_CHANGES", "changes that the catalog's feed and its audit trail go back (1000 to 100000000)", ge=1000, le=100_000_000)
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "MODEL_MANAGER_LOG_LEVEL", "TRACE, DEBUG, INFO, WARNING or ERROR", "live")
     # fmt: on
 
@@ -134,7 +142,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @field_validator(
-        "workflow_ids", "collection_ids", "components", "models", "workflow_files", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths", "fleet_names", "services", "catalog_names", "catalog_origins",
+        "workflow_ids", "collection_ids", "components", "models", "workflow_files", "allow_hosts", "hf_hosts", "civitai_hosts", "extra_model_paths", "fleet_names", "notify_hosts", "services", "catalog_names", "catalog_origins",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -219,6 +227,13 @@ class Settings(BaseSettings):
     def catalog_writers(self) -> dict[str, str]:
         """Name → token of those who may write to the catalog."""
         return dict(_writers_in(self.catalog_tokens))
+
+    @property
+    def redis_trust(self) -> Trust:
+        """Whom to believe of a Redis that speaks TLS."""
+        files = (self.ca_file, self.redis_cert_file, self.redis_key_file)
+        ca, cert, key = (None if each is None else str(each) for each in files)
+        return Trust(ca_file=ca, cert_file=cert, key_file=key)
 
     @property
     def assignment(self) -> Assignment:

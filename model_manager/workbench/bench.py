@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -54,23 +54,41 @@ class Workbench:
     bringing: Callable[[], Awaitable[Bringing]]
     """Makes what fetches models; for the length of the workbench, and once."""
 
-    async def sync(self, *, read: bool = True, watch: Watch = nobody) -> Statistics:
-        """Look through every directory, read what is said of the files, and with `read` the files that nobody has read."""
+    async def sync(
+        self, *, read: bool = True, watch: Watch = nobody, only: Collection[str] | None = None
+    ) -> Statistics:
+        """Look through every directory, or `only` those at these paths, read what is said of the files, and with `read` the
+        files that nobody has read. The statistics are of the same directories."""
         clock, before, counted = self.board.clock, dict(self.shelves.held), replace(self.board.counters)
         begun = clock.monotonic()
-        await self.look()
-        described = 0 if self.board.settings.metadata == "none" else await self.describing.look()
+        without = frozenset(root.path for root in self.roots.all if only is not None and root.path not in only)
+        await self.look(without)
+        described = 0 if self.board.settings.metadata == "none" else await self.describing.look(without)
         await self.grouping.look()
         if read:
+            self.hashing.without = without
             await self._read(watch)
         if self.board.settings.metadata == "civitai":
             await self.describing.inquire()
-        return self._statistics(before, counted, described, clock.monotonic() - begun)
+        took, old, new = clock.monotonic() - begun, _outside(before, without), _outside(self.shelves.held, without)
+        kept = old.keys() & new.keys()
+        return Statistics(
+            total=len(new),
+            added=len(new.keys() - old.keys()),
+            updated=sum(old[file].fingerprint != new[file].fingerprint for file in kept),
+            removed=len(old.keys() - new.keys()),
+            described=described,
+            hashes_calculated=self.board.counters.hashed - counted.hashed,
+            hashes_skipped=sum(held.digests is None for held in new.values()),
+            errors=self._errors(counted, without),
+            seconds=round(took, 3),
+        )
 
-    async def look(self) -> None:
-        """Look through every directory; a file that was written to just now is waited for until it rests, for a moment."""
+    async def look(self, without: Collection[str] = ()) -> None:
+        """Look through every directory but those at the paths `without`; a file that was written to just now is waited for
+        until it rests, for a moment."""
         clock = self.board.clock
-        await self.noticing.reconcile()
+        await self.noticing.reconcile(without)
         late = clock.monotonic() + PATIENCE * self.board.settings.settle_seconds
         if self.board.settling:
             await self._beside(
@@ -91,25 +109,12 @@ class Workbench:
         await self._beside(self.verifying.verify, None, watch)
         return tuple(held for held in self.shelves.held.values() if _rotted(before.get(held.file), held))
 
-    @property
-    def unreadable(self) -> int:
-        """Places that the last look could not look at."""
-        return sum(self.board.unreadable.values())
-
-    def _statistics(self, before: dict[str, Held], counted: Counters, described: int, seconds: float) -> Statistics:
-        now, counters = self.shelves.held, self.board.counters
-        kept = before.keys() & now.keys()
-        return Statistics(
-            total=len(now),
-            added=len(now.keys() - before.keys()),
-            updated=sum(before[file].fingerprint != now[file].fingerprint for file in kept),
-            removed=len(before.keys() - now.keys()),
-            described=described,
-            hashes_calculated=counters.hashed - counted.hashed,
-            hashes_skipped=self.shelves.unhashed,
-            errors=counters.hash_errors - counted.hash_errors + len(self.board.lost_roots) + self.unreadable,
-            seconds=round(seconds, 3),
-        )
+    def _errors(self, counted: Counters, without: Collection[str]) -> int:
+        """Files that could not be read since then, and in the directories that were looked at, those that are away and places
+        that could not be looked at."""
+        lost = self.board.lost_roots.keys() - set(without)
+        places = sum(number for root, number in self.board.unreadable.items() if root not in without)
+        return self.board.counters.hash_errors - counted.hash_errors + len(lost) + places
 
     async def _beside(
         self, work: Callable[[], Coroutine[Any, Any, None]], until: Callable[[], bool] | None, watch: Watch
@@ -122,6 +127,11 @@ class Workbench:
                 await asyncio.wait([task], timeout=TICK)
             watch(self.board, self.shelves)
             task.cancel()
+
+
+def _outside(held: Mapping[str, Held], without: Collection[str]) -> Mapping[str, Held]:
+    """The files that lie in no root `without`."""
+    return {file: each for file, each in held.items() if each.root not in without} if without else held
 
 
 def _rotted(before: Held | None, now: Held) -> bool:

@@ -41,7 +41,8 @@ async def test_directories_are_exposed_and_where_is_said() -> None:
 async def test_a_scan_rings_and_files_that_could_not_be_read_are_tried_again(scene: Stage) -> None:
     hashing: Any = Nudged()
     verifying: Any = SimpleNamespace(ask=lambda files: 3, finished=7)
-    hands = hands_of(scene.board, hashing, verifying, lambda: "")
+    finding: Any = SimpleNamespace(find=None)
+    hands = hands_of(scene.board, hashing, verifying, lambda: "", finding, lambda: None)
     hands.scan()
     assert await scene.board.bells.noticing.wait(0)
     assert (hashing.times, hands.verified(), hands.verify(None)) == (1, 7, 3)

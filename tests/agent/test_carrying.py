@@ -81,3 +81,13 @@ def test_it_knows_how_long_its_answer_took_to_begin(partial: Partial) -> None:
     fill(carrier, 2000)
     assert carrier.waited == 0.25
     carrier.end()
+
+
+def test_a_connection_that_brought_bytes_before_counts_between_two_answers(partial: Partial) -> None:
+    cold = Carrier(partial.lane(0, MIB), time.monotonic)
+    warm = Carrier(partial.lane(MIB, 2 * MIB), time.monotonic, warm=True)
+    assert (cold.flowing, warm.flowing) == (False, True)
+    room = cold.room()
+    assert room is not None
+    cold.took(10)
+    assert cold.flowing

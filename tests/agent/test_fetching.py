@@ -232,7 +232,7 @@ async def test_a_failure_is_told_with_its_reason_and_its_next_attempt(scene: Sta
         work.want(A)
         await until(lambda: work.is_here(A))
     (failed,) = await scene.told(DownloadFailed)
-    assert (failed.attempt, failed.final) == (1, False)
+    assert (failed.attempt, failed.final, failed.error) == (1, False, "OriginUnavailable")
     assert "connection refused" in failed.reason
     assert failed.retry_at
     assert scene.board.counters.retried == 1

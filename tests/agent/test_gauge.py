@@ -70,3 +70,11 @@ def test_a_speed_is_sure_after_a_second_window() -> None:
     run.gauge.again()
     run.go(0.6, 1000, 4)
     assert run.gauge.sure
+
+
+def test_what_was_measured_with_more_can_be_doubted() -> None:
+    run = Run()
+    run.go(1, 1000, 1)
+    run.go(1, 1000, 4)
+    run.gauge.doubt(1)
+    assert list(run.gauge.speeds) == [1]

@@ -477,3 +477,25 @@ async def test_a_scan_that_ended_rings_for_those_who_describe_even_when_nothing_
     assert await scene.board.bells.describing.wait(0.01)
     await eyes.reconcile()
     assert await scene.board.bells.describing.wait(0.01)
+
+
+async def test_a_scan_that_is_stopped_leaves_the_rest_and_calls_nothing_gone(scene: Stage, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    (more / "loras").mkdir(parents=True)
+    (more / "loras" / "b.safetensors").write_bytes(b"weights")
+    eyes = noticing(scene, Root(path=str(more)))
+    eyes.stop()
+    await eyes.reconcile()
+    scene.board.scanned = True
+    known, scans = dict(scene.shelves.held), scene.board.counters.scans
+    (more / "loras" / "c.safetensors").write_bytes(b"weights")
+    present = eyes.present
+
+    async def stopping(root: Root) -> bool:
+        eyes.stop()
+        return await present(root)
+
+    eyes.present = stopping  # type: ignore[method-assign]
+    await eyes.reconcile()
+    assert scene.shelves.held.keys() >= known.keys()
+    assert (scene.board.counters.scans, bool(scene.board.scan_finished)) == (scans, True)

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from model_manager.agent import obeying as module
-from model_manager.agent.obeying import Hands, Obeying
+from model_manager.agent.obeying import Found, Hands, Obeying
 from model_manager.agent.verifying import Verifying
 from model_manager.bus.connection import connect
 from model_manager.bus.keys import Keys
@@ -41,7 +41,8 @@ class Desk:
         self.connections = list(connections)
         self.settled: list[str] = []
         self.away = False
-        self.scans = self.reloads = 0
+        self.scans = self.reloads = self.stops = 0
+        self.replies: dict[str, bytes] = {}
         self.refusal = ""
         self.verifying = Verifying(scene.board, scene.shelves, scene.readers)
         hands = Hands(
@@ -49,8 +50,23 @@ class Desk:
             verify=self.verifying.ask,
             verified=lambda: self.verifying.finished,
             reload=self._reload,
+            find=self._find,
+            stop=self._stop,
         )
-        self.obeying = Obeying(scene.board, scene.shelves, hands, self._orders, self._settle)
+        self.obeying = Obeying(scene.board, scene.shelves, hands, self._orders, self._settle, self._reply)
+
+    async def _find(self, order: Order, files: Sequence[str], missing: Sequence[str]) -> Found:
+        return Found(
+            body=f"{len(files)} {len(missing)}".encode(), files=len(files), why=self.refusal, refused=bool(self.refusal)
+        )
+
+    def _stop(self) -> None:
+        self.stops += 1
+
+    async def _reply(self, order: str, body: bytes) -> None:
+        if self.away:
+            raise BusUnavailable(why="away")
+        self.replies[order] = body
 
     def _scan(self) -> None:
         self.scans += 1
@@ -241,3 +257,33 @@ async def test_a_flood_through_a_real_server_ends_with_an_empty_stream(scene: St
         await until(empty)
     assert ("r", "done") in await desk.answers()
     await redis.aclose()
+
+
+async def test_what_is_found_is_replied_and_only_what_changed_something_is_told(scene: Stage) -> None:
+    asked = Order(id="d", what="describe", files=("x.pt",))
+    desk = Desk(scene, [got(asked, Order(id="x", what="remove", files=("x.pt",), options=frozenset({"confirm"})))])
+    async with running(desk.obeying.run):
+        await desk.until_answered(("x", "done"))
+        await until(lambda: len(desk.settled) == 2)
+    assert desk.replies == {"d": b"0 1", "x": b"0 1"}
+
+
+async def test_a_reply_that_cannot_be_given_is_an_order_that_is_answered(scene: Stage) -> None:
+    desk = Desk(scene, [got(Order(id="x", what="remove", files=("x.pt",)))])
+    desk.refusal = "it is required"
+    desk.away = True
+    async with running(desk.obeying.run):
+        await desk.until_answered(("x", "refused"))
+    assert desk.replies == {}
+
+
+async def test_a_stop_ends_the_scans_that_were_asked_for(scene: Stage) -> None:
+    desk = Desk(scene, [got(SCAN), got(Order(id="e", what="stop"))])
+    async with running(desk.obeying.run):
+        await until(lambda: desk.stops)
+
+        async def answered() -> bool:
+            return sorted(await desk.answers()) == [("e", "done"), ("s", "begun"), ("s", "dropped")]
+
+        await until(answered)
+    assert (desk.stops, desk.scans) == (1, 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_manager.agent.sweeping import KEEP, Sweeping
+from model_manager.library import trash
 from model_manager.library.markers import PARTIAL
 from model_manager.library.staging import part_name
 from tests.agent.stage import Stage, model, needs
@@ -62,3 +63,20 @@ async def test_a_disk_that_refuses_is_told_and_hurts_nobody(scene: Stage, monkey
     monkeypatch.setattr("model_manager.library.staging.os.unlink", refuse)
     await Sweeping(scene.board, scene.root).sweep()
     assert any("could not be swept" in line for line in logged)
+
+
+async def test_what_was_thrown_away_is_deleted_after_a_week_and_not_before(
+    scene: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = scene.put("loras/a.pt")
+    trash.throw(scene.root, "o1", [str(file)])
+    sweeping = Sweeping(scene.board, scene.root)
+    await sweeping.empty()
+    assert trash.held(scene.root, "o1")
+    monkeypatch.setattr(trash, "KEEP", -60.0)
+    scene.board.lost_roots[str(scene.store)] = "its volume is away"
+    await sweeping.empty()
+    assert trash.held(scene.root, "o1")
+    scene.board.lost_roots.clear()
+    await sweeping.empty()
+    assert not trash.held(scene.root, "o1")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_manager.agent.widths import REMEMBERED, Crowd, Widths
+from model_manager.agent.widths import REMEMBERED, REST, Crowd, Widths
 from tests.agent.stage import HeldClock
 
 
@@ -79,6 +79,31 @@ def test_who_is_held_up_by_the_disk_gets_no_more() -> None:
     line.join().held = True
     line.go(10)
     assert line.crowd.each == 1
+
+
+def test_what_a_busy_disk_took_is_not_held_against_the_network() -> None:
+    line = Line(40_000_000)
+    download = line.join()
+    line.go(1.5)
+    assert line.crowd.each > 1
+    before, download.held, line.rate = line.crowd.each, True, 1_000_000
+    line.go(3)
+    assert line.crowd.each == before
+    download.held, line.rate = False, 40_000_000
+    line.go(10)
+    assert line.crowd.each == 16
+
+
+def test_more_connections_are_tried_again_after_a_rest() -> None:
+    line = Line(40_000_000, most=40_000_000)
+    line.join()
+    line.go(5)
+    assert line.crowd.each == 1
+    line.most = 10**12
+    line.go(REST - 5)
+    assert line.crowd.each == 1
+    line.go(10)
+    assert line.crowd.each == 16
 
 
 def test_what_is_over_in_a_moment_is_left_alone() -> None:

@@ -218,7 +218,7 @@ async def _beats(redis: Redis, machines: int) -> tuple[float, float]:
         bus = Bus(redis, MachineId(f"m{n}"), f"i{n}", "", 10**7, 60.0)
         await bus.beat(Teller(f"m{n}", EPOCH).beat(installation=f"i{n}"), {})
     stats = await redis.info("commandstats")
-    ours = ("cmdstat_fcall", "cmdstat_type", "cmdstat_hscan")
+    ours = ("cmdstat_fcall", "cmdstat_type", "cmdstat_hscan", "cmdstat_exists")
     begun = time.perf_counter()
     looked = await Leases(redis, KEYS).look()
     spent = time.perf_counter() - begun

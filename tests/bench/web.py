@@ -12,10 +12,11 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
@@ -28,6 +29,9 @@ from model_manager.facts.identity import MachineId
 from tests.bench.row import Row
 from tests.bus.servers import Server
 from tests.bus.telling import Teller, entry
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
 
 EACH = 3
 """Machines that have a model."""
@@ -166,20 +170,21 @@ async def _looked(url: str, size: Size) -> list[Row]:
     from playwright.async_api import async_playwright
 
     case = f"{size.models:,} models × {size.machines} machines"
-    views = {"/ui/": ".cards", "/ui/matrix": ".matrix", "/ui/models": ".rows"}
+    views = {"/ui/": ".cards", "/ui/matrix": ".matrix", "/ui/models": ".cards", "/ui/models?as=table": ".rows"}
     rows: list[Row] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         for view, box in views.items():
-            usable, long = [], []
+            usable, long, busy = [], [], []
             for _ in range(size.opened):
                 page = await (await browser.new_context()).new_page()
                 await page.add_init_script(WATCH)
                 await page.goto(url + view)
                 usable.append(await page.evaluate("() => window.usable"))
                 long.append(await page.evaluate(SCROLL, box))
+                busy.append(await _busiest(page, box))
                 await page.context.close()
             rows.append(
                 Row(
@@ -199,9 +204,18 @@ async def _looked(url: str, size: Size) -> list[Row]:
                     goal=50,
                 )
             )
+            rows.append(
+                Row(
+                    bench="web",
+                    case=f"{view} longest task while it scrolls, processor time",
+                    ours=round(statistics.median(busy)),
+                    unit="ms",
+                    goal=50,
+                )
+            )
         page = await (await browser.new_context()).new_page()
         await page.add_init_script(WATCH)
-        await page.goto(url + "/ui/models")
+        await page.goto(url + "/ui/models?as=table")
         await page.evaluate("() => window.usable")
         if size is FULL:
             rows.append(
@@ -217,22 +231,71 @@ async def _looked(url: str, size: Size) -> list[Row]:
     return rows
 
 
+async def _busiest(page: Page, box: str) -> float:
+    """Milliseconds of processor time of the longest task while the view scrolls up and down again: other programs on this
+    host do not count, the tracing itself does."""
+    session = await page.context.new_cdp_session(page)
+    tasks: list[dict[str, Any]] = []
+    over = asyncio.Event()
+    session.on("Tracing.dataCollected", lambda data: tasks.extend(data["value"]))
+    session.on("Tracing.tracingComplete", lambda _: over.set())
+    categories = ["disabled-by-default-devtools.timeline", "devtools.timeline"]
+    chosen = {"transferMode": "ReportEvents", "traceConfig": {"includedCategories": categories}}
+    await page.evaluate("(box) => { document.querySelector(box).scrollTop = 0; }", box)
+    await session.send("Tracing.start", chosen)
+    await page.evaluate(SCROLL, box)
+    await session.send("Tracing.end")
+    async with asyncio.timeout(60):
+        await over.wait()
+    threads = [(each["pid"], each["tid"]) for each in tasks if each["name"] == "FireAnimationFrame"]
+    main = statistics.mode(threads)
+    return max(
+        each.get("tdur", 0) / 1000
+        for each in tasks
+        if each["name"].endswith("RunTask") and (each["pid"], each["tid"]) == main
+    )
+
+
 async def _asked(session: aiohttp.ClientSession, url: str, size: Size) -> list[Row]:
     lengths = {}
     for path in PATHS:
         async with session.get(url + path) as answer:
             lengths[path] = len(await answer.read())
     ours = await _paced(session, url, size)
+    each = await _paced(session, url, size, _another)
     async with _bare(lengths) as bare:
         peer = await _paced(session, bare, size)
-    name = f"answer at {RATE} requests/s"
+    return [*_rows("the same questions", ours, peer), *_rows("each question another one", each, peer)]
+
+
+def _rows(asked: str, ours: list[float], peer: list[float]) -> list[Row]:
+    name = f"answer at {RATE} requests/s, {asked}"
     return [
         Row(bench="web", case=f"{name}, p50", ours=round(1000 * ours[49], 2), peer=round(1000 * peer[49], 2), unit="ms"),
         Row(bench="web", case=f"{name}, p99", ours=round(1000 * ours[98], 2), peer=round(1000 * peer[98], 2), unit="ms", goal=20),
     ]  # fmt: skip
 
 
-async def _paced(session: aiohttp.ClientSession, url: str, size: Size) -> list[float]:
+def _same(n: int) -> str:
+    return PATHS[n % len(PATHS)]
+
+
+def _another(n: int) -> str:
+    """What nobody asked before, as far as the route allows it."""
+    of = n // len(PATHS)
+    return (
+        "/fleet",
+        f"/machines?limit=50&q=gpu-{of % 50:02d}",
+        f"/models?limit=50&q=model-{of % 500:03d}",
+        f"/search?q=model%20{of % 1000:03d}&limit=50",
+        f"/matrix?limit=50&mlimit=100&offset={of}",
+        "/health",
+    )[n % len(PATHS)]
+
+
+async def _paced(
+    session: aiohttp.ClientSession, url: str, size: Size, path: Callable[[int], str] = _same
+) -> list[float]:
     """Percentiles of seconds, each from when it was due: who is late is not forgiven."""
     took: list[float] = []
 
@@ -247,7 +310,7 @@ async def _paced(session: aiohttp.ClientSession, url: str, size: Size) -> list[f
         for n in range(int(RATE * size.seconds)):
             due = begun + n / RATE
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            group.create_task(ask(PATHS[n % len(PATHS)], due))
+            group.create_task(ask(path(n), due))
     return statistics.quantiles(took, n=100)
 
 

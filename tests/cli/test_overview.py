@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ WIDTHS = (20, 39, 40, 62, 76, 88, 100, 116, 200)
 
 def machine(machine_id: str = "m1", state: str = "live", ready: bool = True, **more: Any) -> dict[str, Any]:
     plain = {
-        "machine_id": machine_id, "state": state, "phase": "ready", "ready": ready, "reasons": [], "silent": 3.0,
+        "machine_id": machine_id, "state": state, "phase": "ready", "ready": ready, "reasons": [], "last_seen": 3,
         "models": 9, "required": 3, "present": 2, "workflows": 2, "workflows_ready": 1, "downloads": 1,
         "speed": 2e6, "eta": 70.0, "free": 5_000_000_000, "version": "0.1.0", "unsure": "",
     }  # fmt: skip
@@ -59,7 +60,6 @@ def test_a_wide_terminal_shows_everything() -> None:
         "1m10s",
         "5.00",
         "GB",
-        "3s",
         "0.1.0",
         "a",
         "is",
@@ -97,3 +97,8 @@ def test_k12_what_machines_say_moves_no_cursor() -> None:
     text = drawn(200, machine(reasons=["\x1b[2Jwhy\n"], version="\x1b[1m"))
     assert "\x1b[2J" not in text
     assert len(text.splitlines()) == 2
+
+
+def test_who_beats_no_more_says_since_when_and_who_lives_only_that_it_does() -> None:
+    assert "ago" not in drawn(200, machine())
+    assert re.search(r" [0-9]+h[0-9]{2}m ago", drawn(200, machine(state="stale")))

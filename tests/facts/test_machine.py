@@ -13,5 +13,5 @@ def test_a_heartbeat_is_written_with_every_field_that_readers_were_promised():
     )  # fmt: skip
     said = wire.loads(wire.dumps(beat))
     assert said["readiness"]["workflows"] == [{"name": "flux", "ready": False, "reasons": ["vae/x: queued"]}]
-    assert said["disks"] == [{"root": "/m", "free": 1, "total": 2, "floor": 3}]
+    assert said["disks"] == [{"root": "/m", "free": 1, "total": 2, "floor": 3, "quarantined": None}]
     assert (said["readiness"]["required"], said["readiness"]["present"]) == (2, 1)

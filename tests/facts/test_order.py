@@ -11,7 +11,12 @@ def as_read(fields: dict[str, str | bytes]) -> dict[bytes, bytes]:
 
 
 @pytest.mark.parametrize(
-    "sent", [Order(id="a-1", what="scan"), Order(id="b", what="verify", files=("loras/x.pt", "/m/ü.pt"))]
+    "sent",
+    [
+        Order(id="a-1", what="scan"),
+        Order(id="b", what="verify", files=("loras/x.pt", "/m/ü.pt")),
+        Order(id="c", what="remove", files=("/m/x.pt",), options=frozenset({"confirm", "force"})),
+    ],
 )
 def test_an_order_comes_back_as_it_went(sent: Order) -> None:
     assert order_of(as_read(fields_of(sent))) == sent
@@ -36,6 +41,9 @@ def test_fields_of_a_later_release_do_not_matter() -> None:
         ({b"order": b"a", b"what": b"verify", b"files": b'[""]'}, "empty or too long"),
         ({b"order": b"a", b"what": b"verify", b"files": b'["a\\u0000b"]'}, "empty or too long"),
         ({b"order": b"\xff", b"what": b"scan"}, "not UTF-8"),
+        ({b"order": b"a", b"what": b"remove"}, "must name its files"),
+        ({b"order": b"a", b"what": b"remove", b"files": b'["x"]', b"options": b"unlink"}, "no option 'unlink'"),
+        ({b"order": b"a", b"what": b"scan", b"options": b"force"}, "no option 'force'"),
     ],
 )
 def test_k12_what_cannot_be_meant_is_refused_on_one_line(fields: dict[bytes, bytes], word: str) -> None:

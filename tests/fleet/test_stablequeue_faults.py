@@ -70,7 +70,11 @@ async def put(fleet: Client, path: str, body: Any) -> Any:
 
 
 def test_every_fault_is_held_once_and_where_the_table_says() -> None:
-    here = {int(name[len("test_stablequeue_fault_") :][:2]) for name in globals() if re.match(r"test_stablequeue_fault_\d\d_", name)}
+    here = {
+        int(name[len("test_stablequeue_fault_") :][:2])
+        for name in globals()
+        if re.match(r"test_stablequeue_fault_\d\d_", name)
+    }
     assert here | ELSEWHERE.keys() == set(range(1, 26))
     assert not here & ELSEWHERE.keys()
     for place in ELSEWHERE.values():

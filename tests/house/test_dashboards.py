@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 from model_manager.agent.metrics import metrics as machine_metrics
 from model_manager.facts.machine import Disk, Figures, Readiness, WorkflowReadiness
 from model_manager.facts.plan import Fetch, Plan
+from model_manager.facts.routed import Routed
 from model_manager.facts.transfer import Phase, Transfer
 from model_manager.fleet import shapes
 from model_manager.fleet.answers import Answers
@@ -31,6 +33,30 @@ LABEL = re.compile(r"\{\{\s*(?:\$labels\.)?([a-z_]+)")
 EVERYWHERE = {"instance", "job"}
 """Labels that Prometheus gives each metric of a target."""
 
+CASE = """
+rule_files: ["{rules}"]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: model_manager_fleet_job_claims_total
+        values: 0+10x200
+      - series: model_manager_fleet_job_claims_missing_total
+        values: 0x60 0+1x140
+      - series: 'model_manager_fleet_jobs{{state="dead"}}'
+        values: 0x100 1x100
+    alert_rule_test:
+      - {{eval_time: 60m, alertname: ModelManagerRoutingInefficient, exp_alerts: []}}
+      - eval_time: 130m
+        alertname: ModelManagerRoutingInefficient
+        exp_alerts:
+          - exp_labels: {{severity: warning}}
+            exp_annotations:
+              summary: More than one job in fifty comes back because a model is not there after all
+              description: Somebody deletes models that jobs need, or a disk is lost. GET /jobs?state=pending says why jobs came back.
+      - {{eval_time: 90m, alertname: ModelManagerJobsDead, exp_alerts: []}}
+"""
+
 Exposed = dict[str, tuple[str, str, str]]
 """Metric → kind, label, meaning."""
 
@@ -42,7 +68,7 @@ def parsed(text: str) -> Exposed:
     return {name: (kind, labels.get(name, ""), helps[name]) for name, kind in kinds.items()}
 
 
-async def _of_a_machine(directory: Path) -> Exposed:
+async def _of_a_machine(directory: Path) -> str:
     """With everything that a machine can ever tell."""
     async with stage(directory) as scene:
         board, counters = scene.board, scene.board.counters
@@ -58,10 +84,10 @@ async def _of_a_machine(directory: Path) -> Exposed:
             path: Transfer(shelf=path, phase=Phase.FETCHING, bytes=40, total=100, connections=8, host="h.test")
         }
         board.speed = 20.0
-        return parsed(machine_metrics(board, scene.shelves))
+        return machine_metrics(board, scene.shelves)
 
 
-async def _of_the_fleet() -> Exposed:
+async def _of_the_fleet() -> str:
     """With a machine of which everything is known."""
     seen = view(Now())
     figures = Figures(
@@ -71,13 +97,14 @@ async def _of_the_fleet() -> Exposed:
     seen.heard(looked(Teller("m1").beat(figures=figures, disks=(disk,))))
     seen.mirrors._machines["m1"] = mirror(*files("a.pt"))
     seen.moved({"m1": {"vae/a.pt": {"phase": "fetching"}, "total": {"speed": 5.0}}})
+    seen.routed = Routed(claims=1)
     row = shapes.WorkflowRow(workflow="w", assigned=1, ready=1)
-    return parsed(fleet_metrics(seen, await Answers(seen).fleet({}), (row,), 1))
+    return fleet_metrics(seen, await Answers(seen).fleet({}), (row,), 1)
 
 
 @pytest.fixture
 async def exposed(tmp_path: Path) -> Exposed:
-    return await _of_a_machine(tmp_path) | await _of_the_fleet()
+    return parsed(await _of_a_machine(tmp_path)) | parsed(await _of_the_fleet())
 
 
 def rules() -> list[dict[str, Any]]:
@@ -154,3 +181,25 @@ def test_alerts_name_routes_and_commands_that_exist() -> None:
     for rule in rules():
         for path in re.findall(r"GET /([a-z-]+)", " ".join(rule["annotations"].values())):
             assert path in known, rule["alert"]
+
+
+@pytest.mark.needs("promtool")
+def test_prometheus_takes_the_alert_rules() -> None:
+    said = subprocess.run(["promtool", "check", "rules", str(DOCS / "alerts.yml")], capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+@pytest.mark.needs("promtool")
+async def test_prometheus_takes_what_a_machine_and_the_fleet_tell(tmp_path: Path) -> None:
+    for text in (await _of_a_machine(tmp_path), await _of_the_fleet()):
+        said = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+        assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
+@pytest.mark.needs("promtool")
+def test_the_alerts_of_jobs_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
+    """More than one claim in fifty given back, and a job that is dead."""
+    case = tmp_path / "case.yml"
+    case.write_text(CASE.format(rules=DOCS / "alerts.yml"))
+    said = subprocess.run(["promtool", "test", "rules", str(case)], capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "model_manager"
-EDGES = ("sources", "library", "neighbours", "index", "bus", "serving")
+EDGES = ("sources", "library", "neighbours", "index", "bus", "serving", "tracing")
 
 
 def modules(*rooms: str) -> tuple[Path, ...]:

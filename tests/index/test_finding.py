@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_manager.index.finding import LAST, lookups, spelling, within
+from model_manager.index.finding import LAST, PART_OF_NAME, PART_OF_PATH, lookups, spelling, within
 
 
 def _asked(text: str, folder: str | None = None) -> list[str]:
@@ -10,7 +10,7 @@ def _asked(text: str, folder: str | None = None) -> list[str]:
 
 
 def test_a_name_is_looked_up_exactly_then_as_a_beginning_then_as_a_part() -> None:
-    assert _asked("Flux") == ["find_name", "find_prefix", "find_part"]
+    assert _asked("Flux") == ["find_name", "find_prefix", PART_OF_NAME]
 
 
 def test_a_path_an_address_and_a_hash_are_recognised_by_their_looks() -> None:
@@ -19,14 +19,14 @@ def test_a_path_an_address_and_a_hash_are_recognised_by_their_looks() -> None:
     assert "find_hash" in _asked("ABCDEF")
     assert "find_hash" not in _asked("abcde")
     assert "find_hash" not in _asked("abcdeg")
-    assert _asked("SD15/a") == ["find_name", "find_path_prefix", "find_part_of_path"]
-    assert _asked("a", folder="loras") == ["find_name", "find_part_in_folder"]
+    assert _asked("SD15/a") == ["find_name", "find_path_prefix", PART_OF_PATH]
+    assert _asked("a", folder="loras") == ["find_name", PART_OF_NAME, PART_OF_PATH]
 
 
 def test_within_a_folder_its_own_name_is_left_out() -> None:
     *_, last = lookups("models/unet/SD15/a", "diffusion_models", 9)
     *_, other = lookups("diffusion_models/SD15/a", "unet", 9)
-    assert (last.values["like"], other.values["like"]) == ("%sd15/a%", "%sd15/a%")
+    assert (last.values["text"], other.values["text"]) == ("sd15/a", "sd15/a")
 
 
 def test_what_is_meant_exactly_is_enough_and_a_short_hash_may_be_a_word() -> None:
@@ -37,11 +37,6 @@ def test_what_is_meant_exactly_is_enough_and_a_short_hash_may_be_a_word() -> Non
 @pytest.mark.parametrize("nothing", ["", "  ", "models/"])
 def test_nothing_is_looked_up_for_nothing(nothing: str) -> None:
     assert _asked(nothing) == []
-
-
-def test_what_means_something_to_sql_means_itself() -> None:
-    *_, last = lookups("50%_a\\b", None, 9)
-    assert last.values["like"] == "%50\\%\\_a/b%"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from model_manager.errors import IndexTooNew, IndexUnavailable
+from model_manager.facts.description import Address, Claim, Lore, Told
 from model_manager.facts.disk import Diff, Held
 from model_manager.facts.identity import Pin
+from model_manager.facts.known import Answer
 from model_manager.index import migrating, statements
 from model_manager.index.opening import APPLICATION
 from model_manager.index.reading import Shop
@@ -138,6 +140,60 @@ def test_c11_rows_of_an_older_schema_that_contradict_each_other_do_not_stop_it(t
     assert sum(row.digests.blake3 is not None for row in store.held()) == 1
     insist_that_contents_are_whole(store)
     assert len(store.with_digest(Pin(algorithms=("sha256",), hex=one.digests.sha256))) == 1
+
+
+def test_c11_every_row_of_the_schema_before_names_stood_by_subfolders_is_kept_and_found(tmp_path: Path) -> None:
+    files = [held("a.gguf", content="a"), held("sub/É.gguf", inode=8), held("sub/b.gguf", folder="loras", inode=9)]
+    fresh = begun(tmp_path / "fresh.db")
+    fresh.apply(Diff(appeared=tuple(files)), at=AT)
+    fresh.learn([(files[0].file, _LORE)], at=AT)
+    fresh.answered("civitai", [Answer(sha256="ab", outcome="found", at=1.0, due=2.0, times=3)])
+    fresh.set_note("k", "v")
+    wanted = _rows(fresh._db)
+    assert not [table for table, rows in wanted.items() if not rows]
+
+    migrated = opened(_as_of_schema_4(tmp_path / "old.db", wanted))
+
+    assert (migrated.rebuilt, _rows(migrated._db)) == ("", wanted)
+    copy = sqlite3.connect(tmp_path / "old.db.schema-4")
+    assert copy.execute("SELECT count(*) FROM location").fetchone() == (len(files),)
+    migrated.close()
+    with Shop.open(tmp_path / "old.db") as shop:
+        assert [one.file for one in shop.find("ub/b.")] == [files[2].file]
+        assert [one.file for one in shop.find(".gg", folder="checkpoints/sub")] == [files[1].file]
+
+
+_LORE = Lore(
+    file="",
+    told=(Told(field="name", value="x", teller="civitai", at=AT),),
+    addresses=(Address(kind="url", url="https://example.org/a"),),
+    claims=(Claim(pin=Pin(algorithms=("md5",), hex="a" * 32), who="somebody"),),
+    preview="/srv/a.png",
+)
+
+
+def _rows(database: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, by table, without what SQLite keeps for itself."""
+    tables = database.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    ).fetchall()
+    return {table: sorted(database.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for (table,) in tables}
+
+
+def _as_of_schema_4(path: Path, rows: dict[str, list[tuple[object, ...]]]) -> Path:
+    """An index of schema 4 with these rows, which had no names by subfolders."""
+    database = sqlite3.connect(path, isolation_level=None)
+    migrating.migrate(database, str(path), statements.migrations()[:4])
+    database.execute(f"PRAGMA application_id = {APPLICATION}")
+    for table, each in rows.items():
+        if table not in ("names", "subfolder"):
+            database.execute(f"DELETE FROM {table}")
+            database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(each[0]))})", each)
+    database.execute("INSERT INTO bases (some) SELECT CAST(group_concat(base, char(0)) AS BLOB) FROM location")
+    database.close()
+    for copy in path.parent.glob("*.schema-*"):
+        copy.unlink()
+    return path
 
 
 def test_of_the_copies_of_older_schemas_the_newest_is_kept(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from model_manager.facts.disk import Diff, Held
-from model_manager.index import naming
+from model_manager.index import naming, paths
+from model_manager.index.finding import spelling
 from model_manager.index.reading import Shop
 from model_manager.index.store import Store
 
@@ -51,7 +54,7 @@ def test_what_left_or_got_another_name_is_found_by_what_it_is_called_now(store: 
 
 
 @pytest.mark.parametrize("many", [0, 3, 2000])
-def test_rare_and_common_parts_find_the_same_files_in_the_same_order(
+def test_of_a_part_that_many_names_have_those_that_came_first_are_found_by_name(
     store: Store, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(naming, "MANY", many)
@@ -72,6 +75,61 @@ def test_names_of_files_that_left_are_let_go_of_at_a_start(store: Store, monkeyp
         store.apply(Diff(vanished=one), at=AT)
     store.close()
     again = begun(Path(store.path))
-    names = b"\0".join(some for (some,) in again._db.execute("SELECT some FROM bases"))
+    names = b"".join(some for (some,) in again._db.execute("SELECT some FROM names"))
     assert b"passing" not in names
     assert found(again, "shaper") == [NAMES[0]]
+
+
+def test_a_part_of_a_name_is_looked_for_in_one_folder_and_below_one_of_its_subfolders(store: Store) -> None:
+    others = [("loras", "shaper.pt"), ("loras", "a/shaper.pt"), ("loras", "a/b/shapers.pt"), ("loras", "ab/shaper.pt")]
+    files = tuple(held(name, folder=folder, inode=50 + at) for at, (folder, name) in enumerate(others))
+    store.apply(Diff(appeared=files), at=AT)
+    with Shop.open(store.path) as shop:
+        assert [one.name for one in shop.find("haper", folder="loras")] == [
+            "shaper.pt", "a/shaper.pt", "ab/shaper.pt", "a/b/shapers.pt",
+        ]  # fmt: skip
+        assert [one.name for one in shop.find("haper", folder="loras/a")] == ["a/shaper.pt", "a/b/shapers.pt"]
+        assert [one.name for one in shop.find("haper", folder="vae")] == []
+
+
+WORDS = ("a", "b.pt", "ab", "É", "sd", "%", "_")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    slots=st.sets(st.lists(st.sampled_from(WORDS), min_size=2, max_size=4).map("/".join), max_size=12),
+    text=st.text("ab/é.%sd", min_size=1, max_size=5),
+    folder=st.sampled_from((None, "a", "sd", "a/b.pt", "sd/a")),
+    row=st.sampled_from((1, 20, 16_384)),
+)
+def test_every_part_of_every_path_finds_exactly_what_asking_each_path_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: set[str], text: str, folder: str | None, row: int
+) -> None:
+    monkeypatch.setattr(naming, "ROW", row)
+    path = tmp_path / "parts.sqlite"
+    path.unlink(missing_ok=True)
+    store = begun(path)
+    files = [slot.partition("/") for slot in sorted(slots)]
+    for at, (first, _, name) in enumerate(files):
+        store.apply(Diff(appeared=(held(name, folder=first, inode=at + 9),)), at=AT)
+    wanted = spelling(text)
+    category, _, above = (folder or "").partition("/")
+    with Shop.open(path) as shop:
+        of_name = _slots(shop, naming.containing(shop._db, wanted, category, above and above + "/", 99))
+        of_path = _slots(shop, paths.containing(shop._db, wanted, category, above and above + "/", 99))
+    store.close()
+    there = [spelling(slot) for slot in slots if not folder or spelling(slot).startswith(folder + "/")]
+    assert sorted(of_name) == sorted(slot for slot in there if wanted in slot.rpartition("/")[2])
+    whole = [(slot, slot.partition("/")[2] if category else slot) for slot in there]
+    beyond = sorted(slot for slot, part in whole if _at_a_folder(part, wanted))
+    assert of_path == beyond
+
+
+def _at_a_folder(path: str, text: str) -> bool:
+    """Whether a text occurs in a path, not in the name alone."""
+    return text in path and 0 <= path.find(text) <= path.rfind("/")
+
+
+def _slots(shop: Shop, ids: list[int]) -> list[str]:
+    asked = (shop._db.connection.execute("SELECT category, slot FROM location WHERE id = ?", (one,)) for one in ids)
+    return ["/".join(row.fetchone()) for row in asked]

@@ -54,7 +54,7 @@ LOOKUPS = [
     "held_at", "held_with_digest", "held_in_slot", "held_unhashed", "held_twins", "mates", "contents_of", "undescribed",
     "describe", "sample", "contents_at", "put_bundle", "move_locations", "forget_contents", "remember_contents", "known",
     "titles_of", "locations_of", "addresses_of", "find_file", "find_url", "find_name", "find_hash", "find_prefix",
-    "find_part", "find_part_of_path", "list_by_name", "list_by_size", "list_folder_by_name", "list_folder_by_size",
+    "find_path_prefix", "at_slots", "last_names", "list_by_name", "list_by_size", "list_folder_by_name", "list_folder_by_size",
     "count_folder",
 ]  # fmt: skip
 
@@ -67,7 +67,9 @@ def test_a_lookup_never_reads_the_whole_table(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["list_by_name", "list_by_size", "list_folder_by_name", "find_prefix", "find_part"])
+@pytest.mark.parametrize(
+    "name", ["list_by_name", "list_by_size", "list_folder_by_name", "find_prefix", "find_path_prefix"]
+)
 def test_a_page_is_taken_in_the_order_of_an_index(name: str) -> None:
     assert not [step for step in _plan(name) if "TEMP B-TREE" in step and "RIGHT PART" not in step]
 

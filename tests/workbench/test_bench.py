@@ -244,3 +244,41 @@ async def test_c12_rot_in_a_file_that_nobody_vouched_for_is_found_too(tmp_path: 
     rot(file)
     async with workbench(settings(tmp_path)) as bench:
         assert [held.file for held in await bench.verify()] == [str(file)]
+
+
+async def test_of_several_directories_one_is_synced_and_the_others_are_left_as_they_are_known(
+    tmp_path: Path, reading: list[str]
+) -> None:
+    first, second = tree(tmp_path), tmp_path / "second"
+    put(second, "vae/x.safetensors", 7)
+    async with workbench(settings(tmp_path)) as bench:
+        for each in (first, second):
+            await bench.tracking.add(str(each))
+        found = await bench.sync(only=[str(second)])
+        assert (figures(found), found.described, reading) == ((1, 1, 0, 0, 1, 0, 0), 1, ["x.safetensors"])
+        (first / "vae/c.safetensors").unlink()
+        put(second, "vae/y.safetensors", 8)
+        assert figures(await bench.sync(only=[str(second)])) == (2, 1, 0, 0, 1, 0, 0)
+        assert figures(await bench.sync()) == (4, 2, 0, 0, 2, 0, 0)
+
+
+async def test_what_is_laid_beside_models_is_read_by_the_sync_of_their_directory_and_not_missed_by_others(
+    tmp_path: Path,
+) -> None:
+    roots = [tree(tmp_path), tmp_path / "second"]
+    put(roots[1], "vae/x.safetensors", 7)
+    async with workbench(settings(tmp_path)) as bench:
+        for each in roots:
+            await bench.tracking.add(str(each))
+        await bench.sync(read=False)
+        for model, told in ((roots[0] / "vae/c", "first"), (roots[1] / "vae/x", "second")):
+            model.with_suffix(".json").write_text(json.dumps({"sd version": told, "activation text": told}))
+        seen = []
+        for only in ([str(roots[1])], [str(roots[0])]):
+            await bench.sync(read=False, only=only)
+            with Shop.open(tmp_path / "state" / "index.sqlite") as shop:
+                found = [shop.show(known.content_id).told for known in shop.listing()]
+                seen.append(
+                    sorted({each.value for told in found for each in told if each.value in ("first", "second")})
+                )
+    assert seen == [["second"], ["first", "second"]]

@@ -76,7 +76,7 @@ async def _examine(
 ) -> int:  # fmt: skip
     """How many records have something wrong that stays."""
     known = tokens(settings)
-    async with opened(address) as store, _visitor(settings, per_minute) as visitor:
+    async with opened(address, kept=settings.catalog_changes) as store, _visitor(settings, per_minute) as visitor:
         doctor = Doctor(store, visitor, set(known), expected)
         found: list[Examined] = []
         async for examined in doctor.examine():

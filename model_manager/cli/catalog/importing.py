@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from model_manager import settings as configuration
 from model_manager.catalog.bulk import load
 from model_manager.catalog.findings import Report
 from model_manager.catalog.loading import records_in
@@ -29,14 +30,16 @@ def command(files: tuple[Path, ...], replace: bool, dry_run: bool, as_json: bool
 
     What can be mended is mended, what no machine could use is left out, and both are said.
     """
-    report = asyncio.run(_import(files, address_of(database), replace=replace, dry_run=dry_run))
+    settings = configuration.load()
+    address = address_of(database, settings)
+    report = asyncio.run(_import(files, address, settings.catalog_changes, replace=replace, dry_run=dry_run))
     click.echo(wire.dumps(report).decode() if as_json else "\n".join(lines(report)))
     if not report.created + report.replaced + report.unchanged:
         raise BadRecord(name=", ".join(map(str, files)), why="it holds no record that can be used")
 
 
-async def _import(files: tuple[Path, ...], address: Path | str, *, replace: bool, dry_run: bool) -> Report:
-    async with opened(address) as store:
+async def _import(files: tuple[Path, ...], address: Path | str, kept: int, *, replace: bool, dry_run: bool) -> Report:
+    async with opened(address, kept=kept) as store:
         items = chain.from_iterable(map(records_in, files))
         return await load(store, items, _who(), replace_all=replace, dry_run=dry_run)
 

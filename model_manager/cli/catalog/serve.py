@@ -28,7 +28,8 @@ def command(host: str | None, port: int | None, read_only: bool, database: str |
     where = host or settings.catalog_host, settings.catalog_port if port is None else port
     address = address_of(database, settings)
     start_logs(settings.state / LOG, settings.log_level)
-    asyncio.run(run(address, *where, rules=rules_of(settings, read_only=read_only), started=_say))
+    rules = rules_of(settings, read_only=read_only)
+    asyncio.run(run(address, *where, rules=rules, kept=settings.catalog_changes, started=_say))
 
 
 def rules_of(settings: Settings, *, read_only: bool) -> Rules:

@@ -24,7 +24,7 @@ async def desk(patience: float | None = None) -> AsyncIterator[tuple[Any, Claims
     settings = configuration.load()
     if settings.redis_url is None:
         raise BadSetting(name="REDIS_URL", why="it is not set", fix="Name the Redis that the machines use.")
-    redis = connect(settings.redis_url.get_secret_value(), prefix=settings.redis_prefix)
+    redis = connect(settings.redis_url.get_secret_value(), prefix=settings.redis_prefix, trust=settings.redis_trust)
     try:
         yield redis, Claims(redis, settings.redis_prefix, patience=PATIENCE if patience is None else patience)
     finally:

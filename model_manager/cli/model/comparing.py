@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Final
 
 from model_manager.facts.disk import Fingerprint
@@ -17,8 +18,10 @@ Before = dict[str, tuple[Fingerprint, bool]]
 """File → what it was, and whether it had been read."""
 
 
-def remembered(shop: Shop) -> Before:
-    return {known.file: (known.fingerprint, known.digests is not None) for known in _all(shop)}
+def remembered(shop: Shop, only: Collection[str] | None = None) -> Before:
+    """Of every tracked directory, or `only` of those at these paths."""
+    listed = chain.from_iterable(_all(shop, directory) for directory in ((None,) if only is None else only))
+    return {known.file: (known.fingerprint, known.digests is not None) for known in listed}
 
 
 def compared(before: Before, now: Before, *, skipped: int, errors: int) -> Statistics:
@@ -39,8 +42,8 @@ def compared(before: Before, now: Before, *, skipped: int, errors: int) -> Stati
     )
 
 
-def _all(shop: Shop) -> Iterator[Known]:
+def _all(shop: Shop, directory: str | None) -> Iterator[Known]:
     offset = 0
-    while page := shop.listing(order="added", limit=PAGE, offset=offset):
+    while page := shop.listing(directory=directory, order="added", limit=PAGE, offset=offset):
         yield from page
         offset += PAGE

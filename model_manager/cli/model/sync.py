@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from model_manager.cli.answers import json_option, state_option
 from model_manager.cli.channel import state_directory
 from model_manager.cli.model.comparing import Before, compared, remembered
 from model_manager.cli.model.counting import counted
+from model_manager.cli.model.directories import path_of
 from model_manager.cli.model.doing import LOG, Agent, done
 from model_manager.cli.model.following import Status, reading, scanned
 from model_manager.cli.model.gauge import Gauge
@@ -25,6 +26,7 @@ from model_manager.facts.statistics import Statistics
 if TYPE_CHECKING:
     from model_manager.agent.board import Board
     from model_manager.agent.shelves import Shelves
+    from model_manager.index.reading import Shop
     from model_manager.settings import Settings
     from model_manager.workbench.bench import Workbench
 
@@ -34,20 +36,20 @@ SELDOM: Final = 0.5
 
 
 @click.command()
-@click.argument("directories", nargs=-1, metavar="")
+@click.argument("directories", nargs=-1, metavar="[DIRECTORY]...")
 @click.option("--no-read", is_flag=True, help="Only names and what is said of them; files are read later.")
 @click.option("--online", is_flag=True, help="Ask CivitAI, by hash, what nothing on this machine says.")
 @state_option
 @json_option
 def command(directories: tuple[str, ...], no_read: bool, online: bool, state_dir: Path | None, as_json: bool) -> None:
-    """Look through every tracked directory, then read the files that nobody has read. Ctrl-C keeps what is learnt."""
-    if directories:
-        raise click.UsageError(f"It looks through all directories: leave '{printable(directories[0])}' out.")
+    """Look through every tracked DIRECTORY, or those that you name (a path, or a number in 'dir list'), then read the files in
+    them that nobody has read. Ctrl-C keeps what is learnt."""
+    only = _named(directories, state_dir)
     with Gauge("read") as gauge:
         statistics, behind = done(
             state_dir,
-            agent=lambda agent: (_by_agent(agent, state_dir, not no_read, online, gauge), True),
-            bench=lambda bench: _by_bench(bench, not no_read, gauge),
+            agent=lambda agent: (_by_agent(agent, Asked(state_dir, not no_read, only), online, gauge), True),
+            bench=lambda bench: _by_bench(bench, not no_read, only, gauge),
             settle=_online if online else _as_is,
         )
     if as_json:
@@ -56,16 +58,36 @@ def command(directories: tuple[str, ...], no_read: bool, online: bool, state_dir
     _print(statistics, state_dir, behind)
 
 
-async def _by_bench(bench: Workbench, read: bool, gauge: Gauge) -> tuple[Statistics, bool]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`only`: the tracked directories that are meant, None for all."""
+
+    state_dir: Path | None
+    read: bool
+    only: frozenset[str] | None
+
+    def means(self, directory: str) -> bool:
+        return self.only is None or directory in self.only
+
+
+def _named(directories: tuple[str, ...], state_dir: Path | None) -> frozenset[str] | None:
+    if not directories:
+        return None
+    with opened(state_dir) as shop:
+        return frozenset(path_of(shop.directories(), each) for each in directories)
+
+
+async def _by_bench(bench: Workbench, read: bool, only: frozenset[str] | None, gauge: Gauge) -> tuple[Statistics, bool]:
     gauge.say(LOOKING)
-    return await bench.sync(read=read, watch=Watching(gauge).look), False
+    return await bench.sync(read=read, watch=Watching(gauge, only).look, only=only), False
 
 
 class Watching:
-    """Shows how much of what was unread at the first look is read."""
+    """Shows how much of what was unread at the first look is read; `only` of these directories."""
 
-    def __init__(self, gauge: Gauge) -> None:
+    def __init__(self, gauge: Gauge, only: frozenset[str] | None = None) -> None:
         self._gauge = gauge
+        self._only = only
         self._due = 0.0
         self._files = self._bytes = 0
 
@@ -74,7 +96,8 @@ class Watching:
         if (now := time.monotonic()) < self._due:
             return
         self._due = now + SELDOM
-        left = [shelves.held[file].fingerprint.size for files in shelves.unread.values() for file in files]
+        unread = (shelves.held[file] for files in shelves.unread.values() for file in files)
+        left = [held.fingerprint.size for held in unread if self._only is None or held.root in self._only]
         self.show(len(left), sum(left))
 
     def show(self, files: int, left: int) -> None:
@@ -83,43 +106,60 @@ class Watching:
         self._gauge.show(self._files - files, self._files, self._bytes - left, self._bytes)
 
 
-def _by_agent(agent: Agent, state_dir: Path | None, read: bool, online: bool, gauge: Gauge) -> Statistics:
+def _by_agent(agent: Agent, asked: Asked, online: bool, gauge: Gauge) -> Statistics:
+    """An agent looks at all of its directories; those that are meant are waited for and counted."""
     if online:
         why = "an agent runs here, and whether it asks CivitAI is its own setting"
         raise BadRequest(why=why, fix="Set MODEL_MANAGER_METADATA=civitai for it, and 'model-manager reload'.")
     begun = time.monotonic()
-    before = _remembered(state_dir)
+    before = _remembered(asked)
     gauge.say(LOOKING)
     status = scanned(agent, lambda: agent.post("/scan", {}))
-    if read:
-        status = _watched(agent, state_dir, gauge)
-    unread = status["inventory"]["unhashed"]
-    errors = (unread if read else 0) + len(status["lost_roots"])
-    with opened(state_dir) as shop:
-        errors += sum(each.unreadable for each in shop.directories() if each.state == "here")
-        found = compared(before, remembered(shop), skipped=unread, errors=errors)
+    if asked.read:
+        status = _watched(agent, asked, gauge)
+    with opened(asked.state_dir) as shop:
+        now = remembered(shop, asked.only)
+        unread = status["inventory"]["unhashed"] if asked.only is None else _unread(now)
+        errors = (unread if asked.read else 0) + sum(map(asked.means, status["lost_roots"]))
+        errors += sum(each.unreadable for each in shop.directories() if each.state == "here" and asked.means(each.path))
+        found = compared(before, now, skipped=unread, errors=errors)
     return replace(found, seconds=round(time.monotonic() - begun, 3))
 
 
-def _remembered(state_dir: Path | None) -> Before:
+def _remembered(asked: Asked) -> Before:
     try:
-        with opened(state_dir) as shop:
-            return remembered(shop)
+        with opened(asked.state_dir) as shop:
+            return remembered(shop, asked.only)
     except NoIndex:
         return {}
 
 
-def _watched(agent: Agent, state_dir: Path | None, gauge: Gauge) -> Status:
-    """The agent's last status, once it has nothing left to read."""
+def _watched(agent: Agent, asked: Asked, gauge: Gauge) -> Status:
+    """The agent's last status, once it has nothing left to read of what is meant."""
     status, due, watching = agent.status(), 0.0, Watching(gauge)
-    with opened(state_dir) as shop:
+    with opened(asked.state_dir) as shop:
         for seen in reading(agent):
             status = seen
             if (now := time.monotonic()) >= due:
                 due = now + SELDOM
-                summary = shop.summary()
-                watching.show(summary.files - summary.read, summary.unread_bytes)
+                files, left = _left(shop, asked.only)
+                watching.show(files, left)
+                if not files:
+                    break
     return status
+
+
+def _left(shop: Shop, only: frozenset[str] | None) -> tuple[int, int]:
+    """Files that nobody has read, and their bytes."""
+    if only is None:
+        summary = shop.summary()
+        return summary.files - summary.read, summary.unread_bytes
+    sizes = [mark.size for mark, read in remembered(shop, only).values() if not read]
+    return len(sizes), sum(sizes)
+
+
+def _unread(now: Before) -> int:
+    return sum(not read for _, read in now.values())
 
 
 def _online(settings: Settings) -> Settings:

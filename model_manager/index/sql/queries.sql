@@ -75,17 +75,29 @@ ON CONFLICT (file) DO UPDATE SET content_id = excluded.content_id, directory_id 
     described = described AND device = excluded.device AND inode = excluded.inode AND size = excluded.size
         AND mtime_ns = excluded.mtime_ns;
 
--- name: last_bases
--- The last row of names.
-SELECT id, some FROM bases ORDER BY id DESC LIMIT 1;
+-- name: last_names
+-- The last row of names of a category.
+SELECT id, some FROM names WHERE category = :category ORDER BY id DESC LIMIT 1;
 
--- name: put_bases
--- A row of names, in the place of what was there.
-INSERT INTO bases (id, some) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET some = excluded.some;
+-- name: put_names
+-- A row of names, in the place of what was there; NULL for a new one.
+INSERT INTO names (id, category, some) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET some = excluded.some;
 
--- name: empty_bases
+-- name: put_subfolder
+-- A subfolder in which files lie.
+INSERT INTO subfolder (category, path) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: empty_names
 -- All names go, to be written anew.
-DELETE FROM bases;
+DELETE FROM names;
+
+-- name: empty_subfolders
+-- All subfolders go, to be written anew.
+DELETE FROM subfolder;
+
+-- name: slots
+-- Where every file stands.
+SELECT category, slot FROM location ORDER BY category, slot;
 
 -- name: trouble
 -- Why a file could not be read whole, unless it changed meanwhile; '' when it could.

@@ -52,32 +52,25 @@ ORDER BY category, slot LIMIT :limit;
 -- Files whose name begins so, by name.
 SELECT id FROM location WHERE base >= :text AND base < :text || char(1114111) ORDER BY base LIMIT :limit;
 
--- name: find_part
--- Files in whose name this occurs, by name; for what occurs often.
-SELECT id FROM location INDEXED BY location_base WHERE base LIKE :like ESCAPE '\' ORDER BY base LIMIT :limit;
+-- name: rows_of_names
+-- The rows of names of a category, '' for all.
+SELECT category, some FROM names WHERE :category = '' OR category = :category;
 
--- name: bases
--- All rows of names.
-SELECT some FROM bases;
+-- name: at_slots
+-- Files at places, a JSON list of [category, slot], in the order of that list.
+SELECT l.id FROM json_each(:slots) AS j CROSS JOIN location AS l
+    ON l.category = json_extract(j.value, '$[0]') AND l.slot = json_extract(j.value, '$[1]')
+ORDER BY j.key, l.file LIMIT :limit;
 
--- name: named
--- Files of any of these names (a JSON list), by name.
-SELECT id FROM location WHERE base IN (SELECT value FROM json_each(:bases)) ORDER BY base LIMIT :limit;
+-- name: subfolders
+-- Of a category, '' for all, the subfolders in which files lie or lay, in order, with NUL characters around each.
+SELECT category, char(0) || group_concat(path, char(0)) || char(0)
+FROM (SELECT category, path FROM subfolder WHERE :category = '' OR category = :category ORDER BY category, path)
+GROUP BY category ORDER BY category;
 
 -- name: find_path_prefix
 -- Files of a folder whose path below it begins so, by path.
 SELECT id FROM location WHERE category = :category AND slot >= :text AND slot < :text || char(1114111)
-ORDER BY slot LIMIT :limit;
-
--- name: find_part_of_path
--- Files in whose path this occurs, by folder and path.
-SELECT id FROM location INDEXED BY location_slot WHERE category || '/' || slot LIKE :like ESCAPE '\'
-ORDER BY category, slot LIMIT :limit;
-
--- name: find_part_in_folder
--- Files of a folder in whose path below it this occurs, by path.
-SELECT id FROM location
-WHERE category = :category AND slot >= :above AND slot < :below AND slot LIKE :like ESCAPE '\'
 ORDER BY slot LIMIT :limit;
 
 -- name: list_by_name

@@ -91,11 +91,20 @@ CREATE INDEX location_size ON location (size, category);
 CREATE INDEX location_directory ON location (directory_id);
 CREATE INDEX location_undescribed ON location (described) WHERE described = 0;
 
--- The `base` of every location, and of some that left, many to a row with NUL bytes between: to look for a part of a name.
-CREATE TABLE bases (
+-- The `slot` of every location, and of some that left, many to a row, as index/naming.py says: to look for a part of a name.
+CREATE TABLE names (
     id INTEGER PRIMARY KEY,
+    category TEXT NOT NULL,
     some BLOB NOT NULL
 );
+CREATE INDEX names_category ON names (category);
+
+-- Every `slot` without its last part, and some of files that left: '' or a path with a slash at its end.
+CREATE TABLE subfolder (
+    category TEXT NOT NULL,
+    path TEXT NOT NULL,
+    PRIMARY KEY (category, path)
+) WITHOUT ROWID;
 
 -- Where a content can be had. `data` is a JSON object.
 CREATE TABLE address (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,13 @@ from tests.stories.machine import sha256
 
 AT: Final = "2026-01-02T03:04:05.000Z"
 FOLDERS: Final = ("loras", "checkpoints", "vae", "embeddings", "controlnet")
+PARTS: Final = (
+    ("e", None), ("safetensors", None), ("tyle-09", None), ("no such", None), ("É", None), ("5/style-0500", None),
+    ("s/s", None), ("0/", None), ("no/such", None), ("e", "loras"), ("tyle-09", "vae"), ("no such", "loras"),
+    ("set0", "loras"), ("9", "loras/set0005"), ("/set", "vae"), ("0500/x", "loras"),
+)  # fmt: skip
+"""Parts that many names have, some, those at the end, none; of names, of folders, and of both."""
+
 GOAL: Final = 5.0
 """Milliseconds."""
 
@@ -32,6 +40,7 @@ def rows(home: Path, smoke: bool) -> Iterator[Row]:
             "find by name": lambda: shop.find(name.rpartition("/")[2]),
             "find by a part of the name": lambda: shop.find(f"e-{middle:06d}"),
             "find by hash prefix": lambda: shop.find(digest[:12]),
+            "find by a part of the path": lambda: shop.find(f"{middle % 1000:04d}/style-{middle // 10:05d}"),
             "find by a part in a folder": lambda: shop.find(f"e-{middle:06d}", folder=FOLDERS[middle % len(FOLDERS)]),
             "find by a folder's path": lambda: shop.find("vae/set"),
             "first page of everything": lambda: shop.listing(limit=50),
@@ -46,6 +55,11 @@ def rows(home: Path, smoke: bool) -> Iterator[Row]:
             assert ask()
             took = sorted(_timed(ask) for _ in range(rounds))[rounds // 2]
             yield Row(bench="library", case=f"{case}, among {files:,}", ours=took, unit="ms", goal=GOAL)
+        took = sorted(_timed(partial(shop.find, text, folder=folder)) for text, folder in PARTS for _ in range(rounds))
+        for case, value in (("worst", took[-1]), ("p99", took[round(0.99 * (len(took) - 1))])):
+            yield Row(
+                bench="library", case=f"{len(PARTS)} parts of names and paths, {case}", ours=value, unit="ms", goal=GOAL
+            )
 
 
 def _timed(ask: Callable[[], object]) -> float:

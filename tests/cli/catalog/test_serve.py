@@ -14,8 +14,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What a run was asked for; it ends at once."""
     told: list[object] = []
 
-    async def run(database: object, host: str, port: int, *, rules: Rules, started: object) -> None:
-        told.extend((database, host, port, rules))
+    async def run(database: object, host: str, port: int, *, rules: Rules, kept: int, started: object) -> None:
+        told.extend((database, host, port, rules, kept))
         started("http://127.0.0.1:8484")  # type: ignore[operator]
 
     monkeypatch.setattr(module, "run", run)
@@ -36,6 +36,7 @@ def test_the_settings_say_who_may_write_and_which_tokens_are_here(
         "MODEL_MANAGER_CATALOG_NAMES": "catalog.example",
         "MODEL_MANAGER_CATALOG_ORIGINS": "https://ui.example",
         "MODEL_MANAGER_CATALOG_REQUESTS": "7",
+        "MODEL_MANAGER_CATALOG_CHANGES": "5000",
         "MODEL_MANAGER_CATALOG_PORT": "9",
         "DATABASE_URL": "postgresql://h/d",
         "CIVITAI_TOKEN": "c",
@@ -43,7 +44,8 @@ def test_the_settings_say_who_may_write_and_which_tokens_are_here(
         monkeypatch.setenv(name, value)
     assert call("catalog", "serve", "--host", "0.0.0.0", "--read-only")[0] == 0
     assert served[:3] == ["postgresql://h/d", "0.0.0.0", 9]
-    rules = served[3]
+    rules, kept = served[3:]
+    assert kept == 5000
     assert isinstance(rules, Rules)
     assert rules.writers == {"ann": "12345678", "bob": "abc=defgh"}
     assert (rules.names, rules.origins, rules.per_minute) == (("catalog.example",), ("https://ui.example",), 7)

@@ -143,6 +143,47 @@ def wait_for(condition: Callable[[], bool], patience: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-def test_a_directory_that_is_named_is_said_to_be_looked_through_anyway(call: Call) -> None:
-    code, _, err = call("model", "index", "sync", "1")
-    assert (code, "looks through all directories" in err) == (2, True)
+def test_one_directory_is_looked_through_and_read_alone(
+    own: Path, figures: Figures, call: Call, tmp_path: Path
+) -> None:
+    figures("--no-read")
+    other = tmp_path / "other"
+    put(other / "vae" / "x.safetensors", safetensors(800, 8))
+    assert call("model", "dir", "add", str(other))[0] == 0
+    put(other / "vae" / "y.safetensors", safetensors(900, 9))
+    put(own / "vae" / "z.safetensors", safetensors(950, 10))
+    number = next(
+        each["number"] for each in json.loads(call("model", "dir", "list", "--json")[1]) if each["path"] == str(other)
+    )
+    seen = figures(str(number))
+    assert (seen["total"], seen["added"], seen["hashesCalculated"], seen["hashesSkipped"]) == (2, 1, 2, 0)
+    assert (figures(str(other))["total"], _read(call)) == (2, 2)
+    assert (figures()["added"], _read(call)) == (1, 6)
+
+
+def test_an_agent_is_waited_for_until_the_directory_that_is_meant_is_read(
+    own: Path, tmp_path: Path, call: Call
+) -> None:
+    assert call("model", "index", "sync", "--no-read")[0] == 0
+    status = {
+        "scan": {"started": "t1", "finished": "t1"},
+        "inventory": {"unhashed": 7, "hashing": ""},
+        "lost_roots": {"/elsewhere": "away"},
+    }
+    with gate_at(tmp_path / "control.sock") as gate:
+        gate.answers["/scan"] = (200, {"accepted": True})
+        later = status | {"scan": {"started": "t2", "finished": "t3"}}
+        gate.answers["/status"] = (200, status)
+        gate.asked = Telling(gate.asked, "/scan", lambda: gate.answers.update({"/status": (200, later)}))
+        code, out, _ = call("model", "index", "sync", str(own), "--no-read", "--json")
+    seen = json.loads(out)
+    assert (code, seen["total"], seen["hashesSkipped"], seen["errors"]) == (0, 3, 3, 0)
+
+
+def test_what_is_no_tracked_directory_is_refused_before_anything_is_looked_at(
+    own: Path, figures: Figures, call: Call
+) -> None:
+    figures("--no-read")
+    for text, why in (("9", "there is no directory number 9"), (str(own / "vae"), "is not a tracked directory")):
+        code, _, err = call("model", "index", "sync", text)
+        assert (code, why in err, "model dir list" in err) == (65, True, True)

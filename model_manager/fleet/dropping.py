@@ -21,8 +21,8 @@ from model_manager.facts.model import Assignment, Model
 from model_manager.facts.resolution import Wish
 from model_manager.facts.shelf import WEIGHTS, ShelfPath
 from model_manager.facts.workflow import Reference, Workflow
-from model_manager.fleet import matrix_shapes as shapes
 from model_manager.fleet.forecasts import Stock
+from model_manager.fleet.matrix import shapes
 from model_manager.fleet.needs import PATIENCE, Describe
 from model_manager.fleet.view import View
 from model_manager.library.embedded import embedded_in

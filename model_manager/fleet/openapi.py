@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from model_manager.facts.order import MOST_FILES, WHATS
-from model_manager.fleet.notice_routes import BODY
+from model_manager.fleet.notices.routes import BODY
 from model_manager.fleet.pushing import GROUP
 from model_manager.fleet.routes import ROUTES
-from model_manager.fleet.seed_details import FIELDS
-from model_manager.fleet.seeds import EDITABLE, MOST_SYNCED
+from model_manager.fleet.stablequeue.details import FIELDS
+from model_manager.fleet.stablequeue.models import EDITABLE, MOST_SYNCED
 from model_manager.serving import openapi
 from model_manager.serving.asking import MACHINE, MAX_NAME
 from model_manager.serving.problems import CONTENT_TYPE, Problem
@@ -52,18 +52,18 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "additionalProperties": False,
     },
     "Rule": BODY,
-    "SeedScan": {
+    "StableQueueScan": {
         "type": "object",
         "description": "The `machines` that are named, or without them everyone who is not away.",
         "properties": {"machines": _GROUP},
         "additionalProperties": False,
     },
-    "SeedRescan": {
+    "StableQueueRescan": {
         "type": "object",
         "properties": {name: {"type": "boolean"} for name in ("generateHash", "retrieveFromCivitai", "getPreview")},
         "additionalProperties": False,
     },
-    "SeedFieldTold": {
+    "StableQueueFieldTold": {
         "type": "object",
         "description": "A model by its row's `local_path` and `filename`; a `value` of null takes the field back.",
         "properties": {
@@ -75,7 +75,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "required": ["filename", "field"],
         "additionalProperties": False,
     },
-    "SeedDelete": {
+    "StableQueueDelete": {
         "type": "object",
         "description": "Without `confirm` it is only said. `force` removes what an assignment requires, too.",
         "properties": {
@@ -88,7 +88,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "required": ["filename"],
         "additionalProperties": False,
     },
-    "SeedRestore": {
+    "StableQueueRestore": {
         "type": "object",
         "description": "The `order` of the removal, and its `machines` where another aggregator asked for it.",
         "properties": {"order": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}, "machines": _GROUP},
@@ -96,7 +96,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "additionalProperties": False,
     },
     "StableQueueFile": {"type": "string", "format": "binary"},
-    "SeedSync": {
+    "StableQueueSync": {
         "type": "object",
         "description": "`full`: this is all that it holds; `changes`: this came, and `removed` went.",
         "properties": {
@@ -106,13 +106,13 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         },
         "additionalProperties": False,
     },
-    "SeedFields": {
+    "StableQueueFields": {
         "type": "object",
         "minProperties": 1,
         "properties": {name: {"type": ["string", "number", "array", "null"]} for name in EDITABLE},
         "additionalProperties": False,
     },
-    "SeedJob": {
+    "StableQueueJob": {
         "type": "object",
         "description": "As StableQueue takes it. What is not known of it goes to the worker with the rest.",
         "properties": {
@@ -125,7 +125,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
             "dry_run": {"type": "boolean"},
         },
     },
-    "SeedVerify": {
+    "StableQueueVerify": {
         "type": "object",
         "properties": {"hash": {"type": "string"}, "civitai_version_id": {"type": ["string", "integer"]}},
     },

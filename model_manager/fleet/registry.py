@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 from model_manager.errors import BadRecord, StoreUnavailable, printable
 from model_manager.facts import wire
 from model_manager.facts.mirror import Copy
-from model_manager.fleet.finding import Finding
-from model_manager.fleet.lore import Lore
+from model_manager.fleet.models.finding import Finding
+from model_manager.fleet.models.lore import Lore
 from model_manager.fleet.shapes import ModelRow
 from model_manager.fleet.store import Claimed, Store, Word
 from model_manager.fleet.view import View

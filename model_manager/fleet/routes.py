@@ -11,29 +11,27 @@ from loguru import logger
 from model_manager.errors import ModelManagerError, printable
 from model_manager.facts import wire
 from model_manager.facts.order import WHATS, What
-from model_manager.fleet import (
-    job_routes,
-    matrix_routes,
-    notice_routes,
-    seed_detail_routes,
-    seed_job_routes,
-    seed_order_routes,
-    seed_routes,
-    shapes,
-)
+from model_manager.fleet import shapes
 from model_manager.fleet.answers import Answers
 from model_manager.fleet.collections import CollectionCandidates, Collections, Sets
-from model_manager.fleet.filtering import FILTERS
 from model_manager.fleet.forecasts import Forecasts
 from model_manager.fleet.handling import TOKEN, allowed, reading
 from model_manager.fleet.history import History
+from model_manager.fleet.jobs import routes as job_routes
+from model_manager.fleet.matrix import routes as matrix_routes
 from model_manager.fleet.metrics import CONTENT_TYPE, metrics
+from model_manager.fleet.models.filtering import FILTERS
+from model_manager.fleet.notices import routes as notice_routes
 from model_manager.fleet.ordering import Ordering
 from model_manager.fleet.orders import Ordered, OrderStatus
 from model_manager.fleet.pages import Pages, files
 from model_manager.fleet.parameters import ONE_MACHINE, paged, part_of
 from model_manager.fleet.pushing import Pushing
 from model_manager.fleet.remembering import Remembering
+from model_manager.fleet.stablequeue import detail_routes as stablequeue_detail_routes
+from model_manager.fleet.stablequeue import job_routes as stablequeue_job_routes
+from model_manager.fleet.stablequeue import order_routes as stablequeue_order_routes
+from model_manager.fleet.stablequeue import routes as stablequeue_routes
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
 from model_manager.serving.answering import Handler, answered, answering, tagged
@@ -187,10 +185,10 @@ ROUTES: Final = (
     *job_routes.ROUTES,
     *matrix_routes.ROUTES,
     *notice_routes.ROUTES,
-    *seed_routes.ROUTES,
-    *seed_job_routes.ROUTES,
-    *seed_detail_routes.ROUTES,
-    *seed_order_routes.ROUTES,
+    *stablequeue_routes.ROUTES,
+    *stablequeue_job_routes.ROUTES,
+    *stablequeue_detail_routes.ROUTES,
+    *stablequeue_order_routes.ROUTES,
 )
 
 REMEMBERED: Final = frozenset({"fleet", "machines", "models", "workflows"})

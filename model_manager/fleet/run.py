@@ -27,45 +27,43 @@ from model_manager.bus.tailing import history
 from model_manager.decisions.folding import fold
 from model_manager.errors import BadSetting, StrangeAnswer
 from model_manager.facts.routed import Routed
-from model_manager.fleet import (
-    job_routes,
-    matrix_routes,
-    notice_routes,
-    readings,
-    seed_job_routes,
-)
-from model_manager.fleet.alerting import Alerting, Outside
 from model_manager.fleet.answers import Answers
-from model_manager.fleet.bulletin import Bulletin
-from model_manager.fleet.catalogue import Catalogue
 from model_manager.fleet.collecting import seldom
 from model_manager.fleet.collections import Sets
-from model_manager.fleet.delivering import Delivering
 from model_manager.fleet.dropping import Dropping
-from model_manager.fleet.enquiring import Put
-from model_manager.fleet.finding import Finding
 from model_manager.fleet.forecasts import Forecasts
 from model_manager.fleet.history import History, Latest, Recall
-from model_manager.fleet.jobs import Desk, Lacks
-from model_manager.fleet.ledger import Ledger
-from model_manager.fleet.library import Library, Needed
-from model_manager.fleet.matrix import Board
+from model_manager.fleet.jobs import routes as job_routes
+from model_manager.fleet.jobs.desk import Desk, Lacks
+from model_manager.fleet.jobs.submitting import Words
+from model_manager.fleet.jobs.tallying import Tallying
+from model_manager.fleet.matrix import routes as matrix_routes
+from model_manager.fleet.matrix.board import Board
+from model_manager.fleet.matrix.pivoting import Pivots
+from model_manager.fleet.models.catalogue import Catalogue
+from model_manager.fleet.models.enquiring import Put
+from model_manager.fleet.models.finding import Finding
+from model_manager.fleet.models.library import Library, Needed
+from model_manager.fleet.models.usage import Ran
 from model_manager.fleet.needs import Demand, Describe
+from model_manager.fleet.notices import readings
+from model_manager.fleet.notices import routes as notice_routes
+from model_manager.fleet.notices.alerting import Alerting, Outside
+from model_manager.fleet.notices.bulletin import Bulletin
+from model_manager.fleet.notices.delivering import Delivering
+from model_manager.fleet.notices.ledger import Ledger
+from model_manager.fleet.notices.rulebook import Rulebook
 from model_manager.fleet.openapi import document
 from model_manager.fleet.ordering import Ordering, Send
-from model_manager.fleet.pivoting import Pivots
 from model_manager.fleet.pushing import Push, Pushing
 from model_manager.fleet.remembering import Remembering
 from model_manager.fleet.routes import Questions, Server
-from model_manager.fleet.rulebook import Rulebook
-from model_manager.fleet.seed_jobs import SeedJobs
-from model_manager.fleet.seeds import Records
+from model_manager.fleet.stablequeue import job_routes as stablequeue_job_routes
+from model_manager.fleet.stablequeue.jobs import StableQueueJobs
+from model_manager.fleet.stablequeue.models import Records
 from model_manager.fleet.store import Store
-from model_manager.fleet.submitting import Words
-from model_manager.fleet.tallying import Tallying
 from model_manager.fleet.telling import Numbered, Telling
 from model_manager.fleet.tracing import ended, tracer_of, tracing
-from model_manager.fleet.usage import Ran
 from model_manager.fleet.view import View
 from model_manager.fleet.watching import Watching
 from model_manager.serving.listening import listening, until_signalled
@@ -187,7 +185,7 @@ def _program(settings: Settings, edges: Edges) -> Program:
         library.told,
     )
     desk = Desk(edges.jobs, edges.lacks, Words(library.registry.lookup))
-    more = job_routes.handlers(desk) | seed_job_routes.handlers(SeedJobs(desk, finding))
+    more = job_routes.handlers(desk) | stablequeue_job_routes.handlers(StableQueueJobs(desk, finding))
     remembering = Remembering(lambda: (view.generation, library.registry.state))
     more |= matrix_routes.handlers(board, Dropping(view, edges.describe), remembering)
     more |= library.handlers(telling)

@@ -176,7 +176,7 @@ class HeldFile:
     hash: str
     verified: bool
     evidence: str
-    last_used: int | None = None
+    last_used: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class ModelRow:
     size: int
     bytes: int
     hashes: tuple[str, ...]
-    last_used: int | None = None
+    last_used: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

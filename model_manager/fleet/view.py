@@ -15,9 +15,9 @@ from model_manager.facts.fleet import Liveness
 from model_manager.facts.machine import Heartbeat, WorkflowReadiness
 from model_manager.facts.mirror import Copy, Mirror
 from model_manager.facts.routed import Routed
-from model_manager.fleet.catalogue import Catalogue
+from model_manager.fleet.models.catalogue import Catalogue
+from model_manager.fleet.models.usage import Usage
 from model_manager.fleet.shapes import ModelRow
-from model_manager.fleet.usage import Usage
 
 NEVER: Final = float("inf")
 

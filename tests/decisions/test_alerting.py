@@ -110,7 +110,7 @@ def test_every_kind_has_its_sentences() -> None:
 
 
 def test_a_download_is_failing_until_it_is_made_good() -> None:
-    from tests.fleet.test_alerting import failure, success
+    from tests.fleet.notices.test_alerting import failure, success
 
     teller = Teller("m1")
     known = failing({}, [teller.tell(failure("a.pt", 2)), teller.tell(failure("b.pt", 1))])

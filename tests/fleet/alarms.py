@@ -11,9 +11,9 @@ from model_manager.bus.mirroring import Changed
 from model_manager.facts.event import Entry, Envelope
 from model_manager.facts.machine import Disk
 from model_manager.facts.notice import Rule, RuleKind
-from model_manager.fleet.alerting import Alerting, Outside
-from model_manager.fleet.ledger import Kept, Ledger, Noted
-from model_manager.fleet.readings import Waits
+from model_manager.fleet.notices.alerting import Alerting, Outside
+from model_manager.fleet.notices.ledger import Kept, Ledger, Noted
+from model_manager.fleet.notices.readings import Waits
 from model_manager.fleet.telling import place
 from model_manager.sources.hooks import new_secret
 from tests.bus.telling import Teller

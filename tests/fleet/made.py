@@ -15,7 +15,7 @@ from model_manager.decisions.folding import fold
 from model_manager.facts.event import Entry, Envelope
 from model_manager.facts.machine import Heartbeat
 from model_manager.facts.mirror import Copy, Mirror, Said, copy_of
-from model_manager.fleet.catalogue import Catalogue
+from model_manager.fleet.models.catalogue import Catalogue
 from model_manager.fleet.view import View
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.fleet.finding import Finding
+from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.registry import Registry, number_of
 from model_manager.fleet.store import Claimed, Store
 from model_manager.serving.problems import Answer
-from tests.fleet.test_finding import many
+from tests.fleet.models.test_finding import many
 
 SHA = "cd" * 32
 

@@ -8,7 +8,7 @@ import pytest
 from model_manager.facts.event import AssignmentChanged
 from model_manager.facts.machine import Disk, Readiness, WorkflowReadiness
 from model_manager.facts.mirror import Said
-from model_manager.fleet.catalogue import Catalogue
+from model_manager.fleet.models.catalogue import Catalogue
 from model_manager.fleet.rows import assigned, download, folders, machine_row, pace_of
 from model_manager.fleet.view import View
 from tests.bus.telling import Teller, entry

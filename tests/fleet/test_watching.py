@@ -14,7 +14,7 @@ from model_manager.bus.leases import Leases
 from model_manager.bus.mirroring import Mirrors
 from model_manager.decisions.folding import fold
 from model_manager.fleet import watching
-from model_manager.fleet.catalogue import Catalogue
+from model_manager.fleet.models.catalogue import Catalogue
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
 from model_manager.fleet.watching import Watching

@@ -61,7 +61,7 @@ function Grid({ found, columns }) {
   const [at, move] = useState([0, 0]);
   const [opened, open] = useState(null);
   const walking = useRef(false);
-  const side = useFirst(ref);
+  const side = useFirst(ref, columns.length);
   const [first, end] = seen(where.top, where.height - side.head, SIDE, found.total);
   const [from, to] = seen(where.left, where.width - side.first, SIDE, columns.length, 2);
   const [left, right] = [BLOCK * Math.floor(from / BLOCK), Math.min(columns.length, BLOCK * Math.ceil(to / BLOCK))];
@@ -107,7 +107,7 @@ function Grid({ found, columns }) {
   const width = `${side.first + columns.length * SIDE}px`;
   return html`<div class="matrix" ref=${ref} role="grid" aria-label="Models by machines" aria-rowcount=${found.total + 1} aria-colcount=${columns.length + 1}
       onKeyDown=${keyed} onClick=${clicked} onMouseMove=${hinted}>
-    <div class="canvas" role="rowgroup" style=${{ width, height: `${side.head + found.total * SIDE}px` }}>
+    <div class="canvas" role="rowgroup" style=${{ width, height: `${side.head + found.total * SIDE}px`, '--names': `${side.first}px` }}>
       <${Heads} columns=${columns} left=${left} right=${right} first=${side.first} width=${width} />
       ${shown.map((n) => html`<${Line} key=${n} n=${n} row=${found.at(n)} top=${side.head + n * SIDE} width=${width}
         at=${n === row ? column : -1} left=${n === row ? side.first + column * SIDE : 0} machine=${n === row ? columns[column] : null} />`)}
@@ -117,16 +117,22 @@ function Grid({ found, columns }) {
   </div>`;
 }
 
-/** How wide the names and how high the heads are: the style sheet says so, and differently on a phone. */
-function useFirst(ref) {
+const WIDEST = 560;
+
+/** How wide the names are, at least as the style sheet says and as far as few machines leave room, and how high the heads. */
+function useFirst(ref, columns) {
   const [side, set] = useState({ first: 300, head: 112 });
-  useEffect(() => {
+  useLayoutEffect(() => {
     const style = getComputedStyle(ref.current);
-    const look = () => set({ first: parseInt(style.getPropertyValue('--first'), 10), head: parseInt(style.getPropertyValue('--head'), 10) });
+    const look = () => {
+      const least = parseInt(style.getPropertyValue('--first'), 10);
+      const room = ref.current.clientWidth - columns * SIDE;
+      set({ first: Math.max(least, Math.min(room, WIDEST)), head: parseInt(style.getPropertyValue('--head'), 10) });
+    };
     look();
     addEventListener('resize', look);
     return () => removeEventListener('resize', look);
-  }, []);
+  }, [columns]);
   return side;
 }
 

@@ -1,0 +1,92 @@
+"""Everything about models that needs more than the view, put together: filters, pictures, scans, removals, StableQueue's routes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from model_manager.fleet.matrix.shapes import FoundRow
+from model_manager.fleet.models.enquiring import Enquiring, Put
+from model_manager.fleet.models.filtering import Filters, outdated
+from model_manager.fleet.models.finding import Finding
+from model_manager.fleet.models.knowing import Knowing
+from model_manager.fleet.models.lore import Gathering, Lore
+from model_manager.fleet.models.previewing import Pictures
+from model_manager.fleet.models.uses import Uses
+from model_manager.fleet.needs import Demand
+from model_manager.fleet.ordering import Ordering
+from model_manager.fleet.registry import Registry, number_of
+from model_manager.fleet.shapes import ModelRow
+from model_manager.fleet.stablequeue import detail_routes as stablequeue_detail_routes
+from model_manager.fleet.stablequeue import order_routes as stablequeue_order_routes
+from model_manager.fleet.stablequeue import routes as stablequeue_routes
+from model_manager.fleet.stablequeue.details import Details
+from model_manager.fleet.stablequeue.models import Models, Records
+from model_manager.fleet.stablequeue.removals import Removals
+from model_manager.fleet.stablequeue.scans import Scans
+from model_manager.fleet.stablequeue.taking import Taking
+from model_manager.fleet.store import Store
+from model_manager.fleet.telling import Telling
+from model_manager.fleet.view import View
+from model_manager.serving.answering import Handler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What the program hands in. `most` bytes of a database that is taken in."""
+
+    store: Store
+    records: Records
+    put: Put
+    demand: Demand
+    most: int
+
+
+class Library:
+    """`gathering` is its loop; `scans` hears every event."""
+
+    def __init__(self, view: View, finding: Finding, ordering: Ordering, needed: Needed) -> None:
+        lore, enquiring = Lore(), Enquiring(view, needed.put)
+        uses = Uses(view, needed.demand, time.monotonic)
+        self.registry = Registry(view, finding, needed.store, lore)
+        self.filters = Filters(self.registry, uses, time.time)
+        self.scans = Scans(view, ordering)
+        self.gathering = Gathering(lore, view, enquiring, time.monotonic)
+        self.taking = Taking(self.registry, needed.most)
+        self._pictures = Pictures(self.registry, enquiring, time.monotonic)
+        self._models = Models(
+            self.registry, ordering, needed.records, self.filters, self._pictures, begun=self.scans.begin
+        )
+        knowing = Knowing(self.registry, enquiring, uses, self._pictures)
+        self._details = Details(self.registry, self._models, enquiring, self._pictures, knowing)
+        self._removals = Removals(self.registry, enquiring, ordering)
+
+    def handlers(self, telling: Telling) -> dict[str, Handler]:
+        """By the names of the routes."""
+        found = stablequeue_routes.handlers(self._models) | stablequeue_detail_routes.handlers(
+            self._details, self.filters
+        )
+        return found | stablequeue_order_routes.handlers(self.scans, self._removals, self.taking, telling)
+
+    def told(self, row: ModelRow) -> ModelRow:
+        """A row with what people and machines told of it."""
+        registry, number = self.registry, number_of(row.model)
+        return FoundRow(
+            model=row.model,
+            folder=row.folder,
+            name=row.name,
+            machines=row.machines,
+            copies=row.copies,
+            verified=row.verified,
+            size=row.size,
+            bytes=row.bytes,
+            hashes=row.hashes,
+            last_used=registry.view.usage.anywhere(row.folder, row.name, row.hashes),
+            id=number,
+            type=registry.type(row.model),
+            base=registry.base(row),
+            tags=registry.tags(row.model),
+            preview=f"/api/v1/models/{number}/preview",
+            has_preview=self._pictures.known(row.model),
+            updates=outdated(registry, row.model, self.filters.newest()),
+        )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from model_manager.bus.mirroring import Changed
+from model_manager.facts.mirror import Copy, Mirror, copy_of
+from model_manager.facts.shelf import ShelfPath
+from model_manager.fleet.models.catalogue import Catalogue
+from tests.bus.telling import Teller, entry
+from tests.fleet.made import mirror
+
+Fleet = dict[str, Mirror]
+
+
+def asked(fleet: Fleet, place: str) -> Mapping[str, Sequence[Copy]]:
+    found = {
+        name: tuple(copy for copy in each.entries.values() if f"{copy.folder}/{copy.name}" == place)
+        for name, each in fleet.items()
+    }
+    return {name: copies for name, copies in found.items() if copies}
+
+
+def test_after_any_changes_it_says_what_a_whole_count_would() -> None:
+    """Changes by event, by hash and by forgetting, in any order."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    catalogue, fleet = Catalogue(), Fleet()
+    for _ in range(300):
+        name = f"m{chance.randrange(4)}"
+        before = fleet.get(name)
+        held = [entry(f"{n}.safetensors", size=n + 1) for n in range(8) if chance.random() < 0.5]
+        after = None if chance.random() < 0.1 else mirror(*held, machine_id=name)
+        if after is None:
+            fleet.pop(name, None)
+        else:
+            fleet[name] = after
+        catalogue.changed(Changed(name, before, after, None))
+        if chance.random() < 0.3:
+            rows = catalogue.rows(lambda place: asked(fleet, place))
+            whole = {f"{c.folder}/{c.name}" for each in fleet.values() for c in each.entries.values()}
+            assert set(rows) == whole
+            assert all(row.machines == len(asked(fleet, place)) for place, row in rows.items())
+            assert catalogue.order(lambda place: asked(fleet, place)) == sorted(whole)
+
+
+def test_an_event_touches_only_its_own_models() -> None:
+    catalogue, teller = Catalogue(), Teller()
+    counted: list[str] = []
+    a, b = entry("a.safetensors"), entry("b.safetensors")
+
+    def who_has(place: str) -> Mapping[str, Sequence[Copy]]:
+        counted.append(place)
+        return asked({"m1": mirror(a, b)}, place)
+
+    catalogue.changed(Changed("m1", None, mirror(a), None))
+    catalogue.rows(who_has)
+    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.appear(b), (copy_of(b),)))
+    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.change(b), (copy_of(b), copy_of(b))))
+    catalogue.rows(who_has)
+    catalogue.rows(who_has)
+    assert counted == ["loras/a.safetensors", "loras/b.safetensors"]
+
+
+def test_places_are_found_whatever_they_are_spelt_like() -> None:
+    catalogue = Catalogue()
+    fleet = {"m1": mirror(entry("X.safetensors", "unet")), "m2": mirror(entry("x.safetensors", "diffusion_models"))}
+    for name, each in fleet.items():
+        catalogue.changed(Changed(name, None, each, None))
+    catalogue.rows(lambda place: asked(fleet, place))
+    path = ShelfPath(folder="unet", name="x.safetensors")
+    assert sorted(catalogue.places(path)) == ["diffusion_models/x.safetensors", "unet/X.safetensors"]
+    for name, each in fleet.items():
+        catalogue.changed(Changed(name, each, None, None))
+    catalogue.rows(lambda place: {})
+    assert not catalogue.places(path)

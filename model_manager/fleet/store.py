@@ -5,9 +5,7 @@ A small SQLite database in the state directory. Aggregators of one host share it
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,18 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from model_manager.errors import StoreUnavailable
 from model_manager.facts import wire
+from model_manager.fleet.database import Database, transaction
 
 Teller = Literal["manual", "civitai", "server"]
 
 TELLERS: Final[tuple[Teller, ...]] = ("manual", "civitai", "server")
 """The order in which they are believed."""
 
-WAIT: Final = 5.0
-"""Seconds that another process may hold the lock."""
-
-VERSION: Final = 1
+SCHEMA: Final = Path(__file__).with_name("schema.sql")
 
 T = TypeVar("T")
 
@@ -60,8 +55,7 @@ class Store:
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.path = path
         self._now = now
-        self._one = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._base = Database(path, SCHEMA)
         self._seen: tuple[int, int] = (-1, -1)
         self.told: Told = {}
         self.claims: Mapping[str, Mapping[str, Claimed]] = {}
@@ -77,7 +71,7 @@ class Store:
 
     async def refresh(self) -> None:
         """Brings `told` (of models) and `claims` (server → place → what it claims) up to date."""
-        await self._do(self._read)
+        await self._base.do(self._read)
 
     async def tell(self, place: str, teller: Teller, fields: Mapping[str, Any]) -> None:
         """None takes a word back."""
@@ -94,7 +88,7 @@ class Store:
             base.executemany("DELETE FROM told WHERE place = ? AND teller = ? AND field = ?", gone)
             base.executemany("INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?, ?)", new)
 
-        await self._do(write)
+        await self._write(write)
 
     async def claim(self, server: str, claimed: Iterable[Claimed], gone: Iterable[str], *, whole: bool) -> None:
         """What a server holds now; `whole`: and nothing else."""
@@ -108,7 +102,7 @@ class Store:
             base.executemany("DELETE FROM held WHERE server = ? AND place = ?", lost)
             base.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?)", rows)
 
-        await self._do(write)
+        await self._write(write)
 
     async def forget(self, places: Iterable[str]) -> int:
         """What services told of these places; what people told stays. How many words went."""
@@ -117,7 +111,7 @@ class Store:
         def write(base: sqlite3.Connection) -> int:
             return base.executemany("DELETE FROM told WHERE place = ? AND teller <> 'manual'", gone).rowcount
 
-        return await self._do(write) if gone else 0
+        return await self._write(write) if gone else 0
 
     async def reset(self) -> Path:
         """Empties it; the copy of before is complete before anything goes."""
@@ -128,37 +122,23 @@ class Store:
             base.execute("DELETE FROM told")
             base.execute("DELETE FROM held")
 
-        await self._do(lambda base: _copy(base, target), writing=False)
-        await self._do(write)
+        await self._base.do(lambda base: _copy(base, target))
+        await self._write(write)
         return target
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await asyncio.to_thread(self._connection.close)
-            self._connection = None
+        await self._base.close()
 
-    async def _do(self, work: Callable[[sqlite3.Connection], T], *, writing: bool = True) -> T:
-        return await asyncio.to_thread(self._done, work, writing)
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """One transaction, and what is remembered follows it."""
 
-    def _done(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
-        with self._one:
-            try:
-                base = self._opened()
-                if work == self._read or not writing:
-                    return work(base)
-                return _changed(base, work, self._read)
-            except sqlite3.Error as error:
-                raise StoreUnavailable(path=str(self.path), why=str(error)) from error
-            except OSError as error:
-                raise StoreUnavailable(path=str(self.path), why=error.strerror or "it failed") from error
+        def write(base: sqlite3.Connection) -> T:
+            with transaction(base):
+                made = work(base)
+            self._read(base)
+            return made
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            base = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
-            _prepare(base)
-            self._connection = base
-        return self._connection
+        return await self._base.do(write)
 
     def _read(self, base: sqlite3.Connection) -> None:
         """Only when somebody wrote since."""
@@ -173,28 +153,6 @@ class Store:
 
     def _at(self) -> str:
         return self._now().isoformat(timespec="milliseconds")
-
-
-def _changed(base: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], read: Callable[..., None]) -> T:
-    """One transaction, and what is remembered follows it."""
-    base.execute("BEGIN IMMEDIATE")
-    try:
-        made = work(base)
-        base.execute("COMMIT")
-    except BaseException:
-        base.rollback()
-        raise
-    read(base)
-    return made
-
-
-def _prepare(base: sqlite3.Connection) -> None:
-    found = int(base.execute("PRAGMA user_version").fetchone()[0])
-    if found > VERSION:
-        raise sqlite3.DatabaseError(f"a newer release wrote it (schema {found}, known {VERSION}); use that one")
-    base.execute("PRAGMA journal_mode = WAL")
-    base.executescript(Path(__file__).with_name("schema.sql").read_text())
-    base.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _copy(base: sqlite3.Connection, target: Path) -> None:

@@ -77,7 +77,7 @@ async def test_the_whole_answer_is_json_before_and_after_everything_is_known(sce
     assert full["inventory"] == {"models": 2, "bytes": 14, "verified": 1, "unhashed": 1, "hashing": ""}
     assert full["assignment"]["required"] == 5
     assert full["uptime_seconds"] == 12.3
-    assert full["disks"] == [{"root": "/m", "free": 1, "total": 2, "floor": 0}]
+    assert full["disks"] == [{"root": "/m", "free": 1, "total": 2, "floor": 0, "quarantined": None}]
 
 
 def test_readiness_is_told_workflow_by_workflow() -> None:

@@ -6,27 +6,22 @@ Aggregators of one state directory share it. One of them leads: it evaluates and
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from model_manager.errors import StoreUnavailable
 from model_manager.facts import wire
 from model_manager.facts.notice import Edge, Rule, Subject, Turn
+from model_manager.fleet.database import Database
 
 LEASE: Final = 10.0
 """Seconds after which another aggregator takes over from one that is silent."""
 
-WAIT: Final = 5.0
-"""Seconds that another process may hold the lock."""
-
-VERSION: Final = 1
+SCHEMA: Final = Path(__file__).with_name("schema.sql")
 
 DETAILED: Final = 50
 """Subjects that a notice carries; `count` has them all."""
@@ -102,21 +97,22 @@ class Ledger:
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self.path = path
         self.now = now
-        self._one = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._base = Database(path, SCHEMA, mode=0o600)  # secrets are in it
 
     async def rules(self) -> list[Kept]:
         """By name."""
-        found = await self._do(lambda base: base.execute("SELECT * FROM rules").fetchall())
+        found = await self._base.do(lambda base: base.execute("SELECT * FROM rules").fetchall())
         return sorted(map(_kept, found), key=lambda kept: (kept.rule.name, kept.rule.id))
 
     async def rule(self, identity: str) -> Kept | None:
-        found = await self._do(lambda base: base.execute("SELECT * FROM rules WHERE id = ?", (identity,)).fetchone())
+        found = await self._base.do(
+            lambda base: base.execute("SELECT * FROM rules WHERE id = ?", (identity,)).fetchone()
+        )
         return _kept(found) if found else None
 
     async def add(self, rule: Rule, secret: str) -> Kept:
         row = (rule.id, _body(rule), secret, self._at(), 1, 0, None)
-        await self._write(lambda base: base.execute("INSERT INTO rules VALUES (?, ?, ?, ?, ?, ?, ?)", row))
+        await self._base.whole(lambda base: base.execute("INSERT INTO rules VALUES (?, ?, ?, ?, ?, ?, ?)", row))
         return _kept(row)
 
     async def change(self, rule: Rule, secret: str, version: int) -> bool:
@@ -133,7 +129,7 @@ class Ledger:
                 base.execute("DELETE FROM known WHERE rule = ?", (rule.id,))
             return True
 
-        return await self._write(write)
+        return await self._base.whole(write)
 
     async def drop(self, identity: str) -> bool:
         """Its notices stay; what was not delivered is dead."""
@@ -146,7 +142,7 @@ class Ledger:
             base.execute(dead, (identity,))
             return base.execute("DELETE FROM rules WHERE id = ?", (identity,)).rowcount == 1
 
-        return await self._write(write)
+        return await self._base.whole(write)
 
     async def lead(self, who: str) -> bool:
         """Whether `who` leads for the next LEASE seconds. A lease that ends later than any of ours could is of another clock."""
@@ -158,7 +154,7 @@ class Ledger:
             _put(base, "leader", {"who": who, "until": now + LEASE})
             return True
 
-        return await self._write(write)
+        return await self._base.whole(write)
 
     async def resign(self, who: str) -> None:
         """Another one may lead at once."""
@@ -167,11 +163,11 @@ class Ledger:
             if _note(base, "leader", {"who": ""})["who"] == who:
                 base.execute("DELETE FROM notes WHERE name = 'leader'")
 
-        await self._write(write)
+        await self._base.whole(write)
 
     async def known(self, rule: str) -> dict[str, bool]:
         select = "SELECT key, here FROM known WHERE rule = ?"
-        rows = await self._do(lambda base: base.execute(select, (rule,)).fetchall())
+        rows = await self._base.do(lambda base: base.execute(select, (rule,)).fetchall())
         return {key: bool(here) for key, here in rows}
 
     async def took(self, who: str, kept: Kept, turn: Turn, said: Sequence[Said]) -> bool:
@@ -192,11 +188,11 @@ class Ledger:
             base.execute("UPDATE rules SET based = 1, told_at = ? WHERE id = ?", (at, kept.rule.id))
             return True
 
-        return await self._write(write)
+        return await self._base.whole(write)
 
     async def tell(self, said: Said, hold: float = 0.0) -> int:
         """Its number. Whoever delivers by the clock leaves it alone for `hold` seconds."""
-        return await self._write(lambda base: self._tell(base, said, hold))
+        return await self._base.whole(lambda base: self._tell(base, said, hold))
 
     def _leads(self, base: sqlite3.Connection, who: str) -> bool:
         return bool(_note(base, "leader", {"who": ""})["who"] == who)
@@ -216,10 +212,10 @@ class Ledger:
 
     async def note(self, name: str, value: Any) -> Any:
         """What was noted under a name, or `value`."""
-        return await self._do(lambda base: _note(base, name, value))
+        return await self._base.do(lambda base: _note(base, name, value))
 
     async def put_note(self, name: str, value: Any) -> None:
-        await self._write(lambda base: _put(base, name, value))
+        await self._base.whole(lambda base: _put(base, name, value))
 
     async def notices(self, after: int, limit: int, asked: Filter = Filter()) -> list[Noted]:
         """Up to `limit` after a number, oldest first."""
@@ -239,7 +235,7 @@ class Ledger:
         more = "".join(f" AND {name} = ?" for name in wanted)
         select = f"SELECT * FROM notices WHERE {where}{more} ORDER BY id {way} LIMIT ?"  # noqa: S608 - our own words
         values = (number, *wanted.values(), limit)
-        return [_noted(row) for row in await self._do(lambda base: base.execute(select, values).fetchall())]
+        return [_noted(row) for row in await self._base.do(lambda base: base.execute(select, values).fetchall())]
 
     async def due(self, limit: int) -> list[Noted]:
         """Deliveries whose time has come, the earliest first; of each rule one."""
@@ -248,18 +244,18 @@ class Ledger:
             f"SELECT * FROM ({first} WHERE state = 'waiting' AND due <= ?) WHERE place = 1 ORDER BY due, id LIMIT ?"  # noqa: S608
         )
         values = (self.now(), limit)
-        return [_noted(row[:-1]) for row in await self._do(lambda base: base.execute(select, values).fetchall())]
+        return [_noted(row[:-1]) for row in await self._base.do(lambda base: base.execute(select, values).fetchall())]
 
     async def settle(self, identity: int, delivery: Delivery) -> None:
         """What became of an attempt."""
         update = "UPDATE notices SET state = ?, attempts = ?, begun = ?, due = ?, status = ?, why = ? WHERE id = ?"
         row = (delivery.state, delivery.attempts, delivery.begun, delivery.due, delivery.status, delivery.why, identity)
-        await self._write(lambda base: base.execute(update, row))
+        await self._base.whole(lambda base: base.execute(update, row))
 
     async def forget(self, before: str) -> int:
         """Notices told before an ISO time go, and how many; those that are on their way stay."""
         delete = "DELETE FROM notices WHERE at < ? AND state != 'waiting'"
-        return await self._write(lambda base: base.execute(delete, (before,)).rowcount)
+        return await self._base.whole(lambda base: base.execute(delete, (before,)).rowcount)
 
     async def installation(self) -> str:
         """Random, and the same for ever: numbers of two ledgers are told apart by it."""
@@ -270,59 +266,13 @@ class Ledger:
                 _put(base, "installation", found := secrets.token_hex(8))
             return found
 
-        return await self._write(write)
+        return await self._base.whole(write)
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await asyncio.to_thread(self._connection.close)
-            self._connection = None
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._do(lambda base: _whole(base, work))
-
-    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.to_thread(self._done, work)
-
-    def _done(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._one:
-            try:
-                return work(self._opened())
-            except sqlite3.Error as error:
-                raise StoreUnavailable(path=str(self.path), why=str(error)) from error
-            except OSError as error:
-                raise StoreUnavailable(path=str(self.path), why=error.strerror or "it failed") from error
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)  # secrets are in it, and in the log beside it, which gets the same mode
-            base = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
-            _prepare(base)
-            self._connection = base
-        return self._connection
+        await self._base.close()
 
     def _at(self) -> str:
         return datetime.fromtimestamp(self.now(), UTC).isoformat(timespec="milliseconds")
-
-
-def _whole(base: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    base.execute("BEGIN IMMEDIATE")
-    try:
-        made = work(base)
-        base.execute("COMMIT")
-    except BaseException:
-        base.rollback()
-        raise
-    return made
-
-
-def _prepare(base: sqlite3.Connection) -> None:
-    found = int(base.execute("PRAGMA user_version").fetchone()[0])
-    if found > VERSION:
-        raise sqlite3.DatabaseError(f"a newer release wrote it (schema {found}, known {VERSION}); use that one")
-    base.execute("PRAGMA journal_mode = WAL")
-    base.executescript(Path(__file__).with_name("schema.sql").read_text())
-    base.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _note(base: sqlite3.Connection, name: str, value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from model_manager import __version__
 from model_manager.facts.mirror import Copy
 from model_manager.fleet import shapes
+from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.rows import assigned, download, downloads, folders, machine_row, pace_of
 from model_manager.fleet.view import View
 from model_manager.serving.asking import Asked
@@ -25,9 +26,10 @@ async def _all(places: Sequence[str], _: Asked) -> Sequence[str]:
 class Answers:
     """Every method takes the parameters of its route and answers a record of `shapes`. Raises Answer for refusals."""
 
-    def __init__(self, view: View, narrow: Narrow | None = None) -> None:
+    def __init__(self, view: View, finding: Finding | None = None, narrow: Narrow | None = None) -> None:
         """`narrow`: the filters that need more than the view."""
         self._view = view
+        self._finding = finding or Finding(view)
         self._narrow = narrow or _all
         self._counted: tuple[int, shapes.ModelCounts] | None = None
 
@@ -81,9 +83,10 @@ class Answers:
         return shapes.HeldFiles(items=found.items, next=found.next, total=found.total)
 
     async def models(self, asked: Asked) -> shapes.Models:
-        view = self._view
-        order, rows = view.order(), view.rows()
-        chosen = [place for place in order if _wanted(rows[place], asked)] if _filtered(asked) else order
+        rows = self._view.rows()
+        chosen = self._finding.places(asked["q"] or "", asked["folder"], asked["single"])
+        if asked["conflicting"] is not None or asked["verified"] is not None:
+            chosen = [place for place in chosen if _wanted(rows[place], asked)]
         chosen = await self._narrow(chosen, asked)
         found = page(chosen, asked["cursor"], asked["limit"], lambda place: self._used(rows[place]))
         return shapes.Models(items=found.items, next=found.next, total=found.total)
@@ -221,15 +224,7 @@ def _serves(copies: Sequence[Copy]) -> bool:
     return any(copy.verified for copy in copies)
 
 
-def _filtered(asked: Asked) -> bool:
-    return any(asked[name] is not None for name in ("folder", "q", "conflicting", "verified", "single"))
-
-
 def _wanted(row: shapes.ModelRow, asked: Asked) -> bool:
-    return (
-        (asked["folder"] is None or row.folder == asked["folder"])
-        and (asked["q"] is None or asked["q"].lower() in row.model.lower())
-        and (asked["conflicting"] is None or (len(row.hashes) > 1) == asked["conflicting"])
-        and (asked["verified"] is None or (row.verified == row.copies) == asked["verified"])
-        and (asked["single"] is None or (row.machines == 1) == asked["single"])
+    return (asked["conflicting"] is None or (len(row.hashes) > 1) == asked["conflicting"]) and (
+        asked["verified"] is None or (row.verified == row.copies) == asked["verified"]
     )

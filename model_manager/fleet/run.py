@@ -172,7 +172,12 @@ def _program(settings: Settings, edges: Edges) -> Program:
     telling = Telling(heard)
     past = History(telling, edges.recall, edges.latest, lambda since: edges.follow(since).batches())
     questions = Questions(
-        view, Answers(view, library.filters.narrowed), Forecasts(view, demand), past, ordering, Sets(view, demand)
+        view,
+        Answers(view, finding, library.filters.narrowed),
+        Forecasts(view, demand),
+        past,
+        ordering,
+        Sets(view, demand),
     )
     pushing = Pushing(view, edges.push)
     board = Board(

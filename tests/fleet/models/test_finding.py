@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from model_manager.bus.mirroring import Changed
+from model_manager.fleet.models import finding as module
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.view import View
 from tests.fleet.conftest import Join
@@ -62,3 +67,18 @@ def test_what_was_found_is_not_kept_when_the_fleet_changes() -> None:
     seen.mirrors._holders.replace("m2", {}, told.entries)
     seen.catalogue.changed(Changed("m2", None, told, None))
     assert len(finding.places("style")) == 4
+
+
+@given(
+    texts=st.lists(st.text("abcé İ/-", min_size=1, max_size=12), unique=True, max_size=30),
+    q=st.text("abcéi -/", max_size=6),
+    most=st.sampled_from([1, 3, 2000]),
+)
+def test_one_look_over_all_finds_what_asking_each_does(texts: list[str], q: str, most: int) -> None:
+    seen = view(Now())
+    places = sorted({f"loras/{text}" for text in texts})
+    seen.order = lambda: places  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "MANY", most)
+        found = Finding(seen).places(q)
+    assert list(found) == [place for place in places if all(word in place.lower() for word in q.lower().split())]

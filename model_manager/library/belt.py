@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
+
+from model_manager.library.memory import reserved
 
 BLOCK: Final = 4 * 1024 * 1024
 """Bytes of a block. All blocks together fit the cache that processors share, so that no byte comes from memory twice."""
@@ -70,7 +70,7 @@ class Belt:
 
     def _read(self, lane: int) -> None:
         """Every BLOCKS-th block of the file, through one block of memory."""
-        memory = memoryview(_block())
+        memory = reserved(BLOCK)
         for at in count(lane * BLOCK, BLOCKS * BLOCK):
             got = self._fill(memory, at, lambda: self._over)
             for lanes in self._full:
@@ -113,14 +113,6 @@ class Belt:
         for empty in self._empty:
             for _ in self._eaters:
                 empty.put(None)
-
-
-def _block() -> mmap.mmap:
-    """Memory in large pages where the kernel has them: copying and hashing look up a page less often."""
-    block = mmap.mmap(-1, BLOCK)
-    with suppress(OSError):
-        block.madvise(mmap.MADV_HUGEPAGE)
-    return block
 
 
 def _next(queue: SimpleQueue[T], waiting: Callable[[], object]) -> T:

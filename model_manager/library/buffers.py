@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
+
+from model_manager.library.memory import reserved
 
 BLOCK: Final = 1024 * 1024
 """Bytes of a block: what fits a processor's cache beside its neighbours, and is long enough for the disk."""
-
-HUGE: Final = 2 * 1024 * 1024
-"""Bytes of the kernel's large pages on every processor that we know (a wrong guess costs only speed)."""
 
 
 class Buffers:
@@ -67,7 +63,7 @@ class Buffers:
             self._taken += 1
             if self._idle:
                 return self._idle.pop()
-            self._fresh = self._fresh or _reserved(self.count)
+            self._fresh = self._fresh or _blocks(self.count)
             return self._fresh.pop()
 
     def give(self, memory: memoryview) -> None:
@@ -112,13 +108,6 @@ class Buffers:
             ring()
 
 
-def _reserved(count: int) -> list[memoryview]:
-    """Blocks that nobody has touched, in large pages where the kernel has them: the disk is handed two megabytes as one piece
-    instead of 512, which takes a fifth of the processor time. They do not go to child processes, which would make the kernel
-    copy what is being written."""
-    area = mmap.mmap(-1, count * BLOCK + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    for wish in (mmap.MADV_HUGEPAGE, mmap.MADV_DONTFORK):
-        with suppress(OSError):
-            area.madvise(wish)
-    start = -ctypes.addressof(ctypes.c_char.from_buffer(area)) % HUGE
-    return [memoryview(area)[at : at + BLOCK] for at in range(start + (count - 1) * BLOCK, start - 1, -BLOCK)]
+def _blocks(count: int) -> list[memoryview]:
+    area = reserved(count * BLOCK)
+    return [area[at : at + BLOCK] for at in range((count - 1) * BLOCK, -1, -BLOCK)]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import ctypes
 import threading
 
-from model_manager.library.buffers import BLOCK, HUGE, Buffers
+from model_manager.library.buffers import BLOCK, Buffers
+from model_manager.library.memory import HUGE
 
 
 def test_no_more_blocks_are_given_than_there_are() -> None:

@@ -17,6 +17,9 @@ KEPT: Final = 64
 MANY: Final = 2_000
 """Texts with a word from which on asking each is cheaper."""
 
+SAMPLE: Final = 200_000
+"""Characters in which words are counted to know the rarest."""
+
 Question = tuple[str, str | None, bool | None, bool]
 
 
@@ -65,7 +68,9 @@ class Finding:
         texts, order = self._texts, self._order
         numbers: Sequence[int] = range(len(order))
         if words:
-            rarest, *others = sorted(words, key=self._joined.count) if len(words) > 1 else words
+            rarest, *others = (
+                sorted(words, key=lambda word: self._joined.count(word, 0, SAMPLE)) if len(words) > 1 else words
+            )
             numbers = self._holding(rarest)
             for word in others:
                 numbers = [number for number in numbers if word in texts[number]]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from model_manager.catalog.beside import Beside, alone
 from model_manager.catalog.bulk import load
 from model_manager.catalog.database import Database
 from model_manager.catalog.loading import as_written
@@ -50,17 +51,18 @@ async def serve(
     tokens: Collection[str] = (),
     rules: Rules | None = None,
     kept: int = KEPT,
+    shared: bool = False,
 ) -> AsyncIterator[str]:
     """Serve a catalog for the length of the block; the value is its base URL.
 
-    `records` (as `loading.as_written` takes them) replace what is in it first. `port` 0 takes any free one. Raises BadSetting
+    `shared`: other processes serve it at this address too. `records` (as `loading.as_written` takes them) replace what is in it first. `port` 0 takes any free one. Raises BadSetting
     when there is no catalog or the address cannot be bound, BadRecord for bad records, CatalogUnavailable while it is locked.
     """
     async with opened(database, kept=kept) as store:
         if records is not None:
             await load(store, as_written(records), "start", replace_all=True)
         server = Server(store, rules or Rules(tokens=tokens))
-        async with listening(server.application(), host, port, SETTING) as url:
+        async with listening(server.application(), host, port, SETTING, shared=shared) as url:
             yield url
 
 
@@ -71,12 +73,14 @@ async def run(
     *,
     rules: Rules,
     kept: int = KEPT,
+    beside: Beside | None = None,
     started: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
     with until_signalled() as stop:
-        async with serve(database, host, port, rules=rules, kept=kept) as url:
+        async with serve(database, host, port, rules=rules, kept=kept, shared=beside is not None) as url:
             gc.collect()
             gc.freeze()  # what is there now stays: no search for cycles goes through it while somebody waits
-            started(url)
-            await stop.wait()
+            async with (beside or alone)(url, stop):
+                started(url)
+                await stop.wait()

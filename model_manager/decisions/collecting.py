@@ -18,8 +18,10 @@ from model_manager.decisions.recognising import (
     selected,
 )
 from model_manager.decisions.tagging import Tag, tags
+from model_manager.decisions.tracing import is_encoder
 from model_manager.errors import printable
 from model_manager.facts.graph import Budget, Node, Value
+from model_manager.facts.input_names import folder_of
 from model_manager.facts.loaders import Loader, Widget
 from model_manager.facts.loaders_custom import DISPLAYS
 from model_manager.facts.workflow import Oddity, Reference, Spot
@@ -40,6 +42,8 @@ _OFF: Final = (False, "Off", "off", "disable", "disabled", "False", "false", "No
 _OUTPUTS: Final = ("filename_prefix", "output_path", "output_name", "save_name", "file_prefix", "output_filename")
 """Inputs that name what a node writes."""
 
+_IGNORED: Final = "a '<lora:…>' tag in a prompt; ComfyUI's own text encoder ignores it"
+
 
 @dataclass(frozen=True, slots=True)
 class _Text:
@@ -53,10 +57,13 @@ class _Text:
 
 
 class Collecting:
-    """One node, read once. `hint` says what its output is used for."""
+    """One node, read once. `hint` says what its output is used for; `deaf`: nobody loads what its texts name by tags."""
 
-    def __init__(self, node: Node, loader: Loader | None, hint: Hint | None, budget: Budget) -> None:
+    def __init__(
+        self, node: Node, loader: Loader | None, hint: Hint | None, budget: Budget, deaf: bool = False
+    ) -> None:
         self._node = node
+        self._deaf = deaf
         self._loader = loader
         self._hint = hint
         self._budget = budget
@@ -102,27 +109,28 @@ class Collecting:
         if not self._loader:
             return ""
         row = self._loader.row_of(name)
-        for widget in self._loader.head:
-            held = self._held(widget.name) if widget.role in ("count", "switch") else None
-            if widget.role == "switch" and held in _OFF:
-                return f"{widget.name} is off"
-            if (
-                widget.role == "count"
-                and row is not None
-                and isinstance(held, int)
-                and row - self._loader.start >= held
-            ):
-                return f"only the first {held} rows count"
-        for widget in self._loader.rows if row is not None else ():
-            if widget.role == "switch" and row is not None and self._held(widget.row(row).name) in _OFF:
-                return f"{widget.row(row).name} is off"
-        return ""
+        widgets = self._loader.head if row is None else (*self._loader.head, *(w.row(row) for w in self._loader.rows))
+        return next((why for widget in widgets if (why := self._says_off(widget, row))), "")
+
+    def _says_off(self, widget: Widget, row: int | None) -> str:
+        """Why this one switch, count or choice leaves out the row, or all of the node when it is a switch of all."""
+        held = self._held(widget.name) if widget.role in ("count", "switch", "choice") else None
+        if widget.role == "switch" and held in _OFF:
+            return f"{widget.name} is off"
+        if self._loader is None or row is None or not isinstance(held, int) or isinstance(held, bool):
+            return ""
+        place = row - self._loader.start
+        if widget.role == "count" and place >= held:
+            return f"only the first {held} rows count"
+        return f"row {held} is the one that counts" if widget.role == "choice" and place + 1 != held else ""
 
     def _held(self, name: str) -> Any:
         return self._switches.get(name)
 
     def _of(self, text: _Text) -> Iterator[Reference]:
         """The references of one string: the model that it is, or those that its tags name."""
+        if text.widget and text.widget.role == "unread" and self._names_models():
+            return
         if finding := self._finding(text):
             if self._budget.spend(_COST):
                 yield self._reference(text, finding)
@@ -137,21 +145,30 @@ class Collecting:
             yield self._tagged(text, tag)
 
     def _finding(self, text: _Text) -> Finding | None:
-        widget = text.widget
-        if (
-            widget is None
-            and self._loader
-            and self._loader.models
-            and has_ending(text.text.strip())
-            and text.name.isdecimal()
-        ):
-            widget = self._loader.models[0] if len({w.folders for w in self._loader.models}) == 1 else None
+        if any(text.name.startswith(output) for output in _OUTPUTS) and not (text.widget and text.widget.folders):
+            return None
+        widget = self._meant(text)
         if widget and widget.folders:
             live = self._loader is not None and self._loader.live
             return by_loader(text.text, widget, self._node.type, live, self._taes)
-        if any(text.name.startswith(output) for output in _OUTPUTS):
-            return None
         return by_looks(text.text, _last(text.name), self._node.type, self._hint, self._listed)
+
+    def _names_models(self) -> bool:
+        """Whether the node has a value where its loader takes models, so that its texts only repeat them."""
+        widgets = [self._loader.named(value.input) for value in self._node.values] if self._loader else []
+        return any(widget is not None and widget.folders for widget in widgets)
+
+    def _meant(self, text: _Text) -> Widget | None:
+        """The widget of a value: by its name, or because a loader whose models all lie in one folder holds a model there.
+
+        Another version of a custom node has its widgets in another order, or by other names.
+        """
+        loader, widget = self._loader, text.widget
+        if loader is None or not loader.models or (widget and (widget.folders or widget.role)):
+            return widget
+        nameless = text.name.isdecimal() or (loader.custom and (widget or not folder_of(text.name)))
+        one = len({model.folders for model in loader.models}) == 1
+        return loader.models[0] if nameless and one and has_ending(text.text.strip()) else widget
 
     def _reference(self, text: _Text, finding: Finding) -> Reference:
         why = self._node.why or text.why
@@ -163,17 +180,18 @@ class Collecting:
 
     def _tagged(self, text: _Text, tag: Tag) -> Reference:
         name = tag.name.replace("\\", "/")
-        core = self._node.type.startswith("CLIPTextEncode")
+        core = is_encoder(self._node.type)
         if tag.sort == "embedding":
             finding = Finding(
                 names=(name,), folders=("embeddings",), kind="file" if has_ending(name) else "stem", evidence="prompt",
                 confidence="certain" if core else "likely", reason="ComfyUI's text encoders read 'embedding:' in a prompt",
             )  # fmt: skip
         else:
-            reads = "ComfyUI's own text encoder ignores it" if core else "some custom nodes load it"
+            ignored = core or self._deaf
+            text = replace(text, why=text.why or _IGNORED) if ignored else text
             finding = Finding(
                 names=(name,), folders=("loras",), kind="file" if has_ending(name) else "stem", evidence="prompt",
-                confidence="guess" if core else "likely", reason=f"a '<lora:…>' tag in a prompt; {reads}",
+                confidence="guess" if ignored else "likely", reason="a '<lora:…>' tag in a prompt; some custom nodes load it",
             )  # fmt: skip
         spots = tuple(Spot(keys=spot.keys, span=tag.span) for spot in text.spots)
         return replace(self._reference(text, finding), text=tag.name, spots=spots)

@@ -2,7 +2,8 @@
 
 The editor saves values in the order of the widgets, without names. Names come, in this order, from: the values themselves
 when they are saved as a dict, the known order of the type, `widgets_values_named` (frontend 1.40 and later), and the
-node's list of inputs when it is complete. A value that nobody names has the name ''.
+node's list of inputs when it is complete. Custom nodes change their order from version to version: what the node itself
+says comes first there. A value that nobody names has the name ''.
 """
 
 from __future__ import annotations
@@ -19,17 +20,22 @@ AFTER_SEED: Final = frozenset({"fixed", "increment", "decrement", "randomize", "
 
 def names(values: Sequence[Any], loader: Loader | None, by_name: object, inputs: Sequence[str]) -> list[str]:
     """A name for each value. `by_name` is `widgets_values_named`, `inputs` the widgets among the node's inputs."""
-    if loader is not None:
-        found = _by_order(values, loader)
-        if found:
-            return found
+    if loader is not None and loader.custom and (own := _by_inputs(values, inputs)):
+        return own
+    if loader is not None and (known := _by_order(values, loader)):
+        return known
     if isinstance(by_name, dict) and by_name:
         return _by_value(values, by_name)
+    return _by_inputs(values, inputs) or [""] * len(values)
+
+
+def _by_inputs(values: Sequence[Any], inputs: Sequence[str]) -> list[str]:
+    """The names of the node's own inputs, in their order; none when there are more or fewer of them than values."""
     plain = [place for place, value in enumerate(values) if not _is_extra(value)]
-    if len(plain) == len(inputs) and inputs:
-        named = dict(zip(plain, inputs, strict=True))
-        return [named.get(place, "") for place in range(len(values))]
-    return [""] * len(values)
+    if not inputs or len(plain) != len(inputs):
+        return []
+    named = dict(zip(plain, inputs, strict=True))
+    return [named.get(place, "") for place in range(len(values))]
 
 
 def _by_order(values: Sequence[Any], loader: Loader) -> list[str]:

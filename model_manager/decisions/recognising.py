@@ -14,8 +14,7 @@ from typing import Final
 from model_manager.facts.graph import Listed
 from model_manager.facts.input_names import folder_of
 from model_manager.facts.loaders import Widget, known_folders
-from model_manager.facts.loaders_builtin import IMAGE_TAES, NO_VAE, VIDEO_TAES
-from model_manager.facts.loaders_custom import CUSTOM_LOADERS
+from model_manager.facts.loaders_builtin import BUILTIN_LOADERS, IMAGE_TAES, NO_VAE, VIDEO_TAES
 from model_manager.facts.shelf import CATEGORY_OF, WEIGHTS
 from model_manager.facts.workflow import Confidence, Evidence, Kind
 
@@ -84,7 +83,7 @@ def by_loader(text: str, widget: Widget, node_type: str, live: bool, taes: bool)
         return None
     if widget.role == "fetched" and not has_ending(name):
         return None
-    if widget.role == "file" and not live and node_type in CUSTOM_LOADERS and not looks_like_model(name):
+    if widget.role == "file" and not live and node_type not in BUILTIN_LOADERS and not looks_like_model(name):
         return None  # versions of custom nodes differ in the order of their widgets: this is another one's choice
     folder, below = _below(name, widget.folders)
     source = "a running ComfyUI says that" if live else "the table says that"

@@ -9,7 +9,7 @@ from typing import Any
 from model_manager.decisions.collecting import Collecting
 from model_manager.decisions.listing import package_of
 from model_manager.decisions.recognising import Hint, by_name, selected
-from model_manager.decisions.tracing import hints, unsettled
+from model_manager.decisions.tracing import deaf, hints, unsettled
 from model_manager.decisions.unfolding import Unfolding
 from model_manager.decisions.unwrapping import graphs
 from model_manager.errors import BadRecord, BadWorkflow, printable
@@ -120,11 +120,11 @@ def _workflow(graph: Graph, several: bool, live: Live | None, budget: Budget) ->
         unfolded = Unfolding(graph.body, entry, graph.keys, live, budget).unfolded()
     else:
         unfolded = _prompt(graph.body, entry, graph.keys, budget)
-    wanted = hints(unfolded.nodes, live)
+    wanted, unheard = hints(unfolded.nodes, live), deaf(unfolded.nodes)
     references: list[Reference] = []
     oddities = list(unfolded.oddities)
     for node in unfolded.nodes:
-        found, odd = _of(node, wanted.get(node.path), live, budget)
+        found, odd = _of(node, wanted.get(node.path), live, budget, node.path in unheard)
         references += found
         oddities += odd
     if budget.spent:
@@ -140,9 +140,11 @@ def _workflow(graph: Graph, several: bool, live: Live | None, budget: Budget) ->
     )  # fmt: skip
 
 
-def _of(node: Node, hint: Hint | None, live: Live | None, budget: Budget) -> tuple[list[Reference], list[Oddity]]:
+def _of(
+    node: Node, hint: Hint | None, live: Live | None, budget: Budget, unheard: bool
+) -> tuple[list[Reference], list[Oddity]]:
     """What one node says; a node that cannot be read costs itself and nothing else."""
-    collecting = Collecting(node, loader_of(node.type, live), hint, budget)
+    collecting = Collecting(node, loader_of(node.type, live), hint, budget, unheard)
     try:
         found = collecting.references()
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:

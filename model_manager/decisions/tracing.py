@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from typing import Final
 
 from model_manager.decisions.recognising import Hint
+from model_manager.facts.builtin_nodes import BUILTIN
 from model_manager.facts.graph import Feed, Node, NodePath
 from model_manager.facts.input_names import folder_of
 from model_manager.facts.loaders import Live, loader_of
@@ -17,6 +19,8 @@ FARTHEST: Final = 8
 
 MOST: Final = 64
 """Nodes that are asked where a name comes from."""
+
+_HOLDS_MODEL: Final = re.compile(r"model|clip|pipe|lora|basic|stack", re.IGNORECASE)
 
 
 def hints(nodes: Iterable[Node], live: Live | None) -> dict[NodePath, Hint]:
@@ -55,6 +59,28 @@ def unsettled(nodes: Iterable[Node], live: Live | None, settled: Set[NodePath]) 
             hint = _wanted(node, feed.input, live)
             if hint and hint.sure and settled.isdisjoint(_upstream(feed.source, by_path)):
                 yield node, feed
+
+
+def deaf(nodes: Collection[Node]) -> frozenset[NodePath]:
+    """Nodes whose text ends at ComfyUI's own text encoders, or where texts are shown: no tag in it is loaded by anybody.
+
+    Who loads what a tag names has to take a model, or something that holds one.
+    """
+    feeds = {node.path: node.feeds for node in nodes if not node.why}
+    taken = {feed.source for each in feeds.values() for feed in each}
+    passing = {node.path: feeds[node.path] for node in nodes if not node.why and not is_encoder(node.type)}
+    queue = deque(path for path, each in passing.items() if any(_HOLDS_MODEL.search(feed.input) for feed in each))
+    heard: set[NodePath] = set()
+    while queue:
+        sources = {feed.source for feed in passing.get(queue.popleft(), ())} - heard
+        heard |= sources
+        queue.extend(sources)
+    return frozenset(taken - heard)
+
+
+def is_encoder(node_type: str) -> bool:
+    """Whether this is a text encoder that ComfyUI brings along; they read 'embedding:' and ignore '<lora:…>'."""
+    return "TextEncode" in node_type and node_type in BUILTIN
 
 
 def _upstream(path: NodePath, by_path: Mapping[NodePath, Node]) -> set[NodePath]:

@@ -9,6 +9,8 @@ A loader is written on one line, its widgets in the order in which the editor sa
     model=LLM@                  something that the node fetches by itself into this folder
     num_loras!                  how many of the rows count
     switch_#?                   whether its row counts
+    select^                     the one row that counts
+    text~                       a text whose tags nobody loads
     [lora_#=loras wt_#]         rows: the widgets repeat, `#` is the number of the row, from 1 (`#0`: from 0)
 """
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Final, Literal
 
@@ -24,15 +26,16 @@ from model_manager.facts.loaders_builtin import BUILTIN_LOADERS
 from model_manager.facts.loaders_custom import CUSTOM_LOADERS
 from model_manager.facts.shelf import CATEGORY_OF
 
-Role = Literal["", "file", "directory", "stem", "fetched", "count", "switch"]
+Role = Literal["", "file", "directory", "stem", "fetched", "count", "switch", "choice", "unread"]
 
 _MARKS: Final[dict[str, Role]] = {"/": "directory", ".": "stem", "@": "fetched"}
+_PLAIN: Final[dict[str, Role]] = {"!": "count", "?": "switch", "^": "choice", "~": "unread"}
 LONGEST: Final = 200
 """Characters of the name of a type; names come from outside and are remembered."""
 
 _ROWS = re.compile(r"\[(?P<rows>[^\]]*)\]")
-_VARIANT = re.compile(r"(?:DisTorch2?)?MultiGPU$|\|pysssss$|_Cached$")
-"""Nodes that wrap another and keep its inputs (ComfyUI-MultiGPU, Custom-Scripts)."""
+_VARIANT = re.compile(r"(?:DisTorch2?)?(?:MultiGPU|MGPU)$|DisTorch2?$|DynamicVRAM$|\|pysssss$|_Cached$")
+"""Nodes that wrap another and keep its inputs (ComfyUI-MultiGPU, ComfyUI-LTXVideo, ComfyUI-GGUF, Custom-Scripts)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +52,13 @@ class Widget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loader:
-    """What is known of one type of node. `start` is the number of its first row."""
+    """What is known of one type of node. `start` is the number of its first row; `custom`: versions differ in the order."""
 
     head: tuple[Widget, ...]
     rows: tuple[Widget, ...] = ()
     start: int = 1
     live: bool = False
+    custom: bool = False
 
     def named(self, name: str) -> Widget | None:
         """The widget of this name, rows included."""
@@ -123,21 +127,18 @@ def _both(told: Loader, written: Loader) -> Loader:
 
     def chosen(widget: Widget) -> Widget:
         ours = written.named(widget.name)
-        return (
-            ours
-            if ours and (ours.role in ("directory", "stem", "fetched", "count", "switch") or not widget.folders)
-            else widget
-        )
+        return ours if ours and (ours.role not in ("", "file") or not widget.folders) else widget
 
     return Loader(head=tuple(chosen(widget) for widget in told.head), rows=written.rows, start=written.start, live=True)
 
 
 @lru_cache(maxsize=4096)
 def _written(node_type: str) -> Loader | None:
-    line = BUILTIN_LOADERS.get(node_type) or CUSTOM_LOADERS.get(node_type)
-    if line is None and (base := _VARIANT.sub("", node_type)) != node_type:
-        line = BUILTIN_LOADERS.get(base) or CUSTOM_LOADERS.get(base)
-    return None if line is None else parsed(line)
+    if node_type in BUILTIN_LOADERS:
+        return parsed(BUILTIN_LOADERS[node_type])
+    base = node_type if node_type in CUSTOM_LOADERS else _VARIANT.sub("", node_type)
+    line = CUSTOM_LOADERS.get(base) or BUILTIN_LOADERS.get(base)
+    return None if line is None else replace(parsed(line), custom=True)
 
 
 def parsed(line: str) -> Loader:
@@ -155,7 +156,6 @@ def _widgets(words: Iterable[str]) -> tuple[Widget, ...]:
 def _widget(word: str) -> Widget:
     name, is_model, folders = word.partition("=")
     if not is_model:
-        role: Role = "count" if word.endswith("!") else "switch" if word.endswith("?") else ""
-        return Widget(name=word.rstrip("!?"), role=role)
+        return Widget(name=word.rstrip("!?^~"), role=_PLAIN.get(word[-1], ""))
     mark = _MARKS.get(folders[-1:], "file")
     return Widget(name=name, role=mark, folders=tuple(folders.rstrip("/.@").split("+")))

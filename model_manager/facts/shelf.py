@@ -16,10 +16,13 @@ CATEGORY_OF: Final[dict[str, str]] = {
 }
 """Folder on disk → ComfyUI category, where they differ (ComfyUI folder_paths.py: map_legacy and the default lists)."""
 
-WEIGHTS: Final = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl", ".gguf", ".onnx"})
-"""Extensions that ComfyUI and its common loaders list (folder_paths.supported_pt_extensions, ComfyUI-GGUF, onnx)."""
+WEIGHTS: Final = frozenset(
+    {".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl", ".gguf", ".onnx", ".patch"}
+)
+"""Extensions that ComfyUI and its common loaders list (folder_paths.supported_pt_extensions, ComfyUI-GGUF, onnx, and the
+`.patch` of comfyui-inpaint-nodes)."""
 
-PICKLES: Final = frozenset({".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl"})
+PICKLES: Final = frozenset({".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl", ".patch"})
 """Those of WEIGHTS that are unpickled, which can run code of whoever made them. Loaders choose by the ending
 (comfy.utils.load_torch_file), and a pickle with another ending is no well-formed file here."""
 

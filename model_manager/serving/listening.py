@@ -22,8 +22,11 @@ the usual proxies keep theirs."""
 
 
 @asynccontextmanager
-async def listening(application: web.Application, host: str, port: int, setting: str) -> AsyncIterator[str]:
-    """Serve for the length of the block; the value is the base URL. `port` 0 takes any free one.
+async def listening(
+    application: web.Application, host: str, port: int, setting: str, *, shared: bool = False
+) -> AsyncIterator[str]:
+    """Serve for the length of the block; the value is the base URL. `port` 0 takes any free one; a `shared` one may be listened
+    on by other processes of ours, and the kernel deals out the connections.
 
     Raises BadSetting, naming `setting`, when the address cannot be listened on.
     """
@@ -36,7 +39,7 @@ async def listening(application: web.Application, host: str, port: int, setting:
     )
     await runner.setup()
     try:
-        yield await _bound(runner, host, port, setting)
+        yield await _bound(runner, host, port, setting, shared)
     finally:
         await runner.cleanup()
 
@@ -55,10 +58,10 @@ def until_signalled() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def _bound(runner: web.AppRunner, host: str, port: int, setting: str) -> str:
+async def _bound(runner: web.AppRunner, host: str, port: int, setting: str, shared: bool) -> str:
     """The base URL once it listens."""
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, reuse_port=shared or None).start()
     except OSError as error:
         raise BadSetting(
             name=setting,

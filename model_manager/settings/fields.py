@@ -131,6 +131,7 @@ class Settings(BaseSettings):
     catalog_tokens: SecretStr | None = _setting(None, "MODEL_MANAGER_CATALOG_TOKENS", "comma list of name=token of those who may write to the catalog (one token alone is that of `writer`), or MODEL_MANAGER_CATALOG_TOKENS_FILE naming a file of mode 0600; unset = writes are refused")
     catalog_requests: int = _setting(6000, "MODEL_MANAGER_CATALOG_REQUESTS", "requests per minute that the catalog answers to one address (0 = no limit)", ge=0, le=10_000_000)
     catalog_changes: int = _setting(100_000, "MODEL_MANAGER_CATALOG_CHANGES", "changes that the catalog's feed and its audit trail go back (1000 to 100000000)", ge=1000, le=100_000_000)
+    catalog_processes: int = _setting(1, "MODEL_MANAGER_CATALOG_PROCESSES", "processes that serve the catalog together (1 to 64); more than one for hundreds of batches a second", ge=1, le=64)
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "MODEL_MANAGER_LOG_LEVEL", "TRACE, DEBUG, INFO, WARNING or ERROR", "live")
     # fmt: on
 

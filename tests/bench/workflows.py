@@ -1,7 +1,7 @@
 """Which models does a workflow refer to: how many are found, how many of those are none, in which folder, how soon.
 
-Sets: the official templates as they are, without what their authors list, with types of nodes that nobody knows, the prompts
-that the editor would send for them, and one hard case a class of failure. The peer is comfygit's parser.
+Sets: the official templates as they are, without what their authors list, with types of nodes that nobody knows, the prompts that
+the editor would send for them, custom nodes as they are saved, and one hard case a class of failure. The peer is comfygit's parser.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def run(smoke: bool) -> Iterator[Row]:
             answers(python, samples, Path(scratch)) if python else None
         )
         yield from _hard(theirs)
+        yield from _custom(theirs)
         if python:
             yield from _templates(corpus.templates(python), theirs)
 
@@ -55,6 +56,13 @@ def _hard(theirs: Callable[[list[Sample]], list[Answer] | None]) -> Iterator[Row
     peer = None if others is None else sum(o.names == s.names for o, s in zip(others, samples, strict=True))
     yield Row(bench="workflows", case=f"hard cases read exactly, of {len(samples)}", ours=right, peer=peer, unit="",
               goal=len(samples), more_is_better=True)  # fmt: skip
+
+
+def _custom(theirs: Callable[[list[Sample]], list[Answer] | None]) -> Iterator[Row]:
+    samples = corpus.custom()
+    yield from _set(
+        f"{len(samples)} of custom nodes, as saved", samples, [_read(sample) for sample in samples], theirs(samples)
+    )
 
 
 def _templates(samples: list[Sample], theirs: Callable[[list[Sample]], list[Answer] | None]) -> Iterator[Row]:

@@ -78,10 +78,44 @@ def test_what_a_node_fetches_by_itself_is_an_oddity() -> None:
     assert (muted.references(), muted.oddities) == ([], [])
 
 
-def test_tags_of_comfyuis_own_encoder_are_a_guess_and_embeddings_certain() -> None:
+def test_tags_of_comfyuis_own_encoder_take_no_part_and_embeddings_are_certain() -> None:
     references = found("CLIPTextEncode", text="embedding:e <lora:l:1>")
-    assert [(each.names, each.confidence) for each in references] == [(("e",), "certain"), (("l",), "guess")]
+    assert [(each.names, each.confidence, each.active) for each in references] == [
+        (("e",), "certain", True),
+        (("l",), "guess", False),
+    ]
     assert references[0].spots == (Spot(keys=("text",), span=(10, 11)),)
+    assert "ignores it" in references[1].reason
+
+
+def test_tags_that_nobody_loads_take_no_part() -> None:
+    value = Value(input="text", content="a <lora:l:1>, embedding:e", spots=())
+    node = Node(path=("1",), type="Text Multiline", values=(value,))
+    states_of = {
+        deaf: {each.names[0]: each.active for each in Collecting(node, None, None, Budget(), deaf).references()}
+        for deaf in (True, False)
+    }
+    assert states_of == {True: {"l": False, "e": True}, False: {"l": True, "e": True}}
+
+
+def test_one_row_is_selected() -> None:
+    rows = {"toggle": True, "select": 2, "num_loras": 3, "lora_1_name": "a.pt", "lora_2_name": "b.pt"}
+    assert states(found("easy loraSwitcher", **rows)) == {"a.pt": "row 2 is the one that counts", "b.pt": ""}
+
+
+def test_a_text_that_repeats_its_rows_is_not_read_and_one_without_rows_is() -> None:
+    rows = [{"name": "a", "active": True}]
+    assert states(found("Lora Loader (LoraManager)", text="<lora:a:1> <lora:off:1>", loras=rows)) == {"a": ""}
+    assert states(found("Lora Loader (LoraManager)", text="<lora:old:1>")) == {"old": ""}
+
+
+def test_a_model_where_the_table_has_none_is_one_of_a_loader_with_one_folder() -> None:
+    (moved,) = found("WanVideoVAELoader", precision="v.safetensors")
+    (renamed,) = found("WanVideoModelLoader", unheard_of="m.gguf")
+    (named,) = found("WanVideoModelLoader", lora_name="l.safetensors")
+    assert [each.folder for each in (moved, renamed, named)] == ["vae", "diffusion_models", "loras"]
+    (several,) = found("Efficient Loader", clip_skip="x.safetensors")
+    assert several.evidence != "loader"
 
 
 def test_an_address_comes_with_what_is_fetched() -> None:

@@ -26,3 +26,10 @@ def test_the_list_of_inputs_counts_when_it_is_complete() -> None:
     assert names([5, "randomize", "m.pt"], None, None, ["seed", "model_name"]) == ["seed", "", "model_name"]
     assert names([5, "m.pt"], None, None, ["model_name"]) == ["", ""]
     assert names([], parsed("a=vae"), None, []) == []
+
+
+def test_a_custom_node_that_names_its_inputs_knows_better() -> None:
+    loader = loader_of("WanVideoVAELoader")
+    assert names(["bf16", "v.pt"], loader, None, ["precision", "model_name"]) == ["precision", "model_name"]
+    assert names(["v.pt", "bf16"], loader, None, ["model_name"]) == ["model_name", "precision"]
+    assert names(["v.pt"], loader_of("VAELoader"), None, ["other"]) == ["vae_name"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from model_manager.decisions.referring import MAX_BYTES, read, referred, together
 from model_manager.errors import BadWorkflow
 from model_manager.facts.workflow import Workflow
+from tests.decisions.workflows.custom_orders import CUSTOM_CASES
 from tests.decisions.workflows.drawing import link, node, prompt, subgraph, ui
 from tests.decisions.workflows.executing import prompt_of
 from tests.decisions.workflows.hard_cases import CASES, Case
@@ -32,14 +33,14 @@ def at(document: Any, keys: tuple[str | int, ...]) -> Any:
     return document
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *CUSTOM_CASES], ids=lambda case: case.name)
 def test_hard_case(case: Case) -> None:
     workflow = referred(case.document)
     assert places(workflow, True) == case.active
     assert case.idle <= places(workflow, False)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *CUSTOM_CASES], ids=lambda case: case.name)
 def test_every_spot_holds_the_value(case: Case) -> None:
     for reference in referred(case.document).references:
         for spot in reference.spots:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_manager.decisions.tracing import FARTHEST, hints, unsettled
+from model_manager.decisions.tracing import FARTHEST, deaf, hints, unsettled
 from model_manager.facts.graph import Feed, Node
 
 
@@ -46,3 +46,23 @@ def test_a_name_that_nobody_holds_is_reported() -> None:
     ((node, feed),) = unsettled(nodes, None, set())
     assert (node.path, feed.input) == (("0",), "vae_name")
     assert list(unsettled(nodes, None, {("3",)})) == []
+
+
+def taking(number: str, kind: str, **inputs: str) -> Node:
+    return Node(path=(number,), type=kind, feeds=tuple(Feed(input=name, source=(at,)) for name, at in inputs.items()))
+
+
+def test_who_ends_at_comfyuis_own_encoders_is_heard_by_nobody() -> None:
+    texts = [taking("1", "Text"), taking("2", "Join", a="1"), taking("3", "CLIPTextEncode", clip="9", text="2")]
+    assert deaf(texts) >= {("1",), ("2",)}
+    shown = taking("4", "PreviewAny", source="2")
+    assert deaf([*texts, shown]) >= {("1",), ("2",)}
+    loads = taking("5", "ImpactWildcardEncode", model="8", clip="9", wildcard_text="2")
+    assert not deaf([*texts, loads]) & {("1",), ("2",)}
+    assert ("3",) not in deaf([taking("3", "Text")]), "what nobody takes is not known to be unheard"
+
+
+def test_texts_in_a_circle_end() -> None:
+    assert deaf([taking("1", "A", t="2"), taking("2", "B", t="1")]) == {("1",), ("2",)}
+    loads = taking("3", "LoraTagLoader", model="9", text="1")
+    assert not deaf([taking("1", "A", t="2"), taking("2", "B", t="1"), loads]) & {("1",), ("2",)}

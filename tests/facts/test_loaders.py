@@ -6,10 +6,11 @@ from model_manager.facts.loaders import Live, Loader, Widget, known_folders, loa
 
 
 def test_a_line_names_widgets_folders_and_roles() -> None:
-    loader = parsed("toggle? a=vae+vae_approx b=diffusers/ c=loras. d=LLM@ plain num! [x_#=loras w_#]")
+    loader = parsed("toggle? a=vae+vae_approx b=diffusers/ c=loras. d=LLM@ plain num! one^ text~ [x_#=loras w_#]")
     assert [(widget.name, widget.role, widget.folders) for widget in loader.head] == [
         ("toggle", "switch", ()), ("a", "file", ("vae", "vae_approx")), ("b", "directory", ("diffusers",)),
         ("c", "stem", ("loras",)), ("d", "fetched", ("LLM",)), ("plain", "", ()), ("num", "count", ()),
+        ("one", "choice", ()), ("text", "unread", ()),
     ]  # fmt: skip
     assert [widget.name for widget in loader.models] == ["a", "b", "c", "d", "x_#"]
 
@@ -31,11 +32,18 @@ def test_rows_are_found_by_name_and_number() -> None:
 
 
 def test_nodes_that_wrap_another_keep_its_inputs() -> None:
-    for wrapped in ("UNETLoaderMultiGPU", "UNETLoaderDisTorch2MultiGPU", "UnetLoaderGGUFDisTorchMultiGPU"):
+    for wrapped in (
+        "UNETLoaderMultiGPU", "UNETLoaderDisTorch2MultiGPU", "UnetLoaderGGUFDisTorchMultiGPU", "UnetLoaderGGUFDynamicVRAM",
+    ):  # fmt: skip
         found = loader_of(wrapped)
         assert found is not None
         assert found.head[0].folders == ("diffusion_models",)
     assert loader_of("KSampler") is None
+
+
+def test_the_order_of_what_comfyui_brings_along_is_certain_and_others_change_theirs() -> None:
+    kinds = ("UNETLoader", "UnetLoaderGGUF", "UNETLoaderMultiGPU")
+    assert [found.custom for kind in kinds if (found := loader_of(kind))] == [False, True, True]
 
 
 def test_a_running_comfyui_tells_the_order_and_the_table_what_lists_do_not_tell() -> None:

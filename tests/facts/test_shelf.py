@@ -117,3 +117,4 @@ def test_what_is_unpickled_can_run_code(name: str, risky: bool) -> None:
 
 def test_every_kind_of_weights_is_told_apart() -> None:
     assert {".safetensors", ".sft", ".gguf", ".onnx"} == WEIGHTS - PICKLES
+    assert ".patch" in PICKLES, "comfyui-inpaint-nodes loads it by torch.load"

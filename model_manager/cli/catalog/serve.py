@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import click
 
 from model_manager import settings as configuration
 from model_manager.agent.logs import start_logs
+from model_manager.catalog.beside import Beside, leading, led
 from model_manager.catalog.run import run
 from model_manager.catalog.server import Rules
 from model_manager.cli.catalog.opening import address_of, database_option
 from model_manager.settings import Settings
 
-LOG: Final = "log/catalog.log"
+LOG: Final = "log/catalog{}.log"
+PROGRAM: Final = (sys.executable, "-P", "-c", "from model_manager.cli.main import main; main()")
 
 
 @click.command()
@@ -22,14 +29,36 @@ LOG: Final = "log/catalog.log"
 @click.option("--port", type=click.IntRange(0, 65535), help="Default: MODEL_MANAGER_CATALOG_PORT; 0 = any free one.")
 @click.option("--read-only", is_flag=True, help="Refuse all writes.")
 @database_option
-def command(host: str | None, port: int | None, read_only: bool, database: str | None) -> None:
+@click.option("--beside", type=click.IntRange(2), hidden=True, help="We are this one of several processes.")
+def command(host: str | None, port: int | None, read_only: bool, database: str | None, beside: int | None) -> None:
     """Serve the catalog over HTTP until interrupted. An SQLite file of an older version is copied and migrated first."""
     settings = configuration.load()
     where = host or settings.catalog_host, settings.catalog_port if port is None else port
     address = address_of(database, settings)
-    start_logs(settings.state / LOG, settings.log_level)
+    start_logs(settings.state / (LOG.format("" if beside is None else f"-{beside}")), settings.log_level)
     rules = rules_of(settings, read_only=read_only)
-    asyncio.run(run(address, *where, rules=rules, kept=settings.catalog_changes, started=_say))
+    others = led if beside else _others(settings, address, read_only)
+    told = _quiet if beside else _say
+    asyncio.run(run(address, *where, rules=rules, kept=settings.catalog_changes, beside=others, started=told))
+
+
+def _others(settings: Settings, address: Path | str, read_only: bool) -> Beside | None:
+    """The processes beside this one, if there are to be any. What may hold a password goes by the environment."""
+    if settings.catalog_processes == 1:
+        return None
+    given = ("--database", str(address)) if isinstance(address, Path) else ()
+    more = (*given, *(("--read-only",) if read_only else ()))
+    environ = {**os.environ, **({} if given else {"DATABASE_URL": str(address)})}
+
+    def command(number: int) -> Callable[[str], Sequence[str]]:
+        def arguments(url: str) -> Sequence[str]:
+            place = urlsplit(url)
+            where = ("--host", str(place.hostname), "--port", str(place.port))
+            return (*PROGRAM, "catalog", "serve", "--beside", str(number), *where, *more)
+
+        return arguments
+
+    return leading([command(number) for number in range(2, settings.catalog_processes + 1)], environ)
 
 
 def rules_of(settings: Settings, *, read_only: bool) -> Rules:
@@ -41,10 +70,14 @@ def rules_of(settings: Settings, *, read_only: bool) -> Rules:
         names=settings.catalog_names,
         origins=settings.catalog_origins,
         writers=settings.catalog_writers,
-        per_minute=settings.catalog_requests,
+        per_minute=-(-settings.catalog_requests // settings.catalog_processes),
         read_only=read_only,
     )
 
 
 def _say(url: str) -> None:
     click.echo(f"catalog at {url}", err=True)
+
+
+def _quiet(_url: str) -> None:
+    """Who began us has said it."""

@@ -211,7 +211,7 @@ SELECT count(*), coalesce(sum(l.size), 0), count(DISTINCT l.content_id), count(l
     coalesce(sum(CASE WHEN c.sha256 IS NULL AND c.blake3 IS NULL THEN l.size END), 0),
     count(nullif(l.trouble, '')),
     count(CASE WHEN l.base LIKE '%.safetensors' THEN NULL WHEN l.base LIKE '%.ckpt' OR l.base LIKE '%.pt' OR l.base LIKE '%.pt2'
-        OR l.base LIKE '%.bin' OR l.base LIKE '%.pth' OR l.base LIKE '%.pkl' THEN 1 END),
+        OR l.base LIKE '%.bin' OR l.base LIKE '%.pth' OR l.base LIKE '%.pkl' OR l.base LIKE '%.patch' THEN 1 END),
     (SELECT count(*) FROM content AS m WHERE (m.sha256 IS NOT NULL OR m.blake3 IS NOT NULL)
         AND NOT EXISTS (SELECT 1 FROM location AS o WHERE o.content_id = m.id)
         AND EXISTS (SELECT 1 FROM directory AS d WHERE d.tracked_by <> 'nobody'

@@ -46,13 +46,13 @@ def loaded(database: str, file: Path, home: Path) -> float:
 
 
 @contextmanager
-def served(database: str, home: Path) -> Iterator[tuple[str, int]]:
-    """(base URL, process id) of `catalog serve`."""
+def served(database: str, home: Path, *, processes: int = 1) -> Iterator[tuple[str, int]]:
+    """(base URL, process id) of `catalog serve`; the id is of the first of its processes."""
     log = home / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [PROGRAM, "catalog", "serve", "--port", "0", "--database", database], stderr=output, stdout=output,
-            env=_environment(home),
+            env=_environment(home) | {"MODEL_MANAGER_CATALOG_PROCESSES": str(processes)},
         )  # fmt: skip
     try:
         yield _address(log), process.pid

@@ -10,13 +10,14 @@ import copy
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from model_manager.facts.shelf import CATEGORY_OF
 from tests.bench.fetching.tools import cache
+from tests.decisions.workflows.custom_orders import CUSTOM_CASES
 from tests.decisions.workflows.executing import prompt_of
 from tests.decisions.workflows.hard_cases import CASES
 
@@ -78,6 +79,22 @@ def prompts(samples: list[Sample]) -> list[Sample]:
 def hard() -> list[Sample]:
     """One workflow a class of failure; the names of the active set, without folders."""
     return [Sample(case.name, case.document, frozenset(map(last, case.active))) for case in CASES]
+
+
+def custom() -> list[Sample]:
+    """Nodes of custom packs as they are saved, with the folders that their sources name."""
+    return [
+        Sample(case.name, case.document, frozenset(map(last, case.active)), _placed(case.active))
+        for case in CUSTOM_CASES
+    ]
+
+
+def _placed(places: Iterable[str]) -> dict[str, set[str]]:
+    """The last part of each name → its folders; a place is `folder/name`."""
+    folders: dict[str, set[str]] = {}
+    for place in places:
+        folders.setdefault(last(place), set()).add(place.partition("/")[0])
+    return folders
 
 
 def last(name: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What a run was asked for; it ends at once."""
     told: list[object] = []
 
-    async def run(database: object, host: str, port: int, *, rules: Rules, kept: int, started: object) -> None:
-        told.extend((database, host, port, rules, kept))
+    async def run(
+        database: object, host: str, port: int, *, rules: Rules, kept: int, beside: object, started: object
+    ) -> None:
+        told.extend((database, host, port, rules, kept, beside))
         started("http://127.0.0.1:8484")  # type: ignore[operator]
 
     monkeypatch.setattr(module, "run", run)
@@ -44,7 +47,8 @@ def test_the_settings_say_who_may_write_and_which_tokens_are_here(
         monkeypatch.setenv(name, value)
     assert call("catalog", "serve", "--host", "0.0.0.0", "--read-only")[0] == 0
     assert served[:3] == ["postgresql://h/d", "0.0.0.0", 9]
-    rules, kept = served[3:]
+    rules, kept, beside = served[3:]
+    assert beside is None
     assert kept == 5000
     assert isinstance(rules, Rules)
     assert rules.writers == {"ann": "12345678", "bob": "abc=defgh"}
@@ -62,3 +66,23 @@ def test_tokens_that_are_none_are_refused_and_not_shown(
     assert code == 78
     assert "MODEL_MANAGER_CATALOG_TOKENS" in err
     assert "12345678" not in err
+
+
+def test_several_processes_share_the_limit_and_no_password_is_in_their_arguments(
+    call: Call, served: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Sequence[Callable[[str], Sequence[str]]], Mapping[str, str]]] = []
+    monkeypatch.setattr(module, "leading", lambda commands, environ: told.append((commands, environ)))
+    monkeypatch.setenv("MODEL_MANAGER_CATALOG_PROCESSES", "3")
+    monkeypatch.setenv("MODEL_MANAGER_CATALOG_REQUESTS", "100")
+    assert call("catalog", "serve", "--database", "postgresql://u:secret@h/d", "--read-only")[0] == 0
+    rules = served[3]
+    assert isinstance(rules, Rules)
+    assert rules.per_minute == 34
+    ((commands, environ),) = told
+    arguments = [list(each("http://[::1]:8484"))[4:] for each in commands]
+    assert arguments == [
+        ["catalog", "serve", "--beside", str(number), "--host", "::1", "--port", "8484", "--read-only"]
+        for number in (2, 3)
+    ]
+    assert environ["DATABASE_URL"] == "postgresql://u:secret@h/d"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from model_manager.catalog.beside import Beside, alone
 from model_manager.catalog.bulk import load
@@ -79,8 +81,19 @@ async def run(
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
     with until_signalled() as stop:
         async with serve(database, host, port, rules=rules, kept=kept, shared=beside is not None) as url:
+            await _warmed(url)
             gc.collect()
             gc.freeze()  # what is there now stays: no search for cycles goes through it while somebody waits
             async with (beside or alone)(url, stop):
                 started(url)
                 await stop.wait()
+
+
+async def _warmed(url: str) -> None:
+    """What machines ask is asked once: statements are compiled and pages read before the first of them waits for it."""
+    asked = {"/workflows/dependencies": {"workflow_names": ["-"]}, "/models/batch": {"model_ids": ["-"]}}
+    with suppress(aiohttp.ClientError, TimeoutError):
+        async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(total=5)) as session:
+            for path, body in asked.items():
+                async with session.post(path, json=body) as answer:
+                    await answer.read()

@@ -2,7 +2,7 @@
 -- so that the best of any set of signatures is found by ANDs instead of a walk.
 
 local FIRST_LOOK = 8 -- heads that a claim looks at before it asks the bitmaps
-local LONGER_LOOK = 32 -- the same while there are no slices, and the bitmaps leave all candidates to be compared
+local LONGER_LOOK = 32 -- the same while there are no slices; then it walks on, for bitmaps would leave all candidates to be compared
 local MANY = 128 -- non-empty signatures from which on slices are kept
 local FEW = 16 -- candidates whose scores are compared one by one
 local QUANTUM = 262144 -- us: what the slices tell apart; below it scores are compared exactly
@@ -167,12 +167,17 @@ end
 
 -- The signature whose first job is the best of those that every bitmap allows; nil for none. `passed` are signatures that are left out.
 function routing.best(root, keys, maps, passed)
-  local look = base_of(root) and FIRST_LOOK or LONGER_LOOK
-  local heads = redis.call('ZRANGE', root .. ':heads', 0, look - 1)
-  for _, sid in ipairs(heads) do
-    if not passed[sid] and fits(sid, maps) then return sid end
+  local from, to, last = 0, FIRST_LOOK, FIRST_LOOK
+  if not base_of(root) then to, last = LONGER_LOOK, 2 * MANY end
+  while from < last do
+    local heads = redis.call('ZRANGE', root .. ':heads', from, to - 1)
+    for _, sid in ipairs(heads) do
+      if not passed[sid] and fits(sid, maps) then return sid end
+    end
+    if #heads < to - from then return nil end
+    from, to = to, last
   end
-  return #heads == look and by_bitmaps(root, keys, passed) or nil
+  return by_bitmaps(root, keys, passed)
 end
 
 -- A hot signature goes first when its head is at most `bonus` us behind the best one.

@@ -229,8 +229,11 @@ async def test_a_rule_that_was_changed_or_switched_off_forgets(stage: Scene) -> 
 async def test_a_ledger_that_cannot_be_used_holds_nothing_else_up(stage: Scene) -> None:
     await stage.ledger.close()
     stage.ledger.path.write_bytes(b"no database at all, but long enough to be one" * 100)
-    await stage.alerting._safely()
-    assert not stage.alerting.leads
-    stage.ledger.path.unlink()
-    await stage.alerting._safely()
-    assert stage.alerting.leads
+    ledger = stage.opened()
+    alerting = stage.another(ledger)
+    await alerting._safely()
+    assert not alerting.leads
+    ledger.path.unlink()
+    await alerting._safely()
+    assert alerting.leads
+    await ledger.close()

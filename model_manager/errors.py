@@ -24,7 +24,7 @@
     │   ├── LeaseLost          a worker's job is not its own any more
     │   └── AlreadyRunning     another manager owns this state or machine id exit 75
     ├── Unavailable            not now; wait `retry_after` seconds           exit 75
-    │   ├── OriginUnavailable · CatalogUnavailable (CatalogUnreachable: not even an answer) · BusUnavailable
+    │   ├── OriginUnavailable · CatalogUnavailable (CatalogUnreachable: not even an answer) · ComfyUIAway · BusUnavailable
     │   ├── NoSpace            the disk floor would be crossed
     │   │   └── NoInodes       the file system can hold no more files
     │   ├── DiskUnavailable    the disk refused to read, write, sync or rename
@@ -204,6 +204,10 @@ class CatalogUnavailable(Unavailable):
 
 class CatalogUnreachable(CatalogUnavailable):
     """The catalog at {host} cannot be reached: {why}. It is asked again by itself."""
+
+
+class ComfyUIAway(Unavailable):
+    """The ComfyUI at {host} could not be asked: {why}. See that it runs there and takes requests, or leave --live out."""
 
 
 class BusUnavailable(Unavailable):

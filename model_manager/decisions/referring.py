@@ -34,12 +34,18 @@ def read(data: bytes, what: str, live: Live | None = None) -> Workflow:
     return referred(document, live, what)
 
 
-def carried(what: str, document: bytes | None, prompt: bytes | None = None, workflow: bytes | None = None) -> Workflow:
+def carried(
+    what: str,
+    document: bytes | None,
+    prompt: bytes | None = None,
+    workflow: bytes | None = None,
+    live: Live | None = None,
+) -> Workflow:
     """What a file says that is JSON itself (`document`), or that carries a prompt, a drawing or both. Raises BadWorkflow."""
     texts = [text for text in (document, prompt, workflow) if text is not None][: 1 if document is not None else 2]
     if not texts:
         raise BadWorkflow(name=what, why="it carries neither a workflow nor a prompt")
-    found = [read(text, what) for text in texts]
+    found = [read(text, what, live) for text in texts]
     return together(*found) if len(found) == 2 else found[0]
 
 

@@ -15,7 +15,7 @@ from model_manager.cli.environment import environment_option, opened, workflow_p
 from model_manager.cli.model.counting import counted
 from model_manager.cli.model.opening import opened_or_empty as opened_index
 from model_manager.cli.model.shapes import print_json
-from model_manager.cli.workflow.judging import comfyui_option, settings_of
+from model_manager.cli.workflow.judging import comfyui_option, live_at, live_option, settings_of
 from model_manager.cli.workflow.reading import sheet
 from model_manager.cli.workflow.shapes import resolved_shape
 from model_manager.errors import NotFound, printable
@@ -34,6 +34,7 @@ SHOWN: Final = 5
 @click.argument("what", nargs=-1, required=True, metavar="FILE|NAME...")
 @click.option("--all", "everything", is_flag=True, help="Also what is muted, bypassed or switched off.")
 @comfyui_option
+@live_option
 @environment_option
 @state_option
 @json_option
@@ -41,6 +42,7 @@ def command(
     what: tuple[str, ...],
     everything: bool,
     comfyui: Path | None,
+    live: str | None,
     directory: Path,
     state_dir: Path | None,
     as_json: bool,
@@ -51,9 +53,10 @@ def command(
     """
     environment = opened(directory)
     paths = [workflow_path(environment, each)[0] for each in what]
+    told = live_at(live)
     with opened_index(state_dir) as shop:
         layout = layout_of(settings_of(state_dir), shop, comfyui)
-        found = {path: _asked(judged(sheet(path).workflow, shop, layout), everything) for path in paths}
+        found = {path: _asked(judged(sheet(path, told).workflow, shop, layout), everything) for path in paths}
     if as_json:
         print_json([{"file": str(path), "references": [*map(resolved_shape, each)]} for path, each in found.items()])
     else:

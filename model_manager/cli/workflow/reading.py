@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_manager.facts.loaders import Live
 from model_manager.facts.workflow import Workflow
 from model_manager.library.embedded import Embedded, embedded
 
@@ -24,14 +25,14 @@ class Sheet:
         return self.carried.document or self.carried.workflow or self.carried.prompt or b""
 
 
-def sheet(path: Path) -> Sheet:
-    """Raises BadWorkflow, DiskUnavailable."""
+def sheet(path: Path, live: Live | None = None) -> Sheet:
+    """`live`: what a running ComfyUI says of its nodes. Raises BadWorkflow, DiskUnavailable."""
     carried = embedded(path)
-    return Sheet(path=path, workflow=workflow_of(carried, path.name), carried=carried, data=carried.document)
+    return Sheet(path=path, workflow=workflow_of(carried, path.name, live), carried=carried, data=carried.document)
 
 
-def workflow_of(carried: Embedded, name: str) -> Workflow:
+def workflow_of(carried: Embedded, name: str, live: Live | None = None) -> Workflow:
     """What it says; of two texts, what ran and what was drawn, both together. Raises BadWorkflow."""
     from model_manager.decisions.referring import carried as said
 
-    return said(name, carried.document, carried.prompt, carried.workflow)
+    return said(name, carried.document, carried.prompt, carried.workflow, live)

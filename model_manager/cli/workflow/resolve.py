@@ -18,11 +18,12 @@ from model_manager.cli.model.opening import opened_or_empty as opened_index
 from model_manager.cli.model.shapes import print_json
 from model_manager.cli.workflow.check import loads
 from model_manager.cli.workflow.deciding import Open, Work, decided, insist_clear
-from model_manager.cli.workflow.judging import comfyui_option, settings_of
+from model_manager.cli.workflow.judging import comfyui_option, live_at, live_option, settings_of
 from model_manager.cli.workflow.reading import Sheet, sheet
 from model_manager.cli.workflow.shapes import resolved_shape, work_shape
 from model_manager.cli.workflow.tracking import entered
 from model_manager.errors import BadRequest, NotFound, printable
+from model_manager.facts.loaders import Live
 from model_manager.facts.manifest import Tracked
 from model_manager.facts.resolution import Resolved, Wish
 from model_manager.facts.sourcing import Place
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @into_option
 @comfyui_option
+@live_option
 @environment_option
 @state_option
 @json_option
@@ -51,6 +53,7 @@ def command(
     yes: bool,
     into: Path | None,
     comfyui: Path | None,
+    live: str | None,
     directory: Path,
     state_dir: Path | None,
     as_json: bool,
@@ -62,7 +65,8 @@ def command(
     """
     environment = opened(directory)
     path, tracked = workflow_path(environment, what)
-    read, settings = sheet(path), settings_of(state_dir)
+    told = live_at(live)
+    read, settings = sheet(path, told), settings_of(state_dir)
     with opened_index(state_dir) as shop:
         layout = layout_of(settings, shop, comfyui)
         open_ = _questions(judged(read.workflow, shop, layout), shop, settings, online)
@@ -75,7 +79,7 @@ def command(
     if dry_run:
         sys.exit(NotFound.exit_code if work.left or work.unclear else 0)
     arrivals = _done(read, work, state_dir, into, yes)
-    found = _afterwards(path, tracked, directory, state_dir, comfyui)
+    found = _afterwards(path, tracked, directory, state_dir, comfyui, told)
     if as_json:
         print_json({"file": str(path), "references": [*map(resolved_shape, found)]})
     insist_brought(arrivals)
@@ -167,10 +171,15 @@ def _write_back(read: Sheet, work: Work) -> None:
 
 
 def _afterwards(
-    path: Path, tracked: Tracked | None, directory: Path, state_dir: Path | None, comfyui: Path | None
+    path: Path,
+    tracked: Tracked | None,
+    directory: Path,
+    state_dir: Path | None,
+    comfyui: Path | None,
+    live: Live | None,
 ) -> tuple[Resolved, ...]:
     """What it comes to now, which the manifest learns as well when the workflow is tracked."""
-    read, environment = sheet(path), opened(directory)
+    read, environment = sheet(path, live), opened(directory)
     with opened_index(state_dir) as shop:
         found = judged(read.workflow, shop, layout_of(settings_of(state_dir), shop, comfyui))
         if tracked is not None:

@@ -10,6 +10,7 @@ from model_manager.cli.answers import json_option
 from model_manager.cli.environment import environment_option, opened, workflow_path
 from model_manager.cli.model.counting import counted
 from model_manager.cli.model.shapes import print_json
+from model_manager.cli.workflow.judging import live_at, live_option
 from model_manager.cli.workflow.reading import sheet
 from model_manager.cli.workflow.shapes import workflow_shape
 from model_manager.errors import printable
@@ -18,15 +19,16 @@ from model_manager.facts.workflow import Workflow
 
 @click.command()
 @click.argument("what", metavar="FILE|NAME")
+@live_option
 @environment_option
 @json_option
-def command(what: str, directory: Path, as_json: bool) -> None:
+def command(what: str, live: str | None, directory: Path, as_json: bool) -> None:
     """Every model that a workflow names: the node, where it says so, the folder, and how sure that is.
 
     FILE is a JSON of any form, or a picture, film or sound that ComfyUI saved; NAME a workflow that this environment tracks.
     """
     path, _ = workflow_path(opened(directory), what)
-    found = sheet(path).workflow
+    found = sheet(path, live_at(live)).workflow
     if as_json:
         print_json({"file": str(path), **workflow_shape(found)})
         return

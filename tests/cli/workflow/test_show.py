@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
 import pytest
 
 from tests.cli.workflow.conftest import Machine
@@ -54,3 +60,47 @@ def test_a_path_as_long_as_linux_takes_is_shown(machine: Machine) -> None:
     name = "/".join(["directory"] * 60) + "/a.safetensors"
     flow = machine.workflow(("LoraLoader", [name, 1, 1], {}))
     assert machine.json("workflow", "show", str(flow))["references"][0]["names"] == [name]
+
+
+class Answering(BaseHTTPRequestHandler):
+    """A ComfyUI with one node that no table knows."""
+
+    ANSWERS: ClassVar = {
+        "/object_info": {"Odd Box": {"input": {"required": {"which": [["odd.bin", "b.bin"], {}]}}}},
+        "/models": ["loras"],
+        "/models/loras": ["odd.bin", "b.bin"],
+    }
+
+    def do_GET(self) -> None:
+        body = json.dumps(self.ANSWERS[self.path]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+@pytest.fixture
+def comfyui() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_a_running_comfyui_knows_nodes_that_no_table_knows(machine: Machine, comfyui: str, command: str) -> None:
+    flow = machine.workflow(("Odd Box", ["odd.bin"], {}))
+    assert "loras/odd.bin" not in machine.run("workflow", command, str(flow))[1]
+    _, out, _ = machine.run("workflow", command, str(flow), "--live", comfyui)
+    assert "loras/odd.bin" in out
+
+
+def test_a_comfyui_that_is_not_there_is_named(machine: Machine) -> None:
+    flow = machine.workflow(("Odd Box", ["odd.bin"], {}))
+    code, _, err = machine.run("workflow", "show", str(flow), "--live", "http://127.0.0.1:9")
+    assert (code, "127.0.0.1:9" in err, "--live" in err) == (75, True, True)

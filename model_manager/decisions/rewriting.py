@@ -99,13 +99,6 @@ def with_workflow(text: str, flow: Tracked, what: str) -> str:
     return tomlkit.dumps(document)
 
 
-def without_workflow(text: str, name: str, what: str) -> str:
-    """The text without this workflow. Its models stay: others may need them. Raises BadManifest."""
-    document = _parsed(text, what)
-    _tracked(document).pop(name, None)
-    return tomlkit.dumps(document)
-
-
 def _parsed(text: str, what: str) -> tomlkit.TOMLDocument:
     try:
         return tomlkit.parse(text or HEADER)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_manager.decisions.manifesting import read
-from model_manager.decisions.rewriting import model_of, with_model, with_workflow, without_model, without_workflow
+from model_manager.decisions.rewriting import model_of, with_model, with_workflow, without_model
 from model_manager.errors import BadManifest
 from model_manager.facts.description import Address
 from model_manager.facts.disk import Fingerprint
@@ -89,12 +89,6 @@ def test_what_is_resolved_is_not_unresolved_any_more() -> None:
     text = with_workflow("", flow, "m")
     assert read(text, "m").workflow("w") == flow
     assert "unresolved" not in with_workflow(text, replace(flow, unresolved=()), "m")
-
-
-def test_a_workflow_goes_and_its_models_stay() -> None:
-    found = read(without_workflow(PLAN, "my_workflow", "m"), "m")
-    assert (found.workflows, len(found.models)) == ((), 2)
-    assert without_workflow("", "none", "m").startswith("#")
 
 
 def test_a_table_of_another_kind_in_the_way_is_refused() -> None:

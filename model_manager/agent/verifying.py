@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
@@ -13,13 +13,14 @@ from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board
 from model_manager.agent.shelves import Shelves
 from model_manager.agent.threads import finishing
-from model_manager.decisions.digesting import EVERYTHING
+from model_manager.decisions.digesting import EVERYTHING, again
 from model_manager.decisions.scrubbing import due, rounds
 from model_manager.errors import ModelManagerError, Stopped
 from model_manager.facts.disk import Held
+from model_manager.facts.identity import Algorithm
 from model_manager.library.devices import device_of
 from model_manager.library.hashing import never
-from model_manager.library.readers import Haste, Readers
+from model_manager.library.readers import Haste, Read, Readers
 
 LOOK: Final = 600.0
 """Seconds between two looks for files whose time has come."""
@@ -99,9 +100,13 @@ class Verifying:
             return
         ending = never if haste == "background" else lambda: bool(self._asked)
         try:
-            device = await finishing(device_of, held.file)
-            reading = self._readers.submit(held.file, EVERYTHING, device=device, haste=haste, cancelled=ending)
-            fingerprint, digests = await asyncio.wrap_future(reading)
+            fingerprint, digests = await self._read(held, again(known), haste, ending)
+            if not known.same_bytes(digests):
+                fingerprint, digests = await self._read(held, EVERYTHING, haste, ending)
+                if fingerprint == held.fingerprint and known.same_bytes(digests):
+                    logger.bind(file=held.file).warning(
+                        "bytes were read otherwise than before, and right when read once more"
+                    )
         except Stopped as error:
             self.unread[held.file] = str(error)
             return
@@ -119,6 +124,13 @@ class Verifying:
             await self._shelves.enter(replace(held, digests=known.merged(digests), verified_at=at))
         else:
             await self._shelves.complain(((held, ""),))
+
+    async def _read(
+        self, held: Held, algorithms: frozenset[Algorithm], haste: Haste, ending: Callable[[], bool]
+    ) -> Read:
+        device = await finishing(device_of, held.file)
+        reading = self._readers.submit(held.file, algorithms, device=device, haste=haste, cancelled=ending)
+        return await asyncio.wrap_future(reading)
 
     async def _complain(self, held: Held, why: str) -> None:
         self.unread[held.file] = why

@@ -17,6 +17,7 @@ from model_manager.facts.disk import Fingerprint
 from model_manager.facts.identity import Algorithm, Digests
 from model_manager.library.belt import BLOCK, Belt
 from model_manager.library.disk import fingerprint, opened, translating
+from model_manager.library.mapper import Mapper, worth
 from model_manager.library.midstate import resumable
 from model_manager.library.pace import Pace
 from model_manager.library.traces import Traces
@@ -169,6 +170,7 @@ def digest_file(
     pace: Pace | None = None,
     threads: int | None = None,
     lasting: bool = True,
+    mapper: Mapper | None = None,
 ) -> tuple[Fingerprint, Digests]:
     """Exactly the `algorithms` of a whole file (without a full digest SHA-256, too), read once, through at most 8 MiB of memory.
 
@@ -177,19 +179,27 @@ def digest_file(
     the caller's thread. `threads`: how many may hash at a time, one a core by default; with 1 nothing leaves the caller's
     thread. Not `lasting`: pages that came into memory only for this go again.
 
-    The file is read, never mapped: a mapped one that is cut short, or that its disk cannot read, ends the process.
+    The file is read, never mapped: a mapped one that is cut short, or that its disk cannot read, ends the process. BLAKE3
+    alone of a large file may be taken by a process of the `mapper`, unless the pace has a rate, which a large file would jump
+    over in a few steps; when that process ends, the file is read after all.
 
     The digests are those of one calm file: its fingerprint is the same before and after. Raises StillChanging when it is
     not (or when the file left), BadContent for what is no regular file (it is not read: a FIFO cannot hang us), Stopped
     when `cancelled` answers True, and DiskUnavailable.
     """
     with opened_calm(file) as (fd, before):
-        hasher = Hasher(algorithms, threads=1 if before.size <= SMALL else threads or os.cpu_count() or 1)
+        threads = 1 if before.size <= SMALL else threads or os.cpu_count() or 1
         reading = _Reading(fd, file, before.size, cancelled, pace, None if lasting else Traces(fd, before.size))
-        reading.spread(hasher, progress) if hasher.spreads else reading.plainly(hasher, progress)
+        digests = None
+        if mapper is not None and algorithms == {"blake3"} and not (pace and pace.rate) and worth(fd, before.size):
+            digests = reading.mapped(mapper, threads, progress)
+        if digests is None:
+            hasher = Hasher(algorithms, threads=threads)
+            reading.spread(hasher, progress) if hasher.spreads else reading.plainly(hasher, progress)
+            digests = hasher.digests()
         if fingerprint(os.stat(file)) != before:
             raise StillChanging(path=file, why="changed")
-    return before, hasher.digests()
+    return before, digests
 
 
 @contextmanager
@@ -241,15 +251,34 @@ class _Reading:
 
         Belt(self._fill, hasher.shares()).run(tick)
 
+    def mapped(self, mapper: Mapper, threads: int, progress: Callable[[int], None] | None) -> Digests | None:
+        """BLAKE3 by another process; None where it ended."""
+        told = 0
+
+        def tick(done: int) -> None:
+            nonlocal told
+            self._insist_wanted()
+            if self._traces is not None:
+                self._traces.wipe(told - told % BLOCK, done)
+            if progress is not None and done > told:
+                progress(done)
+            told = done
+
+        found = mapper.blake3(self._fd, self._size, threads, lambda start, stop: self._pay(stop - start), tick)
+        return Digests(blake3=found) if found else None
+
+    def _pay(self, due: int, over: Callable[[], bool] | None = None) -> None:
+        """Wait until so many bytes may be read. Raises Stopped."""
+        if self._pace is not None and due > 0 and not self._pace.take(due, over or self._cancelled):
+            raise Stopped(what=f"Reading {self._file}")
+
     def _insist_wanted(self) -> None:
         if self._cancelled():
             raise Stopped(what=f"Reading {self._file}")
 
     def _fill(self, memory: memoryview, start: int, over: Callable[[], bool]) -> int:
         """Bytes that are there now: all that fit, or up to the end of the file."""
-        due = min(len(memory), self._size - start)
-        if self._pace is not None and due > 0 and not self._pace.take(due, over):
-            raise Stopped(what=f"Reading {self._file}")
+        self._pay(min(len(memory), self._size - start), over)
         got = 0
         while got < len(memory) and (more := os.preadv(self._fd, [memory[got:]], start + got)):
             got += more

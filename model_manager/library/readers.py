@@ -16,6 +16,7 @@ from model_manager.facts.disk import Fingerprint
 from model_manager.facts.identity import Algorithm, Digests
 from model_manager.library.courtesy import give_way
 from model_manager.library.hashing import digest_file, never
+from model_manager.library.mapper import Mapper
 from model_manager.library.pace import Pace
 
 Haste = Literal["urgent", "background", "scrub"]
@@ -72,6 +73,7 @@ class Readers:
         self._lanes: dict[str, _Lane] = {}
         self._rates: dict[Haste, float | None] = dict.fromkeys(HASTES)
         self._threads: set[threading.Thread] = set()
+        self._mappers = {True: Mapper(), False: Mapper()}
         self._closed = False
 
     def set_rate(self, haste: Haste, rate: float | None) -> None:
@@ -117,6 +119,8 @@ class Readers:
             job.future.cancel()
         for thread in threads:
             thread.join()
+        for mapper in self._mappers.values():
+            mapper.close()
 
     def _new_lane(self, device: Device) -> _Lane:
         lane = self._lanes[device.name] = _Lane(device)
@@ -169,6 +173,7 @@ class Readers:
                 pace=lane.paces[job.haste],
                 threads=max(1, self._cores // max(1, lane.running[job.haste])),
                 lasting=job.haste == "urgent",
+                mapper=self._mappers[job.haste == "urgent"],
             )
         except BaseException as error:
             job.future.set_exception(error)

@@ -10,6 +10,7 @@ import pytest
 
 from model_manager.agent.status import problems
 from model_manager.agent.verifying import Verifying
+from model_manager.decisions.digesting import EVERYTHING, QUICKEST
 from model_manager.facts.disk import Diff, Held
 from model_manager.facts.event import ModelChanged
 from model_manager.facts.identity import Digests
@@ -53,6 +54,26 @@ async def test_c12_a_file_is_compared_by_what_is_known_of_it_and_the_rest_is_lea
         await until(lambda: finished(logged))
     assert scene.shelves.held[held.file] == held
     assert scene.shelves.held[rotten.file] == rotten.unjudged(rotten.digests)
+
+
+async def test_c12_a_byte_that_was_read_wrong_once_is_no_rot_and_is_told(scene: Stage, monkeypatch, logged) -> None:
+    held = await scene.holds(A, DATA)
+    asked: list[frozenset[str]] = []
+    real = reading_pool.digest_file
+
+    def once_wrong(file: str, algorithms: frozenset, **more: object):
+        asked.append(algorithms)
+        mark, digests = real(file, algorithms, **more)
+        return mark, replace(digests, blake3="e" * 64) if len(asked) == 1 else digests
+
+    monkeypatch.setattr(reading_pool, "digest_file", once_wrong)
+    verifying = Verifying(scene.board, scene.shelves, scene.readers)
+    verifying.ask()
+    await verifying.verify()
+    assert scene.shelves.held[held.file].verified
+    assert asked == [QUICKEST, EVERYTHING]
+    assert any("read otherwise" in line for line in logged)
+    assert not any("rotted" in line for line in logged)
 
 
 async def test_a_file_that_is_as_it_was_says_when_it_was_last_seen_so(scene: Stage, logged: list[str]) -> None:

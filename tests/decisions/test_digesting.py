@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from model_manager.decisions.digesting import needed
-from model_manager.facts.identity import Pin
+from model_manager.decisions.digesting import EVERYTHING, again, needed
+from model_manager.facts.identity import Digests, Pin
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,18 @@ from model_manager.facts.identity import Pin
 )
 def test_a_download_computes_what_its_pin_can_be_judged_by(promised: str, digests: set[str]) -> None:
     assert needed(Pin.parse(promised)) == digests
+
+
+@pytest.mark.parametrize(
+    ("known", "digests"),
+    [
+        (Digests(sha256="a" * 64, blake3="b" * 64), {"blake3"}),
+        (Digests(sha256="a" * 64, blake3="b" * 64, tensor="c" * 64), {"blake3"}),
+        (Digests(sha256="a" * 64), EVERYTHING),
+        (Digests(blake3="b" * 64), EVERYTHING),
+    ],
+)
+def test_c12_what_is_read_again_is_proved_by_the_quickest_digest_and_else_learns_the_rest(
+    known: Digests, digests: set[str]
+) -> None:
+    assert again(known) == digests

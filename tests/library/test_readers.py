@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from model_manager.errors import BadContent, DiskUnavailable, StillChanging, Stopped
 from model_manager.facts.device import Device
@@ -17,6 +18,7 @@ from model_manager.library import readers as module
 from model_manager.library.courtesy import NICEST
 from model_manager.library.hashing import CHUNK
 from model_manager.library.readers import Haste, Readers
+from tests.library.mapping import small, watched
 from tests.library.shelves import put
 
 HDD = Device(name="sda", kind="rotational")
@@ -261,3 +263,25 @@ def test_what_paused_for_something_that_could_not_begin_goes_on(pool: Readers, h
         poor.setattr(module.threading.Thread, "start", refused)
         assert ask(pool, "urgent", HDD, "urgent").exception(0)
     assert not hall.options["rest"]["pace"].held
+
+
+@pytest.mark.parametrize("haste", module.HASTES)
+def test_blake3_of_what_is_in_memory_is_taken_by_a_process_with_the_priority_of_its_haste(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, haste: Haste
+) -> None:
+    small(monkeypatch)
+    started = watched(monkeypatch)
+    before = threading.active_count()
+    pool = Readers(lambda _: 1, cores=2)
+    content = os.urandom(3 * CHUNK)
+    for number in range(2):
+        file = put(tmp_path / str(number), content)
+        read = pool.submit(str(file), frozenset({"blake3"}), device=SSD, haste=haste).result(20)
+        assert read[1].blake3 == blake3(content).hexdigest()
+    (child,) = started
+    assert os.getpriority(os.PRIO_PROCESS, child.pid) == (
+        os.getpriority(os.PRIO_PROCESS, 0) if haste == "urgent" else NICEST
+    )
+    pool.close()
+    assert child.returncode == 0
+    until(lambda: threading.active_count() == before)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from model_manager.facts import wire
 from model_manager.facts.disk import Fingerprint, Held
-from model_manager.index import naming
+from model_manager.index import shelving
 from model_manager.index.database import Database
 from model_manager.index.filing import Filing, Known
 from model_manager.index.history import Change
@@ -26,7 +26,7 @@ def put(db: Database, change: Change, located: Located, at: str) -> None:
     _write(db, filing)
     directories = directories_of(db, {held.root for held, _ in pairs}, at)
     db.each("put_location", (row_of(held, filing.now(one), directories[held.root], at) for held, one in placed))
-    naming.add(db, _placed(change, located))
+    shelving.add(db, _placed(change, located))
     left = {held.file: located[held.file][1] for held in change.vanished}
     left |= {held.file: located[held.file][1] for held, before in pairs if before is None and held.file in located}
     left |= {held.file: before for held, before in pairs if before is not None}

@@ -58,6 +58,7 @@ def lookups(text: str, folder: str | None, limit: int) -> Iterator[Lookup]:
     else:
         yield Lookup(query="find_prefix", values={"text": spelt, "limit": limit})
         yield Lookup(query=PART_OF_NAME, values=values)
+        yield Lookup(query=PART_OF_PATH, values=values)
 
 
 def within(folder: str | None) -> dict[str, str]:

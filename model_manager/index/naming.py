@@ -7,7 +7,8 @@ hold names twice, and names that nothing has any more: whoever finds one looks f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -20,9 +21,6 @@ Slot = tuple[str, str]
 ROW: Final = 16_384
 """Bytes of a row, about: adding a name writes the last one of its category anew."""
 
-SPARE: Final = 1_000
-"""Names beyond twice those of the files that may be left over."""
-
 AT_ONCE: Final = 100
 """Names whose files are looked for at once."""
 
@@ -30,6 +28,8 @@ MANY: Final = 500
 """Names that are put in order; of more, those that came first."""
 
 _TOP: Final = b"/"
+_REST: Final = rb"[^\0/]*(?=\0|\Z)"
+"""Of a name, and of no subfolder."""
 
 
 def add(db: Database, slots: Collection[Slot]) -> None:
@@ -39,7 +39,6 @@ def add(db: Database, slots: Collection[Slot]) -> None:
         by_category.setdefault(category, []).append(slot)
     for category, listed in by_category.items():
         _append(db, category, sorted(listed, key=lambda slot: slot.rpartition("/")))
-    db.each("put_subfolder", {(category, slot[: slot.rfind("/") + 1]) for category, slot in slots})
 
 
 def _append(db: Database, category: str, slots: Iterable[str]) -> None:
@@ -65,20 +64,9 @@ def _last_subfolder(some: bytes) -> bytes | None:
     return _subfolder_at(some, len(some)) if some else None
 
 
-def tidy(db: Database) -> None:
-    """Begin anew when most names are of files that left, or when names are missing: an older schema had other rows."""
-    (files,) = db.first("count_all") or (0,)
-    held = sum(_names_in(some) for _, some in db.rows("rows_of_names", {"category": ""}))
-    if not files <= held <= 2 * files + SPARE:
-        with db.writing():
-            db.all("empty_names")
-            db.all("empty_subfolders")
-            add(db, db.all("slots"))
-
-
-def _names_in(some: bytes) -> int:
-    """Each item begins with a NUL byte, and subfolders end with a slash."""
-    return some.count(b"\0") - some.count(b"/\0")
+def count(db: Database) -> int:
+    """How many names the rows hold. Each item begins with a NUL byte, and subfolders end with a slash."""
+    return sum(some.count(b"\0") - some.count(b"/\0") for _, some in db.rows("rows_of_names", {"category": ""}))
 
 
 def containing(db: Database, text: str, category: str, above: str, limit: int) -> list[int]:
@@ -87,34 +75,82 @@ def containing(db: Database, text: str, category: str, above: str, limit: int) -
     part = text.encode()
     if not part or b"\0" in part or b"/" in part:
         return []
-    found: set[tuple[bytes, str, bytes]] = set()
+    found = _searched(db, category, lambda some: _around(some, part, above.encode()), max(MANY, limit))
+    return _located(db, sorted(found, key=lambda one: (one[2], *one)), limit)
+
+
+def beginning(db: Database, start: bytes, end: bytes, category: str, above: bytes, limit: int) -> list[int]:
+    """Ids of locations whose name begins so, in subfolders that end with `end` and begin with `above`; as `containing` else,
+    but by path."""
+    if b"\0" in start + end:
+        return []
+    found = _searched(db, category, lambda some: _after(some, start, end, above), max(MANY, limit))
+    return _located(db, sorted(found), limit)
+
+
+Found = tuple[str, bytes, bytes]
+"""Category, subfolder and name."""
+
+
+def _searched(
+    db: Database, category: str, search: Callable[[bytes], Iterable[tuple[bytes, bytes]]], most: int
+) -> set[Found]:
+    found: set[Found] = set()
     for here, some in db.rows("rows_of_names", {"category": category}):
-        hits = islice(_around(some, part, above.encode()), max(MANY, limit) - len(found))
-        found.update((name, here, subfolder) for subfolder, name in hits)
-        if len(found) >= max(MANY, limit):
+        found.update((here, *hit) for hit in islice(search(some), most - len(found)))
+        if len(found) >= most:
             break
+    return found
+
+
+def _located(db: Database, found: Iterable[Found], limit: int) -> list[int]:
     ids: list[int] = []
-    slots = iter(sorted(found))
+    slots = iter(found)
     while len(ids) < limit and (batch := list(islice(slots, AT_ONCE))):
-        asked = [[here, (subfolder + name).decode()] for name, here, subfolder in batch]
+        asked = [[here, (subfolder + name).decode()] for here, subfolder, name in batch]
         values = {"slots": wire.dumps(asked).decode(), "limit": limit - len(ids)}
         ids += [row[0] for row in db.rows("at_slots", values)]
     return ids
 
 
 def _around(some: bytes, part: bytes, above: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Subfolder and name of what has a part in its name, below a subfolder."""
-    at = some.find(part)
-    while at >= 0:
-        start, end = some.rfind(b"\0", 0, at) + 1, some.find(b"\0", at)
-        end = len(some) if end < 0 else end
-        if some[end - 1 : end] != _TOP:
-            subfolder = _subfolder_at(some, start)
-            if subfolder.startswith(above):
-                yield subfolder, some[start:end]
-            elif (end := some.find(b"/", end)) < 0:
-                return
-        at = some.find(part, end)
+    """Subfolder and name of what has a part in its name, below a subfolder. Parts of subfolders are passed over by the search
+    itself: they may be many."""
+    names, at = re.compile(re.escape(part) + _REST), 0
+    while hit := names.search(some, at):
+        start, at = some.rfind(b"\0", 0, hit.start()) + 1, hit.end()
+        subfolder = _subfolder_at(some, start)
+        if subfolder.startswith(above):
+            yield subfolder, some[start:at]
+        elif (at := some.find(b"/", at)) < 0:
+            return
+
+
+def _after(some: bytes, start: bytes, end: bytes, above: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Subfolder and name of what begins so, in subfolders that begin and end so. It goes by what is rarer here."""
+    if some.count(end + b"\0") < some.count(b"\0" + start):
+        return _within(some, start, end, above)
+    return _beginning(some, start, end, above)
+
+
+def _beginning(some: bytes, start: bytes, end: bytes, above: bytes) -> Iterator[tuple[bytes, bytes]]:
+    names, at = re.compile(b"\0" + re.escape(start) + _REST), 0
+    while hit := names.search(some, at):
+        at = hit.end()
+        subfolder = _subfolder_at(some, hit.start())
+        if subfolder.startswith(above) and subfolder.endswith(end):
+            yield subfolder, some[hit.start() + 1 : at]
+        elif (at := some.find(b"/", at)) < 0:
+            return
+
+
+def _within(some: bytes, start: bytes, end: bytes, above: bytes) -> Iterator[tuple[bytes, bytes]]:
+    names, at = re.compile(rb"(?:\0[^\0/]+(?=\0|\Z))+"), 0
+    while (at := some.find(end + b"\0", at)) >= 0:
+        at += len(end)
+        subfolder = _subfolder_at(some, at)
+        if subfolder.startswith(above) and (listed := names.match(some, at)):
+            yield from ((subfolder, name) for name in listed[0][1:].split(b"\0") if name.startswith(start))
 
 
 def _subfolder_at(some: bytes, at: int) -> bytes:

@@ -22,7 +22,7 @@ from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
 from model_manager.facts.identity import MachineId, Pin
 from model_manager.facts.known import Answer, Question
 from model_manager.facts.shelf import ShelfPath
-from model_manager.index import contents, directories, learning, naming
+from model_manager.index import contents, directories, learning, shelving
 from model_manager.index.database import Database
 from model_manager.index.history import Place, advanced, change_of
 from model_manager.index.opening import open_or_rebuild
@@ -79,7 +79,7 @@ class Store:
         """
         connection, self.rebuilt = open_or_rebuild(self.path)
         self._database = Database(connection)
-        naming.tidy(self._database)
+        shelving.tidy(self._database)
         lost = directories.recall(self._asked, self._beside)
         self.rebuilt = "; ".join(filter(None, (self.rebuilt, lost)))
         self.installation, place = self._identity()

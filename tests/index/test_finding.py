@@ -9,8 +9,8 @@ def _asked(text: str, folder: str | None = None) -> list[str]:
     return [lookup.query for lookup in lookups(text, folder, 9)]
 
 
-def test_a_name_is_looked_up_exactly_then_as_a_beginning_then_as_a_part() -> None:
-    assert _asked("Flux") == ["find_name", "find_prefix", PART_OF_NAME]
+def test_a_name_is_looked_up_exactly_then_as_a_beginning_then_as_a_part_of_names_and_of_subfolders() -> None:
+    assert _asked("Flux") == ["find_name", "find_prefix", PART_OF_NAME, PART_OF_PATH]
 
 
 def test_a_path_an_address_and_a_hash_are_recognised_by_their_looks() -> None:

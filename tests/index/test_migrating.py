@@ -142,7 +142,10 @@ def test_c11_rows_of_an_older_schema_that_contradict_each_other_do_not_stop_it(t
     assert len(store.with_digest(Pin(algorithms=("sha256",), hex=one.digests.sha256))) == 1
 
 
-def test_c11_every_row_of_the_schema_before_names_stood_by_subfolders_is_kept_and_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [4, 5])
+def test_c11_every_row_of_a_schema_before_names_and_subfolders_stood_in_rows_is_kept_and_found(
+    tmp_path: Path, schema: int
+) -> None:
     files = [held("a.gguf", content="a"), held("sub/É.gguf", inode=8), held("sub/b.gguf", folder="loras", inode=9)]
     fresh = begun(tmp_path / "fresh.db")
     fresh.apply(Diff(appeared=tuple(files)), at=AT)
@@ -152,10 +155,10 @@ def test_c11_every_row_of_the_schema_before_names_stood_by_subfolders_is_kept_an
     wanted = _rows(fresh._db)
     assert not [table for table, rows in wanted.items() if not rows]
 
-    migrated = opened(_as_of_schema_4(tmp_path / "old.db", wanted))
+    migrated = opened(_as_of(schema, tmp_path / "old.db", wanted))
 
     assert (migrated.rebuilt, _rows(migrated._db)) == ("", wanted)
-    copy = sqlite3.connect(tmp_path / "old.db.schema-4")
+    copy = sqlite3.connect(tmp_path / f"old.db.schema-{schema}")
     assert copy.execute("SELECT count(*) FROM location").fetchone() == (len(files),)
     migrated.close()
     with Shop.open(tmp_path / "old.db") as shop:
@@ -180,16 +183,17 @@ def _rows(database: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
     return {table: sorted(database.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for (table,) in tables}
 
 
-def _as_of_schema_4(path: Path, rows: dict[str, list[tuple[object, ...]]]) -> Path:
-    """An index of schema 4 with these rows, which had no names by subfolders."""
+def _as_of(schema: int, path: Path, rows: dict[str, list[tuple[object, ...]]]) -> Path:
+    """An index of schema 4, which had no names by subfolders, or 5, which had no rows of subfolders, with these rows."""
     database = sqlite3.connect(path, isolation_level=None)
-    migrating.migrate(database, str(path), statements.migrations()[:4])
+    migrating.migrate(database, str(path), statements.migrations()[:schema])
     database.execute(f"PRAGMA application_id = {APPLICATION}")
     for table, each in rows.items():
-        if table not in ("names", "subfolder"):
+        if table not in ("names", "subfolder", "subfolders"):
             database.execute(f"DELETE FROM {table}")
             database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(each[0]))})", each)
-    database.execute("INSERT INTO bases (some) SELECT CAST(group_concat(base, char(0)) AS BLOB) FROM location")
+    if schema == 4:
+        database.execute("INSERT INTO bases (some) SELECT CAST(group_concat(base, char(0)) AS BLOB) FROM location")
     database.close()
     for copy in path.parent.glob("*.schema-*"):
         copy.unlink()

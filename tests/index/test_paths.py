@@ -42,6 +42,9 @@ def found(store: Store, text: str, folder: str | None = None, limit: int = 50) -
         ("Té/X", ["vae/Été/x.bin"]),
         ("anime/x", []),
         ("as/sd15.p", ["loras/sd15.pt"]),
+        ("nim", ["loras/sd15/anime.pt", "loras/sd15/anime/tall.pt"]),
+        ("tyl", ["loras/style/sd15.pt"]),
+        ("lora", []),
     ],
 )
 def test_a_part_of_a_path_may_reach_over_folders_and_into_the_name(store: Store, text: str, files: list[str]) -> None:

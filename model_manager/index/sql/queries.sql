@@ -83,9 +83,23 @@ SELECT id, some FROM names WHERE category = :category ORDER BY id DESC LIMIT 1;
 -- A row of names, in the place of what was there; NULL for a new one.
 INSERT INTO names (id, category, some) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET some = excluded.some;
 
+-- name: new_subfolders
+-- Of a JSON list of [category, path], those that are no subfolders yet.
+SELECT json_extract(j.value, '$[0]') AS category, json_extract(j.value, '$[1]') AS path FROM json_each(:places) AS j
+WHERE NOT EXISTS (SELECT 1 FROM subfolder AS s WHERE s.category = json_extract(j.value, '$[0]')
+    AND s.path = json_extract(j.value, '$[1]'));
+
 -- name: put_subfolder
 -- A subfolder in which files lie.
 INSERT INTO subfolder (category, path) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: last_subfolders
+-- The last row of subfolders of a category.
+SELECT id, some FROM subfolders WHERE category = :category ORDER BY id DESC LIMIT 1;
+
+-- name: put_subfolders
+-- A row of subfolders, in the place of what was there; NULL for a new one.
+INSERT INTO subfolders (id, category, some) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET some = excluded.some;
 
 -- name: empty_names
 -- All names go, to be written anew.
@@ -94,6 +108,10 @@ DELETE FROM names;
 -- name: empty_subfolders
 -- All subfolders go, to be written anew.
 DELETE FROM subfolder;
+
+-- name: empty_rows_of_subfolders
+-- So do their rows.
+DELETE FROM subfolders;
 
 -- name: slots
 -- Where every file stands.

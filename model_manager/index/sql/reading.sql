@@ -62,11 +62,9 @@ SELECT l.id FROM json_each(:slots) AS j CROSS JOIN location AS l
     ON l.category = json_extract(j.value, '$[0]') AND l.slot = json_extract(j.value, '$[1]')
 ORDER BY j.key, l.file LIMIT :limit;
 
--- name: subfolders
--- Of a category, '' for all, the subfolders in which files lie or lay, in order, with NUL characters around each.
-SELECT category, char(0) || group_concat(path, char(0)) || char(0)
-FROM (SELECT category, path FROM subfolder WHERE :category = '' OR category = :category ORDER BY category, path)
-GROUP BY category ORDER BY category;
+-- name: rows_of_subfolders
+-- The rows of subfolders of a category, '' for all.
+SELECT category, some FROM subfolders WHERE :category = '' OR category = :category;
 
 -- name: find_path_prefix
 -- Files of a folder whose path below it begins so, by path.

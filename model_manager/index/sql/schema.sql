@@ -106,6 +106,14 @@ CREATE TABLE subfolder (
     PRIMARY KEY (category, path)
 ) WITHOUT ROWID;
 
+-- The same once more, many to a row, as index/paths.py says: to look for a part of a path.
+CREATE TABLE subfolders (
+    id INTEGER PRIMARY KEY,
+    category TEXT NOT NULL,
+    some BLOB NOT NULL
+);
+CREATE INDEX subfolders_category ON subfolders (category);
+
 -- Where a content can be had. `data` is a JSON object.
 CREATE TABLE address (
     content_id INTEGER NOT NULL REFERENCES content (id) ON DELETE CASCADE,

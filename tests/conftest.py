@@ -72,6 +72,7 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
         "apt-get install strace; ptrace must be allowed",
     ),
     "pm2": (lambda: find_pm2() is not None, "npm install pm2, and name its bin/pm2 in MODEL_MANAGER_TEST_PM2"),
+    "node": (_on_path("node"), "apt-get install nodejs"),
     "redis-server": (_on_path("redis-server"), "apt-get install redis-server"),
     "root": (lambda: os.geteuid() == 0, "run as root"),
     "setpriv": (
@@ -87,6 +88,7 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
     "iptables": (lambda: _works("unshare", "-n", "iptables", "-w", "-L", "-n"), "run as root, with iptables"),
     "mkfs.xfs": (lambda: _mountable("xfs"), "run as root, with loop devices; apt-get install xfsprogs"),
     "mkfs.btrfs": (lambda: _mountable("btrfs"), "run as root, with loop devices; apt-get install btrfs-progs"),
+    "fuse": (lambda: os.geteuid() == 0 and Path("/dev/fuse").exists(), "run as root, with /dev/fuse"),
     "chromium": (_on_path("chromium"), "apt-get install chromium"),
     "faketime": (_on_path("faketime"), "apt-get install faketime"),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from model_manager.errors import RootAway
 from model_manager.facts.disk import Fingerprint, Held, Root
+from model_manager.library.halting import Halt, never
 from model_manager.library.pages import Memory
 from model_manager.library.scanning import Found, Scan, examine, fingerprint_of, scan
 
@@ -40,13 +41,19 @@ class Sight:
     kin: Kin = field(default_factory=Kin)
 
 
-def whole(root: Root, known: Mapping[str, Held], written_after: int, memory: Memory | None = None) -> Whole:
+def whole(
+    root: Root,
+    known: Mapping[str, Held],
+    written_after: int,
+    memory: Memory | None = None,
+    halt: Halt = never,
+) -> Whole:
     """Every model file of a root that is not as known. Those that were `written_after` a time (Unix nanoseconds) are young.
-    `memory` is of the last look at this root.
+    `memory` is of the last look at this root; `halt` says when somebody wants the look to end.
 
     Raises RootAway when it cannot be listed.
     """
-    result = scan(root, known=known, memory=memory)
+    result = scan(root, known=known, memory=memory, halt=halt)
     found = {item.file: as_held(root, item) for item in result.found}
     kin = kin_of(found.values(), known)
     news = (item for item in found.values() if item.fingerprint.mtime_ns > written_after and not _same(item, known))

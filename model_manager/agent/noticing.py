@@ -106,7 +106,7 @@ class Noticing:
         self._board.bells.describing.ring()
 
     def stop(self) -> None:
-        """Directories that the running scan has not come to are left to the next one. The first scan goes to its end."""
+        """What the running scan has not come to is left to the next one. The first scan goes to its end."""
         self._stopped = self._board.scanned
 
     async def _let_go(self) -> None:
@@ -128,7 +128,8 @@ class Noticing:
         before = dict(self._shelves.held)
         try:
             with undisturbed():
-                look = await asyncio.to_thread(whole, root, before, self._written_after(), self._memory_of(root))
+                memory, halt = self._memory_of(root), lambda: self._stopped
+                look = await asyncio.to_thread(whole, root, before, self._written_after(), memory, halt)
                 if len(look.found) >= MANY:
                     set_aside()
         except ModelManagerError as error:
@@ -137,6 +138,8 @@ class Noticing:
         if not await self.present(root):
             return
         tally = await self._enter(look, before)
+        if look.scan.halted:
+            return
         await self._roots.remounting.remember(root.path, self._shelves.held.values())
         self._board.counters.scan_seconds = look.scan.seconds
         await self._tell_scanned(root, look.scan, tally)

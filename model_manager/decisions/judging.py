@@ -110,6 +110,8 @@ def sound(name: str, head: bytes, header: bytes | None, size: int) -> str | None
         return _whole_safetensors(head, header, size)
     if format_of(head) == "gguf":
         return _whole_gguf(head, size)
+    if format_of(head) == "archive" and _extension(name) not in COMPANIONS:
+        return "it is an archive or an HDF5 file, which no loader of models reads; unpack or convert it"
     return None
 
 

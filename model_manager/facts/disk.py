@@ -40,6 +40,11 @@ class Fingerprint:
     size: int
     mtime_ns: int
 
+    def is_other_than(self, was: Fingerprint) -> bool:
+        """Whether a file at the same place was written to or replaced, as far as that shows: a volume that was mounted again under
+        another device number changed nothing."""
+        return (self.inode, self.size, self.mtime_ns) != (was.inode, was.size, was.mtime_ns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:

@@ -16,6 +16,7 @@ from model_manager.errors import RootAway
 from model_manager.facts.disk import Fingerprint, Held, Root
 from model_manager.facts.shelf import WEIGHTS, ShelfPath
 from model_manager.library.disk import fingerprint, opened
+from model_manager.library.halting import Halt, Halted, insist, never, unhalted
 from model_manager.library.pages import Memory, Page
 
 MAX_DIRECTORIES: Final = 100_000
@@ -57,7 +58,8 @@ class Scan:
     so); `gone`: paths of known ones that are not there any more; `files` and `bytes`: of all model files that lie there, known or not.
 
     `blocked`: directories and files that could not be looked at; whatever the index knows at or below them has not
-    vanished. `skipped`: what has a model's name and is no model for us. `seconds` is the scan's duration.
+    vanished. `skipped`: what has a model's name and is no model for us. `seconds` is the scan's duration. `halted`: somebody ended it
+    before its end: nothing is known to be gone, and the counts are of what was met by then.
     """
 
     found: tuple[Found, ...] = ()
@@ -67,6 +69,7 @@ class Scan:
     blocked: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     seconds: float = 0.0
+    halted: bool = False
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -96,37 +99,58 @@ class _Walk:
     directories: int = 0
     files: int = 0
     bytes: int = 0
+    halt: Halt = never
 
 
-def scan(root: Root, below: str | None = None, known: Known = NOTHING, memory: Memory | None = None) -> Scan:
+def scan(
+    root: Root,
+    below: str | None = None,
+    known: Known = NOTHING,
+    memory: Memory | None = None,
+    halt: Halt = never,
+) -> Scan:
     """Every model file of a root, or of one directory `below` it (absolute), that is not as `known`. Symlinked
-    directories are followed. `memory` is of the last whole look at this root, and then of this one.
+    directories are followed. `memory` is of the last whole look at this root, and then of this one. `halt` is asked before
+    every directory, and within one before every PIECE entries.
 
     Raises RootAway when the root itself cannot be listed.
     """
     started = time.monotonic()
     top = below or root.path
-    walk = _Walk(root, dict(known))
+    walk = _Walk(root, dict(known), halt=halt)
     if memory is not None and memory.root == root:
         walk.before, walk.same = memory.pages, memory.known == list(known.values())
     walk.stack.append((top, frozenset()))
+    try:
+        _climb(walk)
+    except Halted:
+        return _scan_of(walk, started, halted=True)
+    if memory is not None:
+        memory.pages, memory.root, memory.known = walk.pages, root, list(known.values())
+    return _scan_of(walk, started, tuple(_missed(walk, top)))
+
+
+def _climb(walk: _Walk) -> None:
     while walk.stack:
+        insist(walk.halt)
         path, ancestors = walk.stack.pop()
         walk.directories += 1
         if walk.directories > MAX_DIRECTORIES:
             walk.blocked.append(Skipped(path=path, why=f"only {MAX_DIRECTORIES:,} directories are looked at"))
             continue
         _enter(walk, path, ancestors)
-    if memory is not None:
-        memory.pages, memory.root, memory.known = walk.pages, root, list(known.values())
+
+
+def _scan_of(walk: _Walk, started: float, gone: tuple[str, ...] = (), *, halted: bool = False) -> Scan:
     return Scan(
         found=tuple(sorted(walk.found, key=_FILE)),
-        gone=tuple(_missed(walk, top)),
+        gone=gone,
         files=walk.files,
         bytes=walk.bytes,
         blocked=tuple(walk.blocked),
         skipped=tuple(walk.skipped),
         seconds=time.monotonic() - started,
+        halted=halted,
     )
 
 
@@ -271,7 +295,7 @@ def _unlike(walk: _Walk, prefix: str, entries: Sequence[os.DirEntry[str]]) -> It
     here: list[bool] = []
     same: list[Held] = []
     comparable = None
-    for entry in entries:
+    for entry in chain.from_iterable(unhalted(entries, walk.halt)):
         file = prefix + entry.name
         known = take(file, None)
         here.append(False)

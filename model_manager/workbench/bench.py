@@ -75,7 +75,7 @@ class Workbench:
         return Statistics(
             total=len(new),
             added=len(new.keys() - old.keys()),
-            updated=sum(old[file].fingerprint != new[file].fingerprint for file in kept),
+            updated=sum(new[file].fingerprint.is_other_than(old[file].fingerprint) for file in kept),
             removed=len(old.keys() - new.keys()),
             described=described,
             hashes_calculated=self.board.counters.hashed - counted.hashed,

@@ -499,3 +499,30 @@ async def test_a_scan_that_is_stopped_leaves_the_rest_and_calls_nothing_gone(sce
     await eyes.reconcile()
     assert scene.shelves.held.keys() >= known.keys()
     assert (scene.board.counters.scans, bool(scene.board.scan_finished)) == (scans, True)
+
+
+async def test_a_scan_that_is_stopped_within_a_directory_calls_nothing_gone(
+    scene: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = tmp_path / "more"
+    (more / "loras").mkdir(parents=True)
+    for n in range(20):
+        file = more / "loras" / f"{n}.safetensors"
+        file.write_bytes(b"weights")
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+    eyes = noticing(scene, Root(path=str(more)))
+    await eyes.reconcile()
+    scene.board.scanned = True
+    known, look = dict(scene.shelves.held), module.whole
+    (more / "loras" / "7.safetensors").unlink()
+
+    def stopped(*given: Any) -> Any:
+        eyes.stop()
+        return look(*given)
+
+    monkeypatch.setattr(module, "whole", stopped)
+    await eyes.reconcile()
+    assert scene.shelves.held.keys() == known.keys()
+    monkeypatch.undo()
+    await eyes.reconcile()
+    assert len(scene.shelves.held) == len(known) - 1

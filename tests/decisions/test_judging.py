@@ -72,6 +72,13 @@ def test_a_file_is_what_its_first_bytes_say(head, kind):
     assert format_of(head) == kind
 
 
+@pytest.mark.parametrize("head", [b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a", b"\x1f\x8b\x08", b"\x89HDF\r\n"])
+@pytest.mark.parametrize("name", ["x.ckpt", "x.bin", "x.pth", "x.onnx", "x.gguf"])
+def test_k6_an_archive_is_no_model_whatever_its_name(head: bytes, name: str) -> None:
+    assert judged(head + bytes(2000), name)
+    assert judged(head + bytes(2000), "vocab.txt") is None
+
+
 @given(st.binary(max_size=64))
 def test_any_bytes_have_a_format(head):
     assert format_of(head)

@@ -27,7 +27,7 @@ def remembered(shop: Shop, only: Collection[str] | None = None) -> Before:
 def compared(before: Before, now: Before, *, skipped: int, errors: int) -> Statistics:
     """The difference, without seconds. `skipped` files are still to be read."""
     kept = before.keys() & now.keys()
-    updated = {file for file in kept if before[file][0] != now[file][0]}
+    updated = {file for file in kept if now[file][0].is_other_than(before[file][0])}
     known = {file for file, (_, read) in before.items() if read} - updated
     return Statistics(
         total=len(now),

@@ -40,7 +40,8 @@ def command() -> None:
     help=f"The folder that the whole directory is: loras, checkpoints …; '{WHOLE}' for one with such folders in it.",
 )  # fmt: skip
 @state_option
-def add(path: str, folder: str | None, state_dir: Path | None) -> None:
+@json_option
+def add(path: str, folder: str | None, state_dir: Path | None, as_json: bool) -> None:
     """Track PATH and look through it once; names are known at once, files are read later."""
     path = absolute(path)
     folder = _folder(path, folder)
@@ -49,13 +50,17 @@ def add(path: str, folder: str | None, state_dir: Path | None) -> None:
         agent=lambda agent: _added_by(agent, path, folder),
         bench=lambda bench: _added(bench, path, folder),
     )
+    if as_json:
+        _print_added(state_dir, path)
+        return
     _say_added(state_dir, path, next_)
 
 
 @command.command("remove")
 @click.argument("path")
 @state_option
-def remove(path: str, state_dir: Path | None) -> None:
+@json_option
+def remove(path: str, state_dir: Path | None, as_json: bool) -> None:
     """Forget PATH, which may be its number in 'dir list'. The files stay as they are."""
     with opened(state_dir) as shop:
         path = path_of(shop.directories(), path)
@@ -64,6 +69,11 @@ def remove(path: str, state_dir: Path | None) -> None:
         agent=lambda agent: _removed_by(agent, path),
         bench=lambda bench: _removed(bench, path),
     )
+    if as_json:
+        from model_manager.cli.model.shapes import print_json
+
+        print_json({"path": path, "state": "not tracked"})
+        return
     click.echo(f"{printable(path)} is not tracked any more; its files were not touched")
 
 
@@ -107,6 +117,14 @@ async def _removed(bench: Workbench, path: str) -> None:
 
 def _removed_by(agent: Agent, path: str) -> None:
     scanned(agent, lambda: agent.post("/directories", {"remove": path}))
+
+
+def _print_added(state_dir: Path | None, path: str) -> None:
+    from model_manager.cli.model.shapes import directory_shape, print_json
+
+    with opened(state_dir) as shop:
+        numbered = enumerate(shop.directories(), 1)
+        print_json(next((directory_shape(number, each) for number, each in numbered if each.path == path), None))
 
 
 def _say_added(state_dir: Path | None, path: str, next_: str) -> None:

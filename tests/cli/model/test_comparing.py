@@ -12,8 +12,15 @@ NEW = replace(OLD, mtime_ns=5)
 
 
 def test_the_difference_is_told_in_stablequeues_figures() -> None:
-    before: Before = {"gone": (OLD, True), "same": (OLD, True), "read": (OLD, False), "changed": (OLD, True)}
+    before: Before = {
+        "gone": (OLD, True),
+        "mounted again": (OLD, True),
+        "same": (OLD, True),
+        "read": (OLD, False),
+        "changed": (OLD, True),
+    }
     now: Before = {
+        "mounted again": (replace(OLD, device=9), True),
         "same": (OLD, True),
         "read": (OLD, True),
         "changed": (NEW, True),
@@ -21,7 +28,7 @@ def test_the_difference_is_told_in_stablequeues_figures() -> None:
         "raw": (NEW, False),
     }
     found = compared(before, now, skipped=1, errors=2)
-    assert (found.total, found.added, found.updated, found.removed) == (5, 2, 1, 1)
+    assert (found.total, found.added, found.updated, found.removed) == (6, 2, 1, 1)
     assert (found.hashes_calculated, found.hashes_skipped, found.errors) == (3, 1, 2)
 
 

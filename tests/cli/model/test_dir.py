@@ -102,3 +102,14 @@ def test_the_state_directory_may_be_named(tmp_path: Path, call: Call) -> None:
     assert call("model", "dir", "add", str(tmp_path / "nas"), "--state-dir", str(state))[0] == 0
     assert (state_directory(state, {}) / "index.sqlite").exists()
     assert not (tmp_path / "index.sqlite").exists()
+
+
+def test_json_says_what_was_added_and_what_is_not_tracked_any_more(tmp_path: Path, call: Call) -> None:
+    put(tmp_path / "nas" / "loras" / "a.safetensors", safetensors(500))
+    path = str(tmp_path / "nas")
+    code, out, err = call("model", "dir", "add", path, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads(call("model", "dir", "list", "--json")[1])[0]
+    assert json.loads(out)["files"] == 1
+    code, out, _ = call("model", "dir", "remove", "1", "--json")
+    assert (code, json.loads(out)) == (0, {"path": path, "state": "not tracked"})

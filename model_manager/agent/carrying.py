@@ -20,13 +20,14 @@ class Carrier:
         self._begun = now()
         self._now = now
         self._lane = lane
-        self._held = False
+        self._waits = self._held = False
 
     def room(self) -> memoryview | None:
         if self.waited is None:
             self.waited = self._now() - self._begun
         room = self._lane.room()
-        self._held = self._held or room is None
+        self._waits = room is None
+        self._held = self._held or self._waits
         return room
 
     def took(self, size: int) -> None:
@@ -46,9 +47,14 @@ class Carrier:
         return self._warm or self.received > 0
 
     def was_held(self) -> bool:
-        """Whether there was no room since the last question."""
-        held, self._held = self._held, False
+        """Whether there was no room since the last question, or is none now."""
+        held, self._held = self._held or self._waits, False
         return held
+
+    @property
+    def at(self) -> int:
+        """The byte that comes next."""
+        return self._lane.at
 
     @property
     def left(self) -> int:

@@ -14,14 +14,15 @@ from model_manager.agent.drawing import Drawing
 from model_manager.agent.gathering import Gathering, beginning_of
 from model_manager.agent.mistrusting import Mistrust
 from model_manager.agent.pacing import PACE_SECONDS, Pace
-from model_manager.agent.road import Moved, Report, Road, Tell
+from model_manager.agent.road import Answered, Dropped, Ended, Moved, Placed, Report, Road, Tell
+from model_manager.agent.rushing import Rush
 from model_manager.agent.threads import finishing, interruptible
 from model_manager.agent.widths import Widths
 from model_manager.decisions.bounding import most
 from model_manager.decisions.digesting import needed
-from model_manager.decisions.judging import Right, Wrong, received, sound
+from model_manager.decisions.judging import Wrong, received, sound
 from model_manager.errors import BadUrl, Corrupt, OriginUnavailable, PieceCorrupt, RangeBeyond
-from model_manager.facts.disk import Fingerprint, Held, Root
+from model_manager.facts.disk import Held, Root
 from model_manager.facts.event import DownloadVerified
 from model_manager.facts.model import Model, Source
 from model_manager.facts.plan import Fetch
@@ -31,7 +32,7 @@ from model_manager.library.markers import PARTIAL
 from model_manager.library.partial import Partial
 from model_manager.library.placing import insist_free, place
 from model_manager.library.reading import beginning
-from model_manager.library.space import Reservation, Space
+from model_manager.library.space import Space
 from model_manager.library.whole import Whole
 from model_manager.settings import Settings
 from model_manager.sources.https import without_query
@@ -50,34 +51,6 @@ class Arrived:
 
     held: Held
     verified: DownloadVerified
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """What a source offers, and the space that is set aside for it."""
-
-    stream: Stream
-    reservation: Reservation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """Every byte was judged right and has its name."""
-
-    got: Received
-    right: Right
-    fingerprint: Fingerprint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Dropped:
-    """Every byte was judged wrong and is gone."""
-
-    got: Received
-    wrong: Wrong
-
-
-_Ended = _Placed | _Dropped
 
 
 class Downloading:
@@ -134,7 +107,7 @@ class Downloading:
         directory = os.path.join(self._root.path, PARTIAL)
         return Partial.open(directory, road.model.path, algorithms=needed(road.model.pin), buffers=self._buffers)
 
-    async def _brought(self, partial: Partial, road: Road) -> _Ended | bool:
+    async def _brought(self, partial: Partial, road: Road) -> Ended | bool:
         """Every byte is here, as far as anybody said how many there are, and whether anybody did; or the end of a short one."""
         announced = partial.total is not None
         while not partial.complete and (partial.total is None or partial.missing()):
@@ -151,7 +124,7 @@ class Downloading:
                 break
         return announced
 
-    async def _bring(self, partial: Partial, road: Road) -> _Ended | None:
+    async def _bring(self, partial: Partial, road: Road) -> Ended | None:
         """What is missing, as far as one answer and its parts serve it; a short object all the way to its name."""
         try:
             with ExitStack() as kept:
@@ -164,6 +137,11 @@ class Downloading:
                         await self._draw(partial, road, answer.stream)
                         return None
                     kept.callback(whole.drop)
+                    if rush := self._rush(partial, road, answer, whole):
+                        async with rush:
+                            if await self._rushed(partial, road, answer, whole, rush):
+                                await line.aclose()
+                                return await self._after(rush, road)
                     if not await self._gather(partial, road, answer, gathering, whole):
                         return None
                 return await self._seal(partial, road, answer, whole)
@@ -173,7 +151,7 @@ class Downloading:
             await finishing(partial.restart)
             raise
 
-    async def _answer(self, line: AsyncExitStack, kept: ExitStack, partial: Partial, road: Road) -> _Answer:
+    async def _answer(self, line: AsyncExitStack, kept: ExitStack, partial: Partial, road: Road) -> Answered:
         """The source's answer from the first missing byte, judged by what it says of itself. `line` keeps the connection,
         `kept` the space for it."""
         model, source = road.model, road.source
@@ -196,9 +174,9 @@ class Downloading:
         need = max(0, expected - (partial.here if offer.start else 0))
         reservation = kept.enter_context(self._space.reserve(self._root.path, need, model.name))
         self._mistrust.carries(model.path, source.url, on=offer.start > 0)
-        return _Answer(stream=stream, reservation=reservation)
+        return Answered(stream=stream, reservation=reservation)
 
-    def _begin(self, partial: Partial, road: Road, answer: _Answer) -> None:
+    def _begin(self, partial: Partial, road: Road, answer: Answered) -> None:
         partial.begin(
             road.source.url,
             answer.stream.offer,
@@ -208,7 +186,7 @@ class Downloading:
             most=most(road.model),
         )
 
-    async def _gather(self, partial: Partial, road: Road, answer: _Answer, gathering: Gathering, whole: Whole) -> bool:
+    async def _gather(self, partial: Partial, road: Road, answer: Answered, gathering: Gathering, whole: Whole) -> bool:
         """Whether all of a short object came into memory; else what came of it is on the disk, as with longer ones."""
         written = False
         try:
@@ -227,7 +205,7 @@ class Downloading:
             raise
         return not written
 
-    async def _spill(self, partial: Partial, road: Road, answer: _Answer, whole: Whole) -> None:
+    async def _spill(self, partial: Partial, road: Road, answer: Answered, whole: Whole) -> None:
         """What came before a break goes to the disk: the next attempt begins there."""
 
         def spilt() -> None:
@@ -239,20 +217,48 @@ class Downloading:
             await finishing(spilt)
             road.report(road.seen(Phase.FETCHING, partial.here, partial.total))
 
-    async def _seal(self, partial: Partial, road: Road, answer: _Answer, whole: Whole) -> _Ended:
+    def _rush(self, partial: Partial, road: Road, answer: Answered, whole: Whole) -> Rush[Ended] | None:
+        """Where a thread of its own may bring it into memory: that, and everything after."""
+        burst = answer.stream.burst
+        sealed = self._sealing(partial, road, answer, whole)
+        return Rush(burst, whole, lambda: _came(road, whole), sealed) if burst else None
+
+    async def _rushed(self, partial: Partial, road: Road, answer: Answered, whole: Whole, rush: Rush[Ended]) -> bool:
+        """Whether all of it came in one rush."""
+        try:
+            return await rush.received()
+        except Corrupt:
+            raise
+        except BaseException:
+            if not whole.complete:
+                await self._spill(partial, road, answer, whole)
+            raise
+
+    async def _after(self, rush: Rush[Ended], road: Road) -> Ended | None:
+        """What its thread does after the last byte. Its slot is free meanwhile, unless many do that."""
+        if self._sealers.locked():
+            return await rush.ended()
+        async with self._sealers:
+            road.moved()
+            return await rush.ended()
+
+    async def _seal(self, partial: Partial, road: Road, answer: Answered, whole: Whole) -> Ended:
         """One thread writes, hashes, syncs, judges and places it: each hand-over to another waits for the interpreter."""
-        road.report(road.seen(Phase.FETCHING, whole.size, whole.size))
-        road.report(road.seen(Phase.VERIFYING, 0, whole.size))
+        _came(road, whole)
+        sealed = self._sealing(partial, road, answer, whole)
+        async with self._sealers:
+            road.moved()
+            return await finishing(sealed)
+
+    def _sealing(self, partial: Partial, road: Road, answer: Answered, whole: Whole) -> Callable[[], Ended]:
         loop = asyncio.get_running_loop()
 
-        def sealed() -> _Ended:
+        def sealed() -> Ended:
             offer, pin, begun = answer.stream.offer, road.model.pin, beginning_of(whole)
             got = partial.seal(whole, road.source.url, offer, pin, writing=answer.reservation.writing)
             return self._end(partial, got, road, announced=True, loop=loop, begun=begun)
 
-        async with self._sealers:
-            road.moved()
-            return await finishing(sealed)
+        return sealed
 
     async def _draw(self, partial: Partial, road: Road, stream: Stream) -> None:
         drawing, pace = Drawing(partial, self._widths, self._clock), Pace(self._clock, self._settings().min_speed)
@@ -323,7 +329,7 @@ class Downloading:
         announced: bool,
         loop: asyncio.AbstractEventLoop,
         begun: tuple[bytes, bytes | None] | None = None,
-    ) -> _Ended:
+    ) -> Ended:
         """The verdict on all bytes, and for the right ones the name; what else there is of the unfinished file goes.
 
         On a thread. `begun`: what `beginning` says of the file, where it is known already.
@@ -334,16 +340,16 @@ class Downloading:
         verdict = received(model, got, unsound, announced=announced, unpinned=self._settings().unpinned)
         if isinstance(verdict, Wrong):
             partial.discard()
-            return _Dropped(got=got, wrong=verdict)
+            return Dropped(got=got, wrong=verdict)
         loop.call_soon_threadsafe(road.report, road.seen(Phase.PLACING, got.size, got.size))
         fingerprint = place(partial.path, self._root, model.path, replaces=road.replaces)
         partial.discard(placed=True)
-        return _Placed(got=got, right=verdict, fingerprint=fingerprint)
+        return Placed(got=got, right=verdict, fingerprint=fingerprint)
 
-    def _held(self, road: Road, ended: _Ended) -> Held:
+    def _held(self, road: Road, ended: Ended) -> Held:
         """What lies in its place now. Raises Corrupt when the bytes were wrong."""
         model, got = road.model, ended.got
-        if isinstance(ended, _Dropped):
+        if isinstance(ended, Dropped):
             self._mistrust.wrong(model.path, road.source.url, got)
             raise Corrupt(name=model.name, host=got.host, why=ended.wrong.why)
         self._mistrust.right(model.path)
@@ -361,6 +367,11 @@ class Downloading:
     def forgive(self) -> None:
         """Whoever asks for another attempt may have mended the object and kept its ETag."""
         self._mistrust.forgive()
+
+
+def _came(road: Road, whole: Whole) -> None:
+    road.report(road.seen(Phase.FETCHING, whole.size, whole.size))
+    road.report(road.seen(Phase.VERIFYING, 0, whole.size))
 
 
 def _fetching(road: Road, partial: Partial, drawing: Drawing, pace: Pace) -> Transfer:

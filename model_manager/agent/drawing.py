@@ -66,9 +66,10 @@ class Drawing:
         return enough and all(carrier.flowing for carrier in self._carriers)
 
     def was_held(self) -> bool:
-        """Whether a connection had to wait for the disk or the hash since the last question."""
-        held = [carrier.was_held() for carrier in self._carriers]
-        return any(held)
+        """Whether the disk or the hash kept the foremost connection waiting since the last question. Those ahead of it may wait
+        for its bytes: that is the network's doing."""
+        held = [(carrier.at, carrier.was_held()) for carrier in self._carriers]
+        return min(held, default=(0, False))[1]
 
     async def draw(self, opened: AbstractAsyncContextManager[Stream], watch: Callable[[], None]) -> None:
         """Bring what is missing, as far as the origin can serve it: see `Partial.missing` for what is left.
@@ -102,6 +103,7 @@ class Drawing:
         self._parts = stream.parts
         if stream.parts is not None:
             self._crowd = self._widths.crowd(stream.parts.host)
+            self._crowd.enough = stream.parts.enough
             self._crowd.enter(self)
         stop = missing[0][1] if missing else self._partial.total
         await self._carry(stream.offer.start, stop, stream.pour)

@@ -7,8 +7,11 @@ from typing import Final
 
 from model_manager.agent.clock import Clock
 
-MEASURED: Final = 0.4
+MEASURED: Final = 0.2
 """Seconds over which a number of connections is measured, after one look's time to settle."""
+
+SURE: Final = 4
+"""So many measurements say that more connections do not help: they begin slowly (RFC 5681, slow start)."""
 
 PATIENCE: Final = 3.0
 """Seconds that the slowest new connection is waited for before a measurement begins without it."""
@@ -72,8 +75,8 @@ class Gauge:
 
     @property
     def sure(self) -> bool:
-        """Whether the present number was measured more than once: connections begin slowly (RFC 5681, slow start)."""
-        return self._windows[self._connections] > 1
+        """Whether the present number was measured often enough to be given up."""
+        return self._windows[self._connections] >= SURE
 
     @property
     def held_back(self) -> float:

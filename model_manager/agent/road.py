@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from model_manager.decisions.judging import early
+from model_manager.decisions.judging import Right, Wrong, early
 from model_manager.facts.disk import Fingerprint
 from model_manager.facts.event import DownloadStarted
 from model_manager.facts.model import Model, Source
 from model_manager.facts.plan import Fetch
-from model_manager.facts.transfer import Offer, Phase, Transfer
+from model_manager.facts.transfer import Offer, Phase, Received, Transfer
+from model_manager.library.space import Reservation
 from model_manager.sources.https import without_query
+from model_manager.sources.origin import Stream
 
 Report = Callable[[Transfer], None]
 Tell = Callable[[DownloadStarted], Awaitable[None]]
@@ -69,3 +71,31 @@ class Road:
             resumed_at=offer.start,
             attempt=self.number,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a source offers, and the space that is set aside for it."""
+
+    stream: Stream
+    reservation: Reservation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Every byte was judged right and has its name."""
+
+    got: Received
+    right: Right
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """Every byte was judged wrong and is gone."""
+
+    got: Received
+    wrong: Wrong
+
+
+Ended = Placed | Dropped

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Final
 from loguru import logger
 from pydantic import SecretStr
 
-from model_manager.agent.acting import actions, fetch_of, hands_of, reload_of
+from model_manager.agent.acting import actions, fetch_of, finding_of, hands_of, reload_of, wish_of
 from model_manager.agent.analyzing import Analyzing
 from model_manager.agent.board import Board
 from model_manager.agent.borrowing import Borrowing
@@ -28,7 +27,6 @@ from model_manager.agent.entitlements import hosts, tokens
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
 from model_manager.agent.filing import Filing
-from model_manager.agent.finding import Finding
 from model_manager.agent.following import Following
 from model_manager.agent.gate import READY, Gate
 from model_manager.agent.greeting import hello
@@ -45,14 +43,13 @@ from model_manager.agent.obeying import Obeying, Reply
 from model_manager.agent.offering import Offering
 from model_manager.agent.publishing import Beating, Publishing
 from model_manager.agent.reloading import Reloading
-from model_manager.agent.removing import Removing
 from model_manager.agent.renewing import renewing
 from model_manager.agent.roots import Roots, insist_on_store, roots_of
 from model_manager.agent.shelves import Shelves
-from model_manager.agent.showing import Showing
 from model_manager.agent.socket import Control, serving
 from model_manager.agent.staffing import staffed
 from model_manager.agent.sweeping import Sweeping
+from model_manager.agent.threads import started
 from model_manager.agent.tracing import bus_of, downloading_of, tracer_of, wanting_of
 from model_manager.agent.tracking import Tracking
 from model_manager.agent.verifying import Verifying
@@ -79,11 +76,13 @@ from model_manager.sources.catalog_cache import CachedCatalog
 from model_manager.sources.civitai import CivitaiOrigin
 from model_manager.sources.civitai_records import CivitaiRecords, civitai_records_at
 from model_manager.sources.credentials import Credentials
+from model_manager.sources.guard import Guard
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
 from model_manager.sources.limits import Limits
 from model_manager.sources.origin import Origin
 from model_manager.sources.web import web
+from model_manager.tracing.requests import asking
 
 LEASE_BEATS: Final = 4
 """Heartbeats that a machine may miss before it counts as dead."""
@@ -114,7 +113,7 @@ async def run(settings: Settings, surroundings: Surroundings) -> None:
     state = settings.state
     _prepare(settings, state)
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(settings.concurrency + 12, thread_name_prefix="work"))
+    loop.set_default_executor(started(settings.concurrency + 12, "work"))
     leaving = Leaving(state / READY)
     with leaving.listening(), hold(str(state / "lock"), f"The state directory {state}"), hold(
         f"{settings.own_root.path}/{LOCK}", f"The models directory {settings.own_root.path}"
@@ -213,6 +212,7 @@ class Edges:
     copy: Copy
     embedded: EmbeddedServer | None
     shop: Callable[[], Shop]
+    judge: Callable[[str], object]
 
     def adopt(self, new: Settings) -> None:
         self.tokens.clear()
@@ -247,7 +247,7 @@ async def _edges(board: Board, surroundings: Surroundings, state: Path, index: I
         web(credentials, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy, limits=limits)
     )
     catalog = await stack.enter_async_context(
-        catalog_at(surroundings.catalog_url, settings.catalog_key, ca_file=ca_file)
+        catalog_at(surroundings.catalog_url, settings.catalog_key, ca_file=ca_file, traces=asking(board.tracer))
     )
     records = await stack.enter_async_context(
         civitai_records_at(settings.civitai_api, settings.civitai_token, web=net, ca_file=ca_file, proxy=settings.proxy)
@@ -285,6 +285,7 @@ async def _edges(board: Board, surroundings: Surroundings, state: Path, index: I
         copy=lambda told: copy(redis, bus.keys, told),
         embedded=embedded,
         shop=lambda: Shop.open(state / "index.sqlite"),
+        judge=Guard(settings.allow_hosts).check,
     )
 
 
@@ -317,9 +318,8 @@ def _agent(board: Board, shelves: Shelves, edges: Edges, surroundings: Surroundi
 
     reloading = Reloading(board, wanting, surroundings.load, adopted)
     reload = reload_of(board, reloading, fetching)
-    finding = Finding(
-        Showing(board, shelves, edges.shop), Removing(board, shelves, roots.own, board.bells.noticing.ring)
-    )
+    wish = wish_of(edges.judge, wanting, fetching)
+    finding = finding_of(board, shelves, edges.shop, roots.own, wish)
     hands = hands_of(board, hashing, verifying, reload, finding, noticing.stop)
     obeying = Obeying(board, shelves, hands, edges.orders, edges.settle, edges.reply)
     loops: dict[str, Loop] = {

@@ -5,10 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def started(count: int, name: str) -> ThreadPoolExecutor:
+    """So many threads that are there already: whoever starts one waits for it, and the event loop must not."""
+    pool, all_there = ThreadPoolExecutor(count, name), threading.Barrier(count + 1)
+    try:
+        for _ in range(count):
+            pool.submit(all_there.wait)
+    except BaseException:
+        all_there.abort()
+        raise
+    all_there.wait()
+    return pool
 
 
 async def finishing(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -28,12 +42,12 @@ async def _awaited(future: asyncio.Future[R], halt: threading.Event | None) -> R
     except asyncio.CancelledError:
         if halt is not None:
             halt.set()
-        await _end_of(future)
+        await end_of(future)
         raise
 
 
-async def _end_of(future: asyncio.Future[R]) -> None:
-    """However often we are cancelled meanwhile: the thread has to end first."""
+async def end_of(future: asyncio.Future[R]) -> None:
+    """Wait for the thread. However often we are cancelled meanwhile: the thread has to end first."""
     while not future.done():
         try:
             await asyncio.wait([future])

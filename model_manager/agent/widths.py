@@ -55,6 +55,8 @@ class Crowd:
 
     def __init__(self, clock: Clock, allowed: Callable[[], int | None]) -> None:
         self.each = 1
+        self.enough: float = float("inf")
+        """Bytes a second, all downloads together, from which more connections are not tried."""
         self._clock = clock
         self._allowed = allowed
         self._gauge = Gauge(clock)
@@ -113,7 +115,9 @@ class Crowd:
         if then < self.each:
             self._rested_at, self._rest = self._looked + self._rest, min(LONGEST_REST, 2 * self._rest)
             self.each = then
-        elif sum(member.left for member in self._members) > WORTH * gauge.speed:
+        elif (
+            gauge.speeds[self.each] < self.enough and sum(member.left for member in self._members) > WORTH * gauge.speed
+        ):
             self.each = then
 
 

@@ -11,6 +11,9 @@ from model_manager.library.memory import reserved
 BLOCK: Final = 1024 * 1024
 """Bytes of a block: what fits a processor's cache beside its neighbours, and is long enough for the disk."""
 
+MOVING: Final = 16
+"""Blocks of one file on their way to the disk: with those that are written and not synced, what a kill may cost at most."""
+
 
 class Buffers:
     """Page-aligned anonymous memory in blocks of BLOCK bytes, at most `count` of them. Thread-safe; no call blocks.
@@ -18,12 +21,13 @@ class Buffers:
     Memory is reserved with the first block, touched block by block, and unmapped when the last file that uses it is closed.
     """
 
-    def __init__(self, count: int = 48) -> None:
+    def __init__(self, count: int = 64) -> None:
         self.count = count
         self._lock = threading.Lock()
-        self._idle: list[memoryview] = []
-        self._fresh: list[memoryview] = []
-        self._taken = 0
+        self._area = memoryview(b"")
+        self._blocks: list[memoryview] = []
+        self._number: dict[int, int] = {}
+        self._idle = list(range(count - 1, -1, -1))
         self._held = 0
         self._users = 0
         self._waiting: list[tuple[Callable[[], None], Callable[[], bool]]] = []
@@ -31,17 +35,18 @@ class Buffers:
     @property
     def free(self) -> int:
         """Blocks that could be taken now."""
-        return self.count - self._taken
+        return len(self._idle)
 
     @property
     def share(self) -> int:
         """Blocks that each file may have on their way to the disk or the hash, beside those that came early."""
-        return min(self.count // 3, self.count // (2 * max(1, self._users)))
+        return min(MOVING, self.count // 3, self.count // (2 * max(1, self._users)))
 
     @property
     def scarce(self) -> bool:
-        """Whether what is free is needed by those who bring what the hash waits for."""
-        return self.count - self._taken <= self.count // 6
+        """Whether what is free is needed by those who bring what the hash waits for, or what comes early would soon have to be
+        read back: blocks that are being filled now may have to be held as well."""
+        return self.free <= self.count // 6 or self._held >= self.count * 5 // 12
 
     def join(self) -> None:
         """A file begins to use blocks."""
@@ -53,24 +58,37 @@ class Buffers:
         with self._lock:
             self._users -= 1
             if not self._users:
-                self._idle.clear()
-                self._fresh.clear()
+                self._area = memoryview(b"")
+                self._blocks, self._number = [], {}
 
     def take(self) -> memoryview | None:
         with self._lock:
-            if self._taken >= self.count:
+            if not self._idle:
                 return None
-            self._taken += 1
-            if self._idle:
-                return self._idle.pop()
-            self._fresh = self._fresh or _blocks(self.count)
-            return self._fresh.pop()
+            self._reserve()
+            return self._blocks[self._idle.pop()]
+
+    def take_run(self, count: int) -> tuple[memoryview, list[memoryview]] | None:
+        """So many blocks that lie behind each other, as one and each by itself; they are given back one by one."""
+        with self._lock:
+            idle = sorted(self._idle)
+            first = next((low for low, high in zip(idle, idle[count - 1 :], strict=False) if high - low < count), None)
+            if first is None:
+                return None
+            self._reserve()
+            self._idle = [number for number in self._idle if not first <= number < first + count]
+            return self._area[first * BLOCK : (first + count) * BLOCK], self._blocks[first : first + count]
 
     def give(self, memory: memoryview) -> None:
         with self._lock:
-            self._taken -= 1
-            self._idle.append(memory)
+            self._idle.append(self._number[id(memory)])
         self.ring()
+
+    def _reserve(self) -> None:
+        if not self._blocks:
+            self._area = reserved(self.count * BLOCK)
+            self._blocks = [self._area[at * BLOCK : (at + 1) * BLOCK] for at in range(self.count)]
+            self._number = {id(block): number for number, block in enumerate(self._blocks)}
 
     def hold(self) -> bool:
         """Whether a taken block may be kept until the bytes before it have come: a third of all blocks always move on."""
@@ -106,8 +124,3 @@ class Buffers:
             self._waiting = rest
         for ring in called:
             ring()
-
-
-def _blocks(count: int) -> list[memoryview]:
-    area = reserved(count * BLOCK)
-    return [area[at : at + BLOCK] for at in range((count - 1) * BLOCK, -1, -BLOCK)]

@@ -160,8 +160,9 @@ class Spool:
         with self._lock:
             self._writer.wait_for(lambda: self._ended or self._may_write)
             batch: list[Block] = []
-            while self._to_write and not self._ended and self._goes_with(batch, self._to_write[0]):
-                batch.append(self._to_write.popleft())
+            while not self._ended and (place := self._next_of(batch)) is not None:
+                batch.append(self._to_write[place])
+                del self._to_write[place]
             self._writing = bool(batch)
             return batch
 
@@ -318,11 +319,12 @@ class Spool:
         block.start, block.stop = start, stop
         return start < stop
 
-    def _goes_with(self, batch: list[Block], block: Block) -> bool:
-        if not batch:
-            return True
-        whole = batch[-1].promised is None and block.promised is None
-        return whole and batch[-1].stop == block.start and len(batch) < GATHER
+    def _next_of(self, batch: list[Block]) -> int | None:
+        """Where the next for the batch waits, whoever brought it: several connections bring their blocks in turns."""
+        if not batch or len(batch) == GATHER or batch[-1].promised is not None:
+            return 0 if self._to_write and not batch else None
+        end, waiting = batch[-1].stop, enumerate(self._to_write)
+        return next((place for place, block in waiting if block.start == end and block.promised is None), None)
 
     def _wrote(self, block: Block) -> None:
         if self.failure is not None:

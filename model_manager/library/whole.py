@@ -38,6 +38,7 @@ class Whole:
         self._buffers = buffers
         self._gate = gate
         self._short = short
+        self._run: memoryview | None = None
         self._blocks: list[memoryview] = []
         self._given = 0
         self._given_back = False
@@ -45,6 +46,8 @@ class Whole:
         self._next: Next | None = None
         self._passed = False
         buffers.join()
+        if (count := -(-size // BLOCK)) <= buffers.count // 8 and (run := buffers.take_run(count)):
+            self._run, self._blocks = run
 
     @classmethod
     def of(
@@ -65,6 +68,8 @@ class Whole:
             return self._room_of(self._next)
         if self.complete:
             return memoryview(b"")
+        if self._run is not None:
+            return self._run[self.at : self.size]
         if self.at == BLOCK * len(self._blocks):
             memory = self._buffers.take()
             if memory is None:
@@ -101,8 +106,11 @@ class Whole:
         )
 
     def views(self, first: int = 0, last: int | None = None) -> list[memoryview]:
-        """What came, block after block."""
-        numbers = range(first, len(self._blocks) if last is None else min(last, len(self._blocks)))
+        """What came, in as few pieces as it lies in."""
+        if self._run is not None and not self._given:
+            return [self._run[first * BLOCK : self.at if last is None else min(self.at, last * BLOCK)]]
+        filled = -(-self.at // BLOCK)
+        numbers = range(first, filled if last is None else min(last, filled))
         return [self._blocks[number][: min(BLOCK, self.at - number * BLOCK)] for number in numbers]
 
     def full(self) -> list[Block]:

@@ -45,7 +45,8 @@ class HttpsOrigin:
         async with self._asking(wish, source) as (answer, offer):
             pouring = None if answer.size is None else partial(poured, model_name, answer, offer.start, offer.size)
             parts = parts_of(self._web, model_name, answer, offer)
-            yield Stream(model_name, offer, answer.chunks(), parts=parts, pouring=pouring)
+            burst = answer.burst if answer.size == offer.size and not offer.start else None
+            yield Stream(model_name, offer, answer.chunks(), parts=parts, pouring=pouring, burst=burst)
 
     async def describe(self, model_name: str, source: Source) -> Offer:
         async with self._asking(Wish(name=model_name, probe=True), source) as (_, offer):

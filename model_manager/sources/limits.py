@@ -184,6 +184,11 @@ class Limits:
         self._slots.quota = quotas.connections
         self._slots.admit()
 
+    @property
+    def counts_bytes(self) -> bool:
+        """Whether bytes a second are limited at all. May be asked from any thread."""
+        return self._bytes.limited
+
     def grant(self, host: str, want: int) -> int:
         """How many of `want` bytes may be received in one go, at least one; tell `spent` how many it were."""
         if not self._bytes.limited:

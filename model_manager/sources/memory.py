@@ -93,6 +93,7 @@ class MemoryParts:
 
     def __init__(self, origin: MemoryOrigin, name: str, source: Source) -> None:
         self.host = HOST
+        self.enough = float("inf")
         self._origin = origin
         self._name = name
         self._source = source

@@ -34,12 +34,21 @@ class Parts(Protocol):
     host: str
     """Where they come from: limits and what is learnt of speed go by it."""
 
+    enough: float
+    """Bytes a second, of all of the host together, from which on we are slower than any network: more connections would only take
+    turns with those that there are."""
+
     async def pour(self, start: int, stop: int, sink: Sink) -> None:
         """Bytes `start` to `stop` (exclusive) into the sink; returns early when the sink has enough.
 
         Raises Corrupt when another object answers, OriginUnavailable (also when a signed address has expired: open the
         source again), and what the sink raises.
         """
+
+
+Burst = Callable[[Sink, float, Callable[[], bool]], None]
+"""(sink, seconds, over): blocks, and brings into the sink what comes on the caller's own thread within so many seconds or until
+`over` answers True. `Stream.pour` then goes on, and says what is wrong when nothing more comes. Raises as it does."""
 
 
 class Stream:
@@ -53,11 +62,14 @@ class Stream:
         *,
         parts: Parts | None = None,
         pouring: Callable[[Sink], Awaitable[None]] | None = None,
+        burst: Burst | None = None,
     ) -> None:
-        """`pouring`: a faster way than `body` for the same bytes; one of the two is used, once."""
+        """`pouring`: a faster way than `body` for the same bytes; one of the two is used, once. `burst`: a way before it for a
+        body that is short and comes at once."""
         self._name = name
         self.offer = offer
         self.parts = parts
+        self.burst = burst
         self._body = body
         self._pouring = pouring
 

@@ -14,6 +14,10 @@ from model_manager.sources.answering import Wish, failure_of, part_of
 from model_manager.sources.origin import Parts, Sink, Stream, strong
 from model_manager.sources.web import Answer, Web
 
+ENOUGH: Final = 600_000_000
+ENOUGH_TLS: Final = 250_000_000
+"""See Parts.enough. The disk, the hash or the processor takes no more; TLS is decrypted by one thread."""
+
 _GONE: Final = frozenset({400, 401, 403, 404, 410})
 
 
@@ -38,6 +42,7 @@ class HttpParts:
         self._url = url
         self._moved = moved
         self.host = url.host or ""
+        self.enough: float = ENOUGH_TLS if url.scheme == "https" else ENOUGH
 
     async def pour(self, start: int, stop: int, sink: Sink) -> None:
         """Bytes `start` to `stop` (exclusive). A sink with a method `promise(pin)` is told the digest of the range first."""

@@ -31,6 +31,10 @@ TURN: Final = 1 << 20
 """Bytes that one wire may bring before the others get their turn."""
 STEP: Final = TURN // 64
 """What every look at a wire counts for, however little it brings: 64 looks are a turn too."""
+LOW: Final = TURN // 2
+"""Bytes that should be there before a wire is looked at again: each look asks for the interpreter."""
+PATIENCE: Final = 0.25
+"""Seconds after which a wire that has not brought so many is looked at all the same."""
 LOOK_SECONDS: Final = 0.1
 """How soon those who wait for their quota notice that it has changed."""
 
@@ -115,6 +119,7 @@ class _Worker:
 
     def __init__(self, name: str, limits: Limits, silence: float) -> None:
         self._limits, self._silence = limits, silence
+        self._patience = min(PATIENCE, silence / 4)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._post = _Post()
         self._selector = selectors.DefaultSelector()
@@ -226,6 +231,7 @@ class _Worker:
     def _await_bytes(self, body: _Body) -> None:
         body.waits = _Waits.BYTES
         body.since = body.since or time.monotonic()
+        body.wire.expect(min(LOW, body.left))
         if body.fd is None:
             fd = body.wire.fileno()
             self._selector.register(fd, selectors.EVENT_READ, body)
@@ -270,19 +276,22 @@ class _Worker:
                 self._line_up(body)
 
     def _watch(self) -> None:
-        """Now and then: whose other side has been silent for too long?"""
+        """Now and then: whose other side has been silent for too long, and who brings little?"""
         now = time.monotonic()
         if now < self._look_at:
             return
-        self._look_at = now + self._silence / 8
-        silent = [body for body in self._bodies if body.waits is _Waits.BYTES and now - body.since >= self._silence]
-        for body in silent:
-            self._end(body, TimeoutError(f"not a byte came for {self._silence:g} s"))
+        self._look_at = now + self._patience / 2
+        for body in [body for body in self._bodies if body.waits is _Waits.BYTES]:
+            if now - body.since >= self._silence:
+                self._end(body, TimeoutError(f"not a byte came for {self._silence:g} s"))
+            elif now - body.since >= self._patience:
+                body.wire.expect(1)
 
     def _end(self, body: _Body, failure: BaseException | None = None) -> None:
         if body.waits is _Waits.NOTHING:
             return
         self._look_away(body, _Waits.NOTHING)
+        body.wire.expect(1)
         self._bodies.discard(body)
         body.settle(failure)
 

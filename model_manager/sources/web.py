@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import ThreadedResolver
@@ -14,15 +15,17 @@ from yarl import URL
 
 from model_manager.errors import BadSetting, BadUrl, OriginUnavailable
 from model_manager.facts.quota import Quotas
+from model_manager.sources.bursting import burst
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.dialling import Dialer
 from model_manager.sources.guard import Guard, GuardedResolver, authority, shown
 from model_manager.sources.keeping import Lines
 from model_manager.sources.limits import Limits
 from model_manager.sources.line import Line
-from model_manager.sources.origin import Sink
+from model_manager.sources.origin import Burst, Sink
 from model_manager.sources.pump import Pump
 from model_manager.sources.translating import FAULTS, Silent, translated, translating
+from model_manager.sources.wire import PlainWire
 
 MAX_HOPS: Final = 10
 """Redirects."""
@@ -120,25 +123,46 @@ class Answer:
             yield piece
 
     async def pour(self, sink: Sink, start: int = 0) -> int:
-        """A body of known size into the sink, by a thread; the bytes that it took, fewer when it has enough.
+        """A body of known size into the sink, by a thread; the bytes that it took, with those of a burst before, fewer when it
+        has enough.
 
         `start`: the offset of the first byte in the object, for messages. Raises OriginUnavailable when the body ends
         too early or the origin falls silent, and what the sink raises.
         """
         line, size = self._line, self._line.left or 0
-        try:
+        before = (line.size or 0) - size
+        with self._minding():
             pump = self._flow.tls if self.url.scheme == "https" else self._flow.plain
             poured = await pump.pour(line.wire, self.host, size, sink)
+        line.took(poured)
+        if poured < size and line.wire.ended:
+            why = f"it ended at byte {start + before + poured} of {start + before + size}"
+            raise OriginUnavailable(host=self.host, name=self._name, why=why)
+        return before + poured
+
+    @property
+    def burst(self) -> Burst | None:
+        """None where bytes are counted as they come, and where TLS would hand them out record by record."""
+        wire = self._line.wire
+        if not isinstance(wire, PlainWire) or self._flow.limits.counts_bytes or self._line.left is None:
+            return None
+        return partial(self._burst, wire)
+
+    def _burst(self, wire: PlainWire, sink: Sink, seconds: float, over: Callable[[], bool]) -> None:
+        with self._minding():
+            self._line.took(burst(wire, self._line.left or 0, sink, seconds, over))
+
+    @contextmanager
+    def _minding(self) -> Iterator[None]:
+        """After a failure nobody knows where the line is."""
+        line = self._line
+        try:
+            yield
         except BaseException as error:
             line.close()
             if isinstance(error, TimeoutError) or error is line.wire.fault:
                 raise self._translated(error) from None
             raise
-        line.took(poured)
-        if poured < size and line.wire.ended:
-            why = f"it ended at byte {start + poured} of {start + size}"
-            raise OriginUnavailable(host=self.host, name=self._name, why=why)
-        return poured
 
     def _translated(self, error: BaseException) -> Exception:
         silent = isinstance(error, TimeoutError) and not error.errno

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol, cast
 
-SCRATCH: Final = 256 * 1024
-"""Bytes of TLS records that one look at a socket takes."""
+SCRATCH: Final = 1024 * 1024
+"""Bytes of TLS records that one look at a socket takes: each look asks for the interpreter."""
 
 _UNSENT: Final = 64 * 1024
 """Bytes that may wait to be sent. Requests are small, and nobody may make us collect answers to what he sends."""
@@ -28,6 +30,9 @@ class Wire(Protocol):
 
     def pending(self) -> bool:
         """Whether `receive` may have bytes although the socket is not readable. May be a yes in vain, never a no in vain."""
+
+    def expect(self, size: int) -> None:
+        """Only a wish: the socket is readable when so many bytes are there, or the end; 1, as in the beginning, for any."""
 
 
 class Carrier(Wire, Protocol):
@@ -85,6 +90,7 @@ class PlainWire:
         self._sock = sock
         self._rest = _Rest()
         self._out = bytearray()
+        self._low = 1
         self.ended = False
         self.fault: Exception | None = None
 
@@ -92,10 +98,13 @@ class PlainWire:
         return self._sock.fileno()
 
     def receive(self, room: memoryview) -> int | None:
+        return self._received(room, 0)
+
+    def _received(self, room: memoryview, flags: int) -> int | None:
         if self._rest:
             return self._rest.into(room)
         try:
-            size = self._sock.recv_into(room)
+            size = self._sock.recv_into(room, 0, flags)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -106,6 +115,28 @@ class PlainWire:
 
     def pending(self) -> bool:
         return bool(self._rest)
+
+    def expect(self, size: int) -> None:
+        if size != self._low:
+            with suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            self._low = size
+
+    @contextmanager
+    def patient(self, seconds: float) -> Iterator[Callable[[memoryview], int | None]]:
+        """A `receive` for the length of the block that waits for so many seconds until the room is full."""
+        microseconds = int(seconds * 1_000_000)
+        self._sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", *divmod(microseconds, 1_000_000))
+        )
+        self._sock.setblocking(True)
+        try:
+            yield self._filled
+        finally:
+            self._sock.setblocking(False)
+
+    def _filled(self, room: memoryview) -> int | None:
+        return self._received(room, socket.MSG_WAITALL)
 
     def unread(self, data: bytes) -> None:
         self._rest.put(data)
@@ -212,6 +243,9 @@ class TlsWire:
 
     def pending(self) -> bool:
         return bool(self._rest) or self._more or self.fault is not None or self._inner.pending()
+
+    def expect(self, size: int) -> None:
+        """How many bytes of records that makes is not known."""
 
     def unread(self, data: bytes) -> None:
         self._rest.put(data)

@@ -91,3 +91,17 @@ def test_a_connection_that_brought_bytes_before_counts_between_two_answers(parti
     assert room is not None
     cold.took(10)
     assert cold.flowing
+
+
+def test_who_still_waits_for_the_disk_is_held_at_every_look(partial: Partial, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = partial.lane(0, 8 * MIB)
+    carrier = Carrier(lane, time.monotonic)
+    fill(carrier, 2000)
+    assert not carrier.was_held()
+    with monkeypatch.context() as full:
+        full.setattr(lane, "room", lambda: None)
+        assert carrier.room() is None
+    assert [carrier.was_held(), carrier.was_held()] == [True, True]
+    fill(carrier, 2000)
+    assert not carrier.was_held()
+    carrier.end()

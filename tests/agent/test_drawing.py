@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from model_manager.agent import drawing as module
+from model_manager.agent.carrying import Carrier
 from model_manager.agent.clock import Clock
 from model_manager.agent.drawing import Drawing
 from model_manager.agent.threads import finishing
@@ -18,6 +20,7 @@ from model_manager.facts.shelf import ShelfPath
 from model_manager.library.partial import Partial
 from model_manager.sources.memory import HOST, Drop, FlakyOrigin, MemoryOrigin, Step, Thing
 from model_manager.sources.origin import Stream
+from tests.agent.stage import HeldClock
 from tests.stories.machine import safetensors, sha256
 
 MIB = 1024 * 1024
@@ -204,3 +207,23 @@ def _stop_when(enough: Callable[[], bool]) -> Callable[[], None]:
             raise OriginUnavailable(host=HOST, name="large", why="stopped")
 
     return watch
+
+
+def test_only_the_foremost_connection_tells_whether_the_disk_is_behind() -> None:
+    """Those ahead of it wait for its bytes, which is the network's doing."""
+    drawing = Drawing(cast(Partial, None), Widths(HeldClock(), lambda host: None), HeldClock())
+    assert not drawing.was_held()
+    drawing._carriers = cast(list[Carrier], [Held(9, held=True), Held(5, held=False)])
+    assert not drawing.was_held()
+    drawing._carriers = cast(list[Carrier], [Held(9, held=False), Held(5, held=True)])
+    assert drawing.was_held()
+
+
+class Held:
+    """A carrier, as far as that question goes."""
+
+    def __init__(self, at: int, *, held: bool) -> None:
+        self.at, self._held = at, held
+
+    def was_held(self) -> bool:
+        return self._held

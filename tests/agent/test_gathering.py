@@ -39,7 +39,7 @@ class Lingering(FlakyOrigin):
 
 
 class Bringing:
-    def __init__(self, scene: Stage, *script: Step, at: int = 1 << 40, blocks: int = 48) -> None:
+    def __init__(self, scene: Stage, *script: Step, at: int = 1 << 40, blocks: int = 64) -> None:
         self.model = model(PLACE, DATA)
         self.origin = Lingering({self.model.sources[0].url: Thing(data=DATA, etag=ETAG)}, script, at)
         self.buffers = Buffers(blocks)
@@ -85,7 +85,7 @@ async def test_a_short_object_frees_the_line_when_its_last_byte_came(scene: Stag
     await bringing()
     assert bringing.moved == [Phase.VERIFYING]
     assert bringing.final.read_bytes() == DATA
-    assert bringing.buffers.free == 48
+    assert bringing.buffers.free == 64
 
 
 async def test_nothing_is_on_the_disk_before_a_short_object_is_whole(
@@ -112,7 +112,7 @@ async def test_d1_what_lingers_is_written_as_it_comes(scene: Stage, at: int) -> 
     assert bringing.final.read_bytes() == DATA
     assert arrived.verified.fetched == bringing.origin.sent == len(DATA)
     assert bringing.moved == []
-    assert bringing.buffers.free == 48
+    assert bringing.buffers.free == 64
 
 
 async def test_many_that_lack_memory_come_all_the_same(scene: Stage) -> None:
@@ -127,7 +127,7 @@ async def test_a1_what_came_of_a_short_object_before_a_break_is_kept(scene: Stag
     bringing = Bringing(scene, Drop(after=after))
     with pytest.raises(OriginUnavailable):
         await bringing()
-    assert bringing.buffers.free == 48
+    assert bringing.buffers.free == 64
     arrived = await bringing(2)
     resumed = bringing.origin.opened[1][1]
     assert resumed == (after if after >= 1024 else 0)
@@ -158,7 +158,7 @@ async def test_i4_a_cancel_keeps_what_came(scene: Stage, taken_over: bool, monke
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert bringing.buffers.free == 48
+    assert bringing.buffers.free == 64
     await bringing(2)
     assert bringing.origin.opened[1][1] >= 3 * BLOCK
     assert bringing.final.read_bytes() == DATA
@@ -170,4 +170,4 @@ async def test_b9_a_web_page_that_is_short_leaves_nothing(scene: Stage) -> None:
     bringing.origin.things[bringing.model.sources[0].url] = Thing(data=page[: len(DATA)], etag=ETAG)
     with pytest.raises(Corrupt, match="web page"):
         await bringing()
-    assert (bringing.on_disk, bringing.journals, bringing.buffers.free) == (0, [], 48)
+    assert (bringing.on_disk, bringing.journals, bringing.buffers.free) == (0, [], 64)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from model_manager.agent.threads import finishing, interruptible
+from model_manager.agent.threads import finishing, interruptible, started
 from model_manager.errors import Stopped
 
 
@@ -56,3 +56,22 @@ async def test_long_work_is_told_that_it_may_end_early() -> None:
 
 async def test_nobody_halts_work_that_is_wanted() -> None:
     assert await interruptible(lambda cancelled: cancelled()) is False
+
+
+def test_threads_that_were_started_are_there_before_there_is_work() -> None:
+    with started(3, "early") as pool:
+        assert sum(thread.name.startswith("early") for thread in threading.enumerate()) == 3
+        assert pool.submit(divmod, 7, 2).result(20) == (3, 1)
+
+
+def test_where_no_thread_can_be_started_nobody_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, left = threading.Thread.start, iter([True, True])
+
+    def reluctant(thread: threading.Thread) -> None:
+        if not next(left, False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", reluctant)
+    with pytest.raises(RuntimeError):
+        started(3, "few")

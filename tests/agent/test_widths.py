@@ -113,6 +113,14 @@ def test_what_is_over_in_a_moment_is_left_alone() -> None:
     assert line.crowd.each == 1
 
 
+def test_what_is_as_fast_as_we_are_is_left_alone() -> None:
+    line = Line(40_000_000)
+    line.crowd.enough = 100_000_000
+    line.join()
+    line.go(10)
+    assert line.crowd.each == 4
+
+
 def test_who_turned_a_connection_away_gets_no_more_than_it_took() -> None:
     line = Line(40_000_000)
     line.join()

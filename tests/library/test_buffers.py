@@ -43,6 +43,14 @@ def test_the_last_sixth_is_scarce() -> None:
     assert [(buffers.take() is not None, buffers.scarce)[1] for _ in range(12)] == [False] * 9 + [True] * 3
 
 
+def test_so_is_what_is_left_when_many_blocks_wait_for_what_is_before_them() -> None:
+    buffers = Buffers(12)
+    assert [(buffers.hold(), buffers.scarce)[1] for _ in range(6)] == [False] * 4 + [True] * 2
+    buffers.let_go()
+    buffers.let_go()
+    assert not buffers.scarce
+
+
 def test_files_share_what_may_be_on_its_way() -> None:
     buffers, shares = Buffers(48), list[int]()
     for _ in range(4):
@@ -113,3 +121,25 @@ def test_one_reservation_serves_until_the_last_file_leaves() -> None:
     one[:] = b"a" * BLOCK
     other[:] = b"b" * BLOCK
     assert bytes(one[-1:]) + bytes(other[:1]) == b"ab"
+
+
+def test_blocks_that_lie_behind_each_other_are_given_as_one_as_long_as_there_are_such() -> None:
+    buffers = Buffers(6)
+    first, second = buffers.take(), buffers.take()
+    assert first is not None
+    assert second is not None
+    run = buffers.take_run(3)
+    assert run is not None
+    whole, parts = run
+    assert (len(whole), len(parts), buffers.free) == (3 * BLOCK, 3, 1)
+    whole[2 * BLOCK] = 7
+    assert parts[2][0] == 7
+    assert buffers.take_run(2) is None
+    buffers.give(first)
+    assert buffers.free == 2
+    assert buffers.take_run(2) is None
+    buffers.give(second)
+    assert buffers.take_run(2) is not None
+    for part in parts:
+        buffers.give(part)
+    assert buffers.free == 4

@@ -61,6 +61,15 @@ def test_blocks_that_follow_each_other_are_written_together_and_hashed_from_memo
     assert buffers.free == 48
 
 
+def test_blocks_that_connections_bring_in_turns_are_written_together_too() -> None:
+    buffers = Buffers(48)
+    spool = spool_of(buffers)
+    for number in (0, 20, 1, 21, 2, 22):
+        give(spool, number)
+    assert [write(spool) for _ in range(2)] == [[0, 1, 2], [20, 21, 22]]
+    spool.drop()
+
+
 def test_an_early_block_waits_in_memory_for_those_before_it() -> None:
     spool = spool_of(Buffers(8))
     for number in (2, 1, 0):

@@ -165,3 +165,37 @@ def test_who_waits_for_memory_is_rung_when_somebody_takes_over(buffers: Buffers)
         assert memory is not None
         buffers.give(memory)
     sink.drop()
+
+
+def test_a_short_object_lies_in_one_piece_where_memory_is_plenty() -> None:
+    buffers = Buffers(32)
+    sink = whole(buffers)
+    room = sink.room()
+    assert room is not None
+    assert len(room) == len(CONTENT)
+    put(sink, CONTENT)
+    assert [bytes(view) for view in sink.views()] == [CONTENT]
+    assert sink.read(BLOCK - 5, BLOCK + 5) == CONTENT[BLOCK - 5 : BLOCK + 5]
+    sink.drop()
+    assert buffers.free == 32
+
+
+@pytest.mark.parametrize("before", [0, 1000, BLOCK - 1, BLOCK, BLOCK + 5, 2 * BLOCK + 776])
+def test_one_piece_can_be_taken_over_in_the_middle_of_a_block(before: int) -> None:
+    buffers, tray = Buffers(32), Tray()
+    sink = whole(buffers)
+    put(sink, CONTENT[:before])
+    room = sink.room()
+    assert room is not None
+    taken = sink.full()
+    assert b"".join(bytes(block.view()) for block in taken) == CONTENT[: before // BLOCK * BLOCK]
+    sink.pass_on(tray)
+    room[:1] = CONTENT[before : before + 1]
+    sink.took(1)
+    put(sink, CONTENT[before + 1 :])
+    sink.room()
+    assert tray.got == CONTENT[before // BLOCK * BLOCK :]
+    for block in taken:
+        buffers.give(block.memory)
+    sink.drop()
+    assert buffers.free == 32

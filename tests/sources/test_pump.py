@@ -210,6 +210,9 @@ class Flood:
     def pending(self) -> bool:
         return True
 
+    def expect(self, size: int) -> None:
+        """It never is."""
+
 
 async def test_what_the_wire_holds_itself_is_taken_though_the_socket_is_silent(line):
     sink = Memory()
@@ -234,6 +237,9 @@ class Holding:
 
     def pending(self) -> bool:
         return bool(self.records)
+
+    def expect(self, size: int) -> None:
+        """It has them already."""
 
 
 async def test_a5_silence_is_a_timeout_and_what_came_before_is_in_the_sink(line):
@@ -488,6 +494,32 @@ async def test_a_body_that_waits_for_its_share_can_be_cancelled(line):
             pouring = group.create_task(pump.pour(line.wire, "h", len(BYTES), sink))
             await until(lambda: sink.kept)
             pouring.cancel()
+
+
+async def test_a5_little_that_came_is_not_kept_waiting_for_more():
+    """The kernel is asked to wake us for much; a slow line never has so much at once."""
+    near, far = tcp_pair()
+    sink = Memory()
+    with pumping() as pump:
+        async with asyncio.TaskGroup() as group:
+            pouring = group.create_task(pump.pour(near, "h", len(BYTES), sink))
+            for size in (1, 1000, 60_000):
+                far.sendall(BYTES[len(sink.kept) : len(sink.kept) + size])
+                expected = len(sink.kept) + size
+                await until(lambda expected=expected: len(sink.kept) == expected)
+            pouring.cancel()
+        far.sendall(b"x")
+        await until(lambda: near.receive(memoryview(bytearray(1))))
+    near.close()
+    far.close()
+
+
+def tcp_pair() -> tuple[PlainWire, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    near.setblocking(False)
+    return PlainWire(near), far
 
 
 async def test_tls_is_received_to_its_last_byte_though_the_socket_falls_silent_before():

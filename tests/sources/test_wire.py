@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 import struct
@@ -8,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from model_manager.sources.wire import SCRATCH, PlainWire, Scratch, TlsWire
+from model_manager.sources.wire import PlainWire, Scratch, TlsWire
 
 DATA = bytes(range(256)) * 4096
 
@@ -166,7 +167,7 @@ def test_tls_has_bytes_pending_when_the_room_was_too_small(tls, size):
 def test_more_than_the_scratch_holds_comes_in_one_go(tls):
     wire, peer = tls
     sealed = peer.sealed(DATA)
-    assert len(sealed) > 2 * SCRATCH
+    wire._scratch.view = memoryview(bytearray(len(sealed) // 3))
     peer.sock.sendall(sealed)
     into = room(len(DATA))
     assert wire.receive(into) == len(DATA)
@@ -246,3 +247,35 @@ def test_tls_in_tls(pair, authority):
 async def test_a_thread_has_a_scratch_of_its_own():
     scratch = Scratch()
     assert await asyncio.to_thread(lambda: scratch.view.obj) is not scratch.view.obj
+
+
+def test_a_wire_that_expects_much_is_readable_when_so_much_is_there_or_the_end():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    near.setblocking(False)
+    wire = PlainWire(near)
+    wire.expect(100_000)
+    far.sendall(DATA[:1000])
+    assert not select.select([wire], [], [], 0.05)[0]
+    wire.expect(1)
+    assert select.select([wire], [], [], 20)[0]
+    wire.expect(100_000)
+    far.sendall(DATA[:100_000])
+    assert select.select([wire], [], [], 20)[0]
+    while wire.receive(memoryview(bytearray(1 << 20))):
+        pass
+    far.close()
+    assert select.select([wire], [], [], 20)[0]
+    assert wire.receive(memoryview(bytearray(1))) == 0
+    wire.close()
+
+
+def test_a_patient_wire_waits_until_the_room_is_full_and_not_for_ever(pair):
+    ours, theirs = pair
+    wire = PlainWire(ours)
+    theirs.sendall(DATA[:1000])
+    with wire.patient(0.05) as receive:
+        assert receive(memoryview(bytearray(2000))) == 1000
+        assert receive(memoryview(bytearray(2000))) is None
+    assert wire.receive(memoryview(bytearray(1))) is None

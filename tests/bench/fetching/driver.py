@@ -1,7 +1,8 @@
 """Ours: `python -m … ORDER` fetches what a JSON file lists, as the agent does, and prints what it cost.
 
 Seconds and processor time run from the first request to the last file under its name: an agent that serves a machine
-was started long before. `lag` is the longest that the event loop came late, in seconds.
+was started long before. `lag` is the longest that the event loop came late, in seconds. `spans` are the seconds
+until most connections were open (`ramp`), while they were (`full`), from then on until the last byte had come (`tail`), and after it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,14 @@ from typing import Any, Final
 from model_manager.agent.clock import Clock
 from model_manager.agent.downloading import Arrived, Downloading
 from model_manager.agent.slots import Slots
+from model_manager.agent.threads import started
 from model_manager.facts.disk import Root
 from model_manager.facts.event import DownloadStarted
 from model_manager.facts.identity import Pin
 from model_manager.facts.model import Model, Size, Source, Wanted
 from model_manager.facts.plan import Fetch
 from model_manager.facts.shelf import ShelfPath
-from model_manager.facts.transfer import Transfer
+from model_manager.facts.transfer import Phase, Transfer
 from model_manager.library.buffers import Buffers
 from model_manager.library.space import Space
 from model_manager.settings import Settings, load
@@ -70,7 +71,7 @@ async def engine(order: Order) -> AsyncIterator[Downloading]:
     """The roads of the agent's own run.py, without its loops."""
     settings = order.settings
     root, space = Root(path=order.store, own=True), Space(settings.disk_floor)
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.concurrency + 12))
+    asyncio.get_running_loop().set_default_executor(started(settings.concurrency + 12, "work"))
     limits = Limits(settings.quotas)
     async with web(Credentials(), allow=(HOST,), ca_file=order.ca_file, limits=limits) as net:
         yield Downloading((HttpsOrigin(net),), root, space, Clock(), lambda: settings, Buffers())
@@ -86,14 +87,33 @@ def model(file: dict[str, Any]) -> Model:
     )
 
 
+class Seen:
+    """What the agent's board would take: how many connections there were, and when."""
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, int]] = []
+        self._received = 0.0
+
+    def __call__(self, transfer: Transfer) -> None:
+        if transfer.phase is Phase.FETCHING:
+            self._received = time.monotonic()
+            self._marks.append((self._received, transfer.connections))
+
+    def told(self, begun: float, ended: float) -> dict[str, float]:
+        most = max((count for _, count in self._marks), default=0)
+        full = [at for at, count in self._marks if count == most > 1] or [begun]
+        spans = (full[0] - begun, full[-1] - full[0], self._received - full[-1], ended - self._received)
+        return {"connections": most, **dict(zip(("ramp", "full", "tail", "after"), spans, strict=True))}
+
+
 async def fetch(order: Order) -> dict[str, Any]:
-    slots, late = Slots(order.concurrency, lambda path: 0), [0.0]
+    slots, late, seen = Slots(order.concurrency, lambda path: 0), [0.0], Seen()
     async with engine(order) as downloading:
 
         async def bring(wanted: Model) -> Arrived:
             step = Fetch(wanted=Wanted(model=wanted, required=True, needed_by=("machine",)), bytes=0)
             async with slots.of(wanted.path, small=False) as moved:
-                return await downloading.attempt(step, wanted.sources[0], 1, _seen, _told, moved=moved)
+                return await downloading.attempt(step, wanted.sources[0], 1, seen, _told, moved=moved)
 
         models = [model(file) for file in order.files]
         begun, used = time.monotonic(), time.process_time()
@@ -103,8 +123,8 @@ async def fetch(order: Order) -> dict[str, Any]:
                 for wanted in models:
                     work.create_task(bring(wanted))
             watching.cancel()
-        seconds, cpu = time.monotonic() - begun, time.process_time() - used
-    return {"seconds": seconds, "cpu": cpu, "lag": late[0]}
+        ended, cpu = time.monotonic(), time.process_time() - used
+    return {"seconds": ended - begun, "cpu": cpu, "lag": late[0], "spans": seen.told(begun, ended)}
 
 
 async def _watch(late: list[float]) -> None:
@@ -113,10 +133,6 @@ async def _watch(late: list[float]) -> None:
         due = loop.time() + TICK
         await asyncio.sleep(TICK)
         late[0] = max(late[0], loop.time() - due)
-
-
-def _seen(transfer: Transfer) -> None:
-    """The agent's board would take it."""
 
 
 async def _told(event: DownloadStarted) -> None:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,12 +22,14 @@ ROOT: Final = Path(__file__).parents[3]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Seconds of wall time, seconds of user and system time, bytes of resident memory at most, seconds of loop lag."""
+    """Seconds of wall time, seconds of user and system time, bytes of resident memory at most, seconds of loop lag; `spans`: what
+    the seconds were spent on, as far as the program says so."""
 
     seconds: float
     cpu: float
     memory: int
     lag: float = 0.0
+    spans: Mapping[str, float] = field(default_factory=dict)
 
     def then(self, next: Run) -> Run:
         """Both after each other."""
@@ -72,7 +74,13 @@ def _own_figures(said: list[str], seen: Run) -> Run:
     if len(said) != 1 or not said[0].startswith("{"):
         return seen
     own = json.loads(said[0])
-    return Run(seconds=own["seconds"], cpu=own["cpu"], memory=seen.memory, lag=own.get("lag", 0.0))
+    return Run(
+        seconds=own["seconds"],
+        cpu=own["cpu"],
+        memory=seen.memory,
+        lag=own.get("lag", 0.0),
+        spans=own.get("spans", {}),
+    )
 
 
 def _watch(running: Sequence[subprocess.Popen[bytes]]) -> int:

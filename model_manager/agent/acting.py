@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from model_manager.agent.board import Board
 from model_manager.agent.exposing import Exposing
 from model_manager.agent.fetching import Fetching
-from model_manager.agent.finding import Finding
+from model_manager.agent.finding import Fetch, Finding
 from model_manager.agent.hashing import Hashing
 from model_manager.agent.obeying import Hands
 from model_manager.agent.reloading import Reloading
+from model_manager.agent.removing import Removing
+from model_manager.agent.shelves import Shelves
+from model_manager.agent.showing import Showing
 from model_manager.agent.socket import Action, Asked
 from model_manager.agent.verifying import Verifying
 from model_manager.agent.wanting import Wanting
 from model_manager.facts.asked import asked_models
+from model_manager.facts.disk import Root
+from model_manager.facts.model import Model
+from model_manager.index.reading import Shop
 
 Reload = Callable[[], str]
 """Adopts what changed; says why not, or nothing."""
@@ -61,6 +67,25 @@ def fetch_of(wanting: Wanting, fetching: Fetching) -> Action:
         return {"accepted": True, "models": [str(model.path) for model in models]}
 
     return fetch
+
+
+def wish_of(check: Callable[[str], object], wanting: Wanting, fetching: Fetching) -> Fetch:
+    """The same for who asks through Redis: addresses are judged by `check` (it raises BadUrl) before anything is wanted, and again
+    at each connection."""
+
+    def wish(models: Sequence[Model]) -> None:
+        for model in models:
+            for source in model.sources:
+                check(source.url)
+        wanting.ask(models)
+        fetching.nudge()
+
+    return wish
+
+
+def finding_of(board: Board, shelves: Shelves, shop: Callable[[], Shop], own: Root, fetch: Fetch) -> Finding:
+    """Who answers what askers want to know."""
+    return Finding(Showing(board, shelves, shop), Removing(board, shelves, own, board.bells.noticing.ring), fetch)
 
 
 def actions(reload: Reload, exposing: Exposing) -> dict[str, Action]:

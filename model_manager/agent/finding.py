@@ -1,8 +1,9 @@
-"""Orders whose asker wants to know more than that they were done: what is known of files, what would go, what came back."""
+"""Orders whose asker wants to know more than that they were done: what is known of files, what would go, what came back, and
+whether models are taken that somebody wants to have here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from model_manager.agent.obeying import Found
@@ -10,13 +11,19 @@ from model_manager.agent.removing import Removing
 from model_manager.agent.showing import Showing
 from model_manager.errors import ModelManagerError
 from model_manager.facts import wire
+from model_manager.facts.asked import asked_models
+from model_manager.facts.model import Model
 from model_manager.facts.order import MOST_SHOWN, Order
+
+Fetch = Callable[[Sequence[Model]], None]
+"""Has models beside the assignment. Raises BadUrl for an address that is never fetched from."""
 
 
 class Finding:
-    def __init__(self, showing: Showing, removing: Removing) -> None:
+    def __init__(self, showing: Showing, removing: Removing, fetch: Fetch) -> None:
         self._showing = showing
         self._removing = removing
+        self._fetch = fetch
 
     async def find(self, order: Order, files: Sequence[str], missing: Sequence[str]) -> Found:
         """Carry it out; whatever keeps it from being done is in the answer."""
@@ -36,6 +43,13 @@ class Finding:
                 told = await self._removing.remove(order, files) | {"missing": missing}
                 said = "would go, nothing was touched" if told["dry"] else "removed"
                 return _removed(told, f"{len(told['files'])} files {said}")
+            case "fetch":
+                models = asked_models({"models": [wire.loads(each, "a model to fetch") for each in order.files]})
+                self._fetch(models)
+                wanted = [str(model.path) for model in models]
+                return Found(
+                    body=wire.dumps({"wanted": wanted}), files=len(wanted), why=f"{len(wanted)} models are wanted"
+                )
             case _:
                 told = await self._removing.restore(order)
                 return _removed(told, f"{len(told['files'])} files came back")

@@ -31,7 +31,7 @@ LOOK: Final = 0.2
 REMEMBERED: Final = 1_000
 """Orders whose repeats are known for what they are."""
 
-FINDING: Final = ("describe", "remove", "restore")
+FINDING: Final = ("describe", "remove", "restore", "fetch")
 """Orders that are answered with what was found."""
 
 NAMED: Final = 5

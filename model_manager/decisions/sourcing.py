@@ -78,12 +78,12 @@ def _both_told(first: Place, place: Place) -> bool:
 
 
 def _told(wish: Wish, url: str) -> Iterator[Place]:
-    if address := Address.parse(_file_of(url)):
+    if address := Address.parse(file_of(url)):
         why = "the workflow says that it comes from here"
         yield Place(url=address.url, teller="workflow", weight="told", why=why, pin=wish.pin)
 
 
-def _file_of(url: str) -> str:
+def file_of(url: str) -> str:
     """The file itself where the address is the hub's page about it."""
     return url.replace("/blob/", "/resolve/", 1) if host(url) in ("huggingface.co", "hf.co") else url
 

@@ -10,10 +10,10 @@ from typing import Any, Final, Literal, cast, get_args
 from model_manager.errors import BadOrder, BadRecord
 from model_manager.facts import wire
 
-What = Literal["scan", "verify", "reload", "describe", "remove", "restore", "stop"]
+What = Literal["scan", "verify", "reload", "describe", "remove", "restore", "stop", "fetch"]
 """scan: compare the model directories with the index; verify: read files again; reload: adopt changed settings; describe: tell
 what is known of files; remove: set files aside, or say what that would come to; restore: bring back what an order set aside;
-stop: end the scans that others asked for."""
+stop: end the scans that others asked for; fetch: have models beside the assignment."""
 
 WHATS: Final = ("scan", "verify", "reload")
 """Those that need no answer but that they are done."""
@@ -41,7 +41,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """`id` is its asker's, and says which orders are one. `files` to verify: absolute paths, `folder/name` or names; none =
-    everything whose digest is known. `files` to restore: the id of the order that set them aside."""
+    everything whose digest is known. `files` to restore: the id of the order that set them aside; to fetch: each model as JSON (facts/asked.py)."""
 
     id: str
     what: What
@@ -97,7 +97,7 @@ def _files(identity: str, what: str, files: Any) -> tuple[str, ...]:
         raise BadOrder(id=identity, why="its files are no list of names")
     if files and what in ("scan", "reload", "stop"):
         raise BadOrder(id=identity, why=f"a {what} is asked for without files")
-    if not files and what in ("describe", "remove", "restore"):
+    if not files and what in ("describe", "remove", "restore", "fetch"):
         raise BadOrder(id=identity, why=f"a {what} must name its files")
     if len(files) > MOST_FILES:
         raise BadOrder(id=identity, why=f"it names more than {MOST_FILES} files; leave them out to verify everything")

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from model_manager.errors import BadRecord, StoreUnavailable, printable
 from model_manager.facts import wire
 from model_manager.facts.mirror import Copy
+from model_manager.fleet.jobs.mentioning import Called, called
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.models.lore import Lore
 from model_manager.fleet.shapes import ModelRow
@@ -19,7 +20,8 @@ from model_manager.fleet.store import Claimed, Store, Word
 from model_manager.fleet.view import View
 from model_manager.serving.problems import Answer, away, no_such
 
-DIGITS: Final = {64: "sha256", 10: "autov2"}
+FULL: Final = 64
+DIGITS: Final = {FULL: "sha256", 10: "autov2"}
 TYPES: Final = {"checkpoints": "checkpoint", "loras": "lora"}
 
 MOST_TAGS: Final = 50
@@ -40,9 +42,6 @@ class Registry:
         self.view = view
         self.store = store
         self.lore = lore or Lore()
-        self._tags: dict[str, tuple[str, ...]] = {}
-        self._tagged: State | None = None
-        self._shared: tuple[int, dict[str, tuple[str, ...]]] | None = None
         self._finding = finding
         self._order: Sequence[str] = ()
         self._claimed: object = None
@@ -91,11 +90,8 @@ class Registry:
 
     def hashed(self, digits: str) -> Iterator[str]:
         """Places of models with this SHA-256, or whose SHA-256 begins so."""
-        if len(digits) == 64:
-            for copies in self.view.mirrors.who_has(sha256=digits).values():
-                yield from {f"{copy.folder}/{copy.name}" for copy in copies}
-        else:
-            yield from (p for p, row in self.view.rows().items() if any(h.startswith(digits) for h in row.hashes))
+        self.view.rows()
+        yield from self.view.catalogue.hashed(digits)
         for held in self.store.claims.values():
             yield from (place for place, each in held.items() if each.sha256 and each.sha256.startswith(digits))
 
@@ -109,15 +105,14 @@ class Registry:
         return [sha256 for place in self.versioned(asked) if (sha256 := self.sha256(place))]
 
     def same(self, sha256: str) -> tuple[str, ...]:
-        """Places that machines of ours hold these bytes at, sorted; counted again only when some model changed."""
-        rows, counts = self.view.rows(), self.view.catalogue.counts
-        if self._shared is None or self._shared[0] != counts:
-            found: dict[str, list[str]] = {}
-            for place, row in rows.items():
-                for each in row.hashes:
-                    found.setdefault(each, []).append(place)
-            self._shared = counts, {each: tuple(sorted(places)) for each, places in found.items()}
-        return self._shared[1].get(sha256, ())
+        """Places that machines of ours hold these bytes at, sorted."""
+        self.view.rows()
+        return tuple(sorted(self.view.catalogue.hashed(sha256))) if len(sha256) == FULL else ()
+
+    def called(self, place: str) -> Called:
+        """Every text by which a job may mean this model."""
+        row, claimed = self.row(place), (each.sha256 for _, each in self.claimants(place))
+        return called(place, filter(None, (*(row.hashes if row else ()), *claimed)))
 
     def row(self, place: str) -> ModelRow | None:
         return self.view.rows().get(place)
@@ -164,6 +159,10 @@ class Registry:
         value = self.told(place, field)
         return "" if value is None else str(value)
 
+    def tells(self, place: str) -> bool:
+        """Whether somebody told anything of it."""
+        return place in self.store.told or bool(self.lore.of(place))
+
     def described(self) -> set[str]:
         """Places of which somebody told anything."""
         return {*self.store.told, *self.lore.places()}
@@ -175,13 +174,8 @@ class Registry:
 
     def tags(self, place: str) -> tuple[str, ...]:
         """Tags that somebody told, and trained words."""
-        if self._tagged != self.state:
-            self._tagged, self._tags = self.state, {}
-        found = self._tags.get(place)
-        if found is None:
-            each = (*_listed(self.told(place, "tags")), *_listed(self.told(place, "civitai_trained_words")))
-            found = self._tags[place] = tuple(dict.fromkeys(each))
-        return found
+        each = (*_listed(self.told(place, "tags")), *_listed(self.told(place, "civitai_trained_words")))
+        return tuple(dict.fromkeys(each))
 
     def base(self, row: ModelRow) -> str:
         """The base model, empty while nobody told it. As of the last refresh."""

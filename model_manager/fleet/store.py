@@ -6,7 +6,7 @@ A small SQLite database in the state directory. Aggregators of one host share it
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,9 @@ TELLERS: Final[tuple[Teller, ...]] = ("manual", "civitai", "server")
 """The order in which they are believed."""
 
 SCHEMA: Final = Path(__file__).with_name("schema.sql")
+
+FEW: Final = 1_000
+"""Places that are read again by themselves after a write."""
 
 T = TypeVar("T")
 
@@ -59,6 +62,8 @@ class Store:
         self._seen: tuple[int, int] = (-1, -1)
         self.told: Told = {}
         self.claims: Mapping[str, Mapping[str, Claimed]] = {}
+        self.changed: set[str] = set()
+        """Places of which something else is told or claimed now; whoever follows them takes them out."""
 
     def now(self) -> str:
         """ISO 8601 UTC."""
@@ -88,7 +93,7 @@ class Store:
             base.executemany("DELETE FROM told WHERE place = ? AND teller = ? AND field = ?", gone)
             base.executemany("INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?, ?)", new)
 
-        await self._write(write)
+        await self._write(write, tuple(words))
 
     async def claim(self, server: str, claimed: Iterable[Claimed], gone: Iterable[str], *, whole: bool) -> None:
         """What a server holds now; `whole`: and nothing else."""
@@ -129,12 +134,16 @@ class Store:
     async def close(self) -> None:
         await self._base.close()
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """One transaction, and what is remembered follows it."""
+    async def _write(self, work: Callable[[sqlite3.Connection], T], places: Sequence[str] = ()) -> T:
+        """One transaction, and what is remembered follows it: of these places alone, when it concerns a few of them and nobody
+        else wrote."""
 
         def write(base: sqlite3.Connection) -> T:
+            self._read(base)
             with transaction(base):
                 made = work(base)
+            if 0 < len(places) <= FEW:
+                self._read_again(base, places)
             self._read(base)
             return made
 
@@ -145,11 +154,26 @@ class Store:
         seen = int(base.execute("PRAGMA data_version").fetchone()[0]), base.total_changes
         if seen == self._seen:
             return
-        self.told = _believed(base.execute("SELECT place, teller, field, value, at FROM told").fetchall())
+        told = _believed(base.execute("SELECT place, teller, field, value, at FROM told").fetchall())
         claims: dict[str, dict[str, Claimed]] = {}
         for server, place, size, sha256, at in base.execute("SELECT server, place, size, sha256, at FROM held"):
             claims.setdefault(server, {})[place] = Claimed(place, size, sha256, at)
-        self.claims, self._seen = claims, seen
+        news = {*_differing(self.told, told), *_claimed_otherwise(self.claims, claims)}
+        self.told, self.claims, self._seen = told, claims, seen
+        self.changed = self.changed | news  # never in place: who follows them is on another thread
+
+    def _read_again(self, base: sqlite3.Connection, places: Sequence[str]) -> None:
+        """Of these places, which we wrote just now; a write of another process shows in the version."""
+        seen = int(base.execute("PRAGMA data_version").fetchone()[0]), base.total_changes
+        if seen[0] != self._seen[0]:
+            return
+        select = "SELECT place, teller, field, value, at FROM told WHERE place = ?"
+        found = _believed([row for place in places for row in base.execute(select, (place,))])
+        told = dict(self.told)
+        for place in places:
+            told.pop(place, None)
+        self.told, self._seen = told | found, seen
+        self.changed = self.changed | {*places}
 
     def _at(self) -> str:
         return self._now().isoformat(timespec="milliseconds")
@@ -162,7 +186,19 @@ def _copy(base: sqlite3.Connection, target: Path) -> None:
     part.rename(target)
 
 
-def _believed(rows: Sequence[tuple[str, Teller, str, str, str]]) -> Told:
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    yield from (place for place, words in after.items() if before.get(place) != words)
+    yield from (place for place in before if place not in after)
+
+
+def _claimed_otherwise(
+    before: Mapping[str, Mapping[str, Claimed]], after: Mapping[str, Mapping[str, Claimed]]
+) -> Iterator[str]:
+    for server in before.keys() | after.keys():
+        yield from _differing(before.get(server, {}), after.get(server, {}))
+
+
+def _believed(rows: Sequence[tuple[str, Teller, str, str, str]]) -> dict[str, dict[str, Word]]:
     found: dict[str, dict[str, Word]] = {}
     for place, teller, field, value, at in sorted(rows, key=lambda row: -TELLERS.index(row[1])):
         found.setdefault(place, {})[field] = Word(wire.loads(value, field), teller, at)

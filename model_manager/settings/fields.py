@@ -121,6 +121,7 @@ class Settings(BaseSettings):
     fleet_names: Names = _setting((), "MODEL_MANAGER_FLEET_NAMES", "comma list of host names, besides addresses and localhost, under which the fleet's HTTP API is asked")
     fleet_token: SecretStr | None = _setting(None, "MODEL_MANAGER_FLEET_TOKEN", "bearer token that writes to the fleet's HTTP API must bring, or MODEL_MANAGER_FLEET_TOKEN_FILE naming a file of mode 0600; unset = writes are refused")
     fleet_import: int = _setting(1_000_000_000, "MODEL_MANAGER_FLEET_IMPORT_BYTES", "bytes of a StableQueue database that the fleet takes in over HTTP (1 or more)", ge=1)
+    fleet_updates_hours: float = _setting(0, "MODEL_MANAGER_FLEET_UPDATES_HOURS", "hours after which the fleet asks CivitAI again which versions of its models are published (1 to 8760; 0 = only when somebody asks for it)", ge=0, le=8760)
     notify_hosts: Names = _setting((), "MODEL_MANAGER_NOTIFY_HOSTS", "comma list of hosts in private networks, each host or host:port, that webhooks of notifications may be sent to")
     notify_days: float = _setting(30, "MODEL_MANAGER_NOTIFY_DAYS", "days for which notifications are kept (0.01 to 3650)", ge=0.01, le=3650)
     database_url: SecretStr | None = _setting(None, "DATABASE_URL", "postgresql:// address where 'model-manager catalog' keeps its records, or DATABASE_URL_FILE naming a file of mode 0600; unset = one SQLite file in the state directory")

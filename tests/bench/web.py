@@ -11,14 +11,17 @@ import os
 import shutil
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import psutil
 from aiohttp import web
 from redis.asyncio import Redis
 
@@ -26,6 +29,7 @@ from model_manager.bus.connection import connect
 from model_manager.bus.publishing import Bus
 from model_manager.facts.event import Entry
 from model_manager.facts.identity import MachineId
+from model_manager.fleet.store import Store
 from tests.bench.row import Row
 from tests.bus.servers import Server
 from tests.bus.telling import Teller, entry
@@ -46,6 +50,14 @@ PATHS = (
     "/health",
 )
 RATE = 200
+
+BASES = ("SDXL", "SD 1.5", "Pony", "Flux", "Illustrious")
+FILTERED = {
+    "type": "type=lora", "base": "base={base}", "tag": "tag=word-{n}", "below a directory": "under={folder}/set{k}",
+    "duplicates": "duplicates=true", "updates": "updates=true", "conflicting": "conflicting=true", "verified": "verified=false",
+    "on one machine": "single=true", "words": "q=model-{n:03d}", "words and base": "q=set{k}&base={base}",
+}  # fmt: skip
+"""Filter → its question, which changes with every request where it can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +82,17 @@ async def _measured(size: Size) -> list[Row]:
     redis = connect(server.url, timeout=60)
     try:
         players = await _introduce(redis, size)
+        with tempfile.TemporaryDirectory() as state:
+            await _told(Path(state), size)
+            async with _aggregator(server.url, state) as url, aiohttp.ClientSession() as session:
+                await _exact(session, url, size)
+                filtered = await _filtered(session, url, size)
         async with _aggregator(server.url) as url, aiohttp.ClientSession() as session:
             await _exact(session, url, size)
             rows = await _looked(url, size) if shutil.which("chromium") else []
             rows += await _asked(session, url, size)
             rows += await _listened(url, players[0], size)
-            return rows
+            return [*rows, *filtered]
     finally:
         await redis.aclose()
         server.close()
@@ -90,6 +107,54 @@ async def _introduce(redis: Redis, size: Size) -> list[tuple[Bus, Teller]]:
     return [await _machine(redis, f"gpu-{n:03d}", entries) for n, entries in enumerate(held)]
 
 
+async def _told(state: Path, size: Size) -> None:
+    """What people told of every model: its base model, words, and CivitAI's numbers. Machines tell the same in lists of their own."""
+    store = Store(state / "fleet.sqlite")
+    fields = {
+        f"{FOLDERS[n % len(FOLDERS)]}/set{n % 40}/model-{n:05d}.safetensors": {
+            "civitai_model_base": BASES[n % len(BASES)], "civitai_trained_words": f'["word-{n % 500}", "blue"]', "civitai_id": str(n // 3 + 1),
+            "civitai_version_id": str(n + 1),
+        }
+        for n in range(size.models)
+    }  # fmt: skip
+    await store.tell_all("civitai", fields)
+    await store.close()
+
+
+async def _filtered(session: aiohttp.ClientSession, url: str, size: Size) -> list[Row]:
+    """Each filter by itself, at the same rate, with the processor's time that the aggregator takes for an answer."""
+    async with session.get(f"{url}/facets") as answer:
+        assert answer.status == 200
+    rows: list[Row] = []
+    for name, question in FILTERED.items():
+        before = _spent()
+        took = await _paced(session, url, replace(size, seconds=size.seconds / 4), partial(_filter, question))
+        each = 1000 * (_spent() - before) / (RATE * size.seconds / 4)
+        case = f"filter at {RATE} requests/s: {name}"
+        rows += [
+            Row(bench="web", case=f"{case}, p99", ours=round(1000 * took[98], 2), unit="ms", goal=20),
+            Row(bench="web", case=f"{case}, processor time of an answer", ours=round(each, 2), unit="ms"),
+        ]
+    return rows
+
+
+def _spent() -> float:
+    """Seconds of processor time that the aggregator took since its start."""
+    child = next(each for each in psutil.Process().children() if "fleet" in each.cmdline())
+    times = child.cpu_times()
+    return float(times.user + times.system)
+
+
+def _filter(question: str, n: int) -> str:
+    words = {
+        "base": BASES[n % len(BASES)].replace(" ", "%20"),
+        "n": n % 500,
+        "k": n % 40,
+        "folder": FOLDERS[n % len(FOLDERS)],
+    }
+    return f"/search?limit=50&offset={n % 20}&{question.format(**words)}"
+
+
 async def _machine(redis: Redis, name: str, entries: list[Entry]) -> tuple[Bus, Teller]:
     teller = Teller(name)
     teller.held = {each.path: each for each in entries}
@@ -101,8 +166,9 @@ async def _machine(redis: Redis, name: str, entries: list[Entry]) -> tuple[Bus, 
 
 
 @asynccontextmanager
-async def _aggregator(redis_url: str) -> AsyncIterator[str]:
+async def _aggregator(redis_url: str, state: str = "") -> AsyncIterator[str]:
     environment = {**os.environ, "REDIS_URL": redis_url, "MODEL_MANAGER_FLEET_PORT": "0"}
+    environment |= {"MODEL_MANAGER_STATE_DIR": state} if state else {}
     child = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("model-manager")), "fleet", "serve",
         env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,

@@ -80,3 +80,10 @@ def test_a_file_with_other_bytes_than_before_is_vouched_for_by_nobody():
 def test_verified_means_that_somebody_judged_it():
     assert ITEM.verified
     assert not replace(ITEM, evidence=None).verified
+
+
+def test_a_volume_that_was_mounted_again_changed_no_file():
+    was = ITEM.fingerprint
+    assert not replace(was, device=was.device + 1).is_other_than(was)
+    for name in ("inode", "size", "mtime_ns"):
+        assert replace(was, **{name: getattr(was, name) + 1}).is_other_than(was)

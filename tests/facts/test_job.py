@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from model_manager.errors import BadRecord
-from model_manager.facts.job import Asks, Hardware, Job, capabilities_in
+from model_manager.errors import BadRecord, BadRequest
+from model_manager.facts.job import Asks, Hardware, Job, asked, capabilities_in
 
 
 def test_what_is_not_asked_for_is_not_said() -> None:
@@ -58,3 +58,9 @@ def test_capabilities_are_a_json_object_or_nothing() -> None:
 def test_capabilities_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(BadRecord):
         capabilities_in(text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [1.0, float("-inf")]}, "\udcff", {"a": object()}])
+def test_k10_what_json_cannot_say_is_refused_and_never_asks_for_less(value: object) -> None:
+    with pytest.raises(BadRequest):
+        asked({"gpu_memory_gb": value})

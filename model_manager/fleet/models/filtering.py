@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Final
 
 from model_manager.errors import StoreUnavailable
+from model_manager.fleet.models.traits import Traits
 from model_manager.fleet.models.uses import Uses
 from model_manager.fleet.registry import Registry, kept
 from model_manager.fleet.stablequeue import shapes
@@ -21,7 +24,7 @@ FILTERS: Final = (
     Param(name="under", help="Only below this directory, such as `loras/SD15/`."),
     Param(name="duplicates", help="Only models whose bytes are elsewhere too, or are not.", kind="flag"),
     Param(name="unused", help="Only models that no workflow and no job needs, or that some do.", kind="flag"),
-    Param(name="updates", help="Only models of which a later version is known here, or is not.", kind="flag"),
+    Param(name="updates", help="Only models of which a later version is known, or is not.", kind="flag"),
     Param(name="conflicting", help="Only models with several hashes under one name, or without.", kind="flag"),
     Param(name="verified", help="Only models all of whose copies are verified, or are not.", kind="flag"),
 )
@@ -32,24 +35,30 @@ NAMES: Final = tuple(param.name for param in FILTERS)
 IDLE: Final = 30 * 24 * 3600
 """Seconds after its last job that a model counts as unused."""
 
-KEPT: Final = 16
+HOUR: Final = 3_600
+
+AFTER_SLASH: Final = "0"
+"""The character behind "/": what begins with a directory stands between them."""
+
+FEWER: Final = 8
+"""So many times fewer models are put into order sooner than all are looked through."""
+
+KEPT: Final = 64
 """Answers that are remembered until something changes."""
 
 MOST: Final = 500
 """Values of one facet."""
 
-Fits = Callable[[str], bool]
-
 
 class Filters:
     """`clock` is Unix seconds."""
 
-    def __init__(self, registry: Registry, uses: Uses, clock: Callable[[], float]) -> None:
+    def __init__(self, registry: Registry, uses: Uses, traits: Traits, clock: Callable[[], float]) -> None:
         self._registry = registry
         self._uses = uses
+        self._traits = traits
         self._clock = clock
-        self._facets: tuple[tuple[Any, ...], shapes.Facets] | None = None
-        self._newest: tuple[tuple[Any, ...], Mapping[str, int]] | None = None
+        self._facets: tuple[int, shapes.Facets] | None = None
         self._kept: OrderedDict[tuple[Any, ...], tuple[Sequence[str], Sequence[str]]] = OrderedDict()
 
     async def chosen(self, places: Sequence[str], asked: Asked, names: Iterable[str] = NAMES) -> Sequence[str]:
@@ -59,121 +68,116 @@ class Filters:
             return places
         with suppress(StoreUnavailable):  # what people told is missing then, and all that machines tell is there
             await self._registry.store.refresh()
+        await self._traits.current()
         used = await self._uses.places() if "unused" in given else None
         if used is not None and used.unknown:
             detail = f"What is used cannot be told: {used.unknown}. Ask again later, or without this filter."
             raise Answer(409, "uses-unknown", detail)
-        key = (id(places), *sorted(given.items()), *self._registry.state, used.places if used else None)
+        usage = (used.places, id(self._registry.view.usage), self._clock() // HOUR) if used else None
+        key = (id(places), *sorted(given.items()), self._traits.version, usage)
         kept = self._kept.get(key)
         if kept is None or kept[0] is not places:
-            tests = [self._test(name, value, used.places if used else frozenset()) for name, value in given.items()]
-            kept = places, [place for place in places if all(test(place) for test in tests)]
-            self._kept[key] = kept
+            kept = self._kept[key] = places, self._sifted(places, given, used.places if used else frozenset())
+        self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return kept[1]
 
-    def _test(self, name: str, value: Any, used: frozenset[str]) -> Fits:
-        registry, rows = self._registry, self._registry.view.rows()
+    def _sifted(self, places: Sequence[str], given: Mapping[str, Any], used: frozenset[str]) -> Sequence[str]:
+        """What few models fit is looked at first."""
+        wanted, unwanted = list[AbstractSet[str]](), list[AbstractSet[str]]()
+        for name, value in given.items():
+            if name != "under":
+                (unwanted if value is False else wanted).append(self._fitting(name, value, used))
+        found = self._below(places, given["under"]) if "under" in given else places
+        for each in sorted(wanted, key=len):
+            found = self._among(found, each)
+        for each in unwanted:
+            found = [place for place in found if place not in each]
+        return found
+
+    def _below(self, places: Sequence[str], directory: str) -> Sequence[str]:
+        begin = directory.rstrip("/") + "/"
+        if self._all(places):
+            return places[bisect_left(places, begin) : bisect_left(places, begin[:-1] + AFTER_SLASH)]
+        return [place for place in places if place.startswith(begin)]
+
+    def _among(self, places: Sequence[str], fitting: AbstractSet[str]) -> Sequence[str]:
+        """In their order; of all places, which are in order, those that fit are put into it when they are few."""
+        if self._all(places) and FEWER * len(fitting) < len(places):
+            rows = self._registry.view.rows()
+            return sorted(place for place in fitting if len(places) > len(rows) or place in rows)
+        return [place for place in places if place in fitting]
+
+    def _all(self, places: Sequence[str]) -> bool:
+        """Whether these are all that machines hold, or all besides that others claim: such lists go by name, and what was found by
+        words may not."""
+        view = self._registry.view
+        return places is view.order() or len(places) > len(view.rows())
+
+    def _fitting(self, name: str, value: Any, used: frozenset[str]) -> AbstractSet[str]:
+        """Models with a value; of a flag those of which it is true."""
+        traits = self._traits
         match name:
             case "type":
-                return lambda place: registry.type(place) == value
+                return traits.types.get(value, frozenset())
             case "base":
-                return lambda place: registry.text(place, "civitai_model_base") == value
+                return traits.bases.get(value, frozenset())
             case "tag":
-                return lambda place: value in registry.tags(place)
-            case "under":
-                begin = value.rstrip("/") + "/"
-                return lambda place: place.startswith(begin)
+                return traits.tags.get(value, frozenset())
             case "duplicates":
-                twins = self.twins()
-                return lambda place: (place in twins) == value
+                return traits.twins
             case "unused":
-                late = self._clock() - IDLE
-                return lambda place: self._idle(place, used, late) == value
+                return self._registry.view.rows().keys() - used - self._lately()
             case "updates":
-                newest = self.newest()
-                return lambda place: outdated(registry, place, newest) == value
+                return traits.outdated
             case "conflicting":
-                return lambda place: (place in rows and len(rows[place].hashes) > 1) == value
+                return traits.conflicting
             case _:
-                return lambda place: (place in rows and rows[place].verified == rows[place].copies) == value
+                return traits.verified
 
-    def _idle(self, place: str, used: frozenset[str], late: float) -> bool:
-        row = self._registry.row(place)
-        last = self._registry.view.usage.anywhere(row.folder, row.name, row.hashes) if row else None
-        return place not in used and (last is None or last < late)
-
-    def twins(self) -> frozenset[str]:
-        """Models whose bytes have another place too, or several on one machine."""
-        registry = self._registry
-        return frozenset(
+    def _lately(self) -> set[str]:
+        """Models that a job needed not long ago, by whatever it called them."""
+        view, late = self._registry.view, self._clock() - IDLE
+        return {
             place
-            for place, row in registry.view.rows().items()
-            if row.copies > row.machines or any(len(registry.same(sha256)) > 1 for sha256 in row.hashes)
-        )
+            for word in view.usage.since(late)
+            for place in self._meant(word)
+            if (row := view.rows().get(place)) and (view.usage.anywhere(row.folder, row.name, row.hashes) or 0) >= late
+        }
+
+    def _meant(self, word: str) -> Iterable[str]:
+        """Models that may be called so."""
+        catalogue, (kind, _, text) = self._registry.view.catalogue, word.partition(":")
+        if kind == "h":
+            return catalogue.hashed(text)
+        return catalogue.called(text.rpartition("/")[2])
 
     async def narrowed(self, places: Sequence[str], asked: Asked) -> Sequence[str]:
         """All filters at once."""
         return await self.chosen(places, asked)
 
-    def newest(self) -> Mapping[str, int]:
-        """CivitAI's model → the latest version that is known here; looked through again when something was told."""
-        told = self._registry.state[1:]
-        if self._newest is None or self._newest[0] != told:
-            self._newest = told, newest_versions(self._registry)
-        return self._newest[1]
-
     async def facets(self, _: Asked) -> shapes.Facets:
         """How many models there are of each base, tag and type, and below each directory."""
-        registry = self._registry
-        places = await kept(registry.places())
-        if self._facets is None or self._facets[0] != (id(places), *registry.state):
-            self._facets = (id(places), *registry.state), self._counted(places)
+        await kept(self._registry.store.refresh())
+        traits = self._traits
+        await traits.current()
+        if self._facets is None or self._facets[0] != traits.version:
+            self._facets = traits.version, self._counted()
         return self._facets[1]
 
-    def _counted(self, places: Sequence[str]) -> shapes.Facets:
-        registry = self._registry
-        tags: Counter[str] = Counter()
-        folders: Counter[str] = Counter()
-        for place in places:
-            tags.update(registry.tags(place))
-            folders.update(_above(place))
-        bases = Counter(filter(None, (registry.text(place, "civitai_model_base") for place in places)))
+    def _counted(self) -> shapes.Facets:
+        traits = self._traits
         return shapes.Facets(
-            bases=_most(bases),
-            tags=_most(tags),
-            types=_most(Counter(map(registry.type, places))),
-            folders=tuple(sorted(_most(folders), key=lambda each: each.value)),
+            bases=_most(_counts(traits.bases)),
+            tags=_most(_counts(traits.tags)),
+            types=_most(_counts(traits.types)),
+            folders=tuple(sorted(_most(traits.folders), key=lambda each: each.value)),
         )
 
 
-def newest_versions(registry: Registry) -> Mapping[str, int]:
-    """CivitAI's model → its latest version that anybody here told of."""
-    newest: dict[str, int] = {}
-    for place in registry.described():
-        model, version = registry.text(place, "civitai_id"), _number(registry.text(place, "civitai_version_id"))
-        if model:
-            newest[model] = max(newest.get(model, 0), version)
-    return newest
-
-
-def outdated(registry: Registry, place: str, newest: Mapping[str, int]) -> bool:
-    """Whether a later version of it is known."""
-    version = _number(registry.text(place, "civitai_version_id"))
-    return bool(version) and version < newest.get(registry.text(place, "civitai_id"), 0)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else 0
-
-
-def _above(place: str) -> Iterator[str]:
-    """The directories that it lies below."""
-    at = place.find("/")
-    while at >= 0:
-        yield place[: at + 1]
-        at = place.find("/", at + 1)
+def _counts(index: Mapping[str, AbstractSet[str]]) -> Counter[str]:
+    return Counter({value: len(places) for value, places in index.items() if value})
 
 
 def _most(counts: Counter[str]) -> tuple[shapes.Facet, ...]:

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 from model_manager.errors import Unavailable, printable
 from model_manager.facts.description import ORDER
+from model_manager.fleet.jobs.desk import iso
 from model_manager.fleet.models.enquiring import Enquiring
-from model_manager.fleet.models.filtering import newest_versions
 from model_manager.fleet.models.previewing import Pictures
+from model_manager.fleet.models.releases import Said
+from model_manager.fleet.models.updating import Updating, shelf_of
 from model_manager.fleet.models.uses import Uses
 from model_manager.fleet.registry import Registry, number_of
 from model_manager.fleet.stablequeue import shapes
@@ -22,7 +24,10 @@ _MANUAL = "manual"
 
 
 class Knowing:
-    def __init__(self, registry: Registry, enquiring: Enquiring, uses: Uses, pictures: Pictures) -> None:
+    def __init__(
+        self, registry: Registry, enquiring: Enquiring, uses: Uses, pictures: Pictures, updating: Updating
+    ) -> None:
+        self._updating = updating
         self._registry = registry
         self._enquiring = enquiring
         self._uses = uses
@@ -33,6 +38,8 @@ class Knowing:
         registry, row = self._registry, self._registry.row(place)
         machine_id, said, why = await self._said(place)
         used = await self._uses.places()
+        await self._updating.refresh()
+        told = self._updating.said(place)
         sha256 = registry.sha256(place)
         hashes = {"sha256": sha256, "autov2": sha256[:10]} if sha256 else {}
         return shapes.StableQueueKnown(
@@ -53,6 +60,9 @@ class Knowing:
             workflows=used.workflows.get(place, ()),
             unknown=used.unknown,
             versions=tuple(self._versions(place)),
+            releases=tuple(self._releases(place, told)),
+            listed=None if told is None else told.releases is not None,
+            checked=iso(told.at) if told else "",
             files=tuple(self._files(place)),
             servers=servers(registry, place),
             first_seen=str(said.get("first_seen", "")),
@@ -92,8 +102,8 @@ class Knowing:
         civitai = registry.text(place, "civitai_id")
         if not civitai:
             return
-        newest = newest_versions(registry).get(civitai, 0)
-        for each in sorted(registry.described()):
+        newest = self._updating.latest(place)
+        for each in sorted({place, *self._updating.family(civitai)}):
             if registry.text(each, "civitai_id") == civitai:
                 version = registry.text(each, "civitai_version_id")
                 yield shapes.StableQueueVersion(
@@ -104,6 +114,25 @@ class Knowing:
                     latest=version == str(newest),
                     own=each == place,
                 )
+
+    def _releases(self, place: str, said: Said | None) -> Iterator[shapes.StableQueueRelease]:
+        """Latest first, as CivitAI told them."""
+        own = self._registry.text(place, "civitai_version_id")
+        for each in (said.releases or ()) if said else ():
+            yield shapes.StableQueueRelease(
+                version_id=each.version,
+                name=each.name,
+                base=each.base,
+                published=each.published,
+                file=each.file,
+                size=each.size or None,
+                hash=f"sha256:{each.hashes[0]}" if each.hashes else None,
+                sources=(each.url,) if each.url else (),
+                place=shelf_of(place, each),
+                here=tuple(self._updating.here(each)),
+                own=each.version == own,
+                newer=self._updating.newer(place, each),
+            )
 
     def _files(self, place: str) -> Iterator[shapes.StableQueueCopy]:
         for machine_id, copies in self._registry.holders(place).items():

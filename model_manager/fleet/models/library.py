@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from model_manager.fleet.matrix.shapes import FoundRow
+from model_manager.fleet.models import routes
+from model_manager.fleet.models.checking import Checking, Publishing
+from model_manager.fleet.models.doctoring import Doctoring, Opened
 from model_manager.fleet.models.enquiring import Enquiring, Put
-from model_manager.fleet.models.filtering import Filters, outdated
+from model_manager.fleet.models.fetching import Fetching
+from model_manager.fleet.models.filtering import Filters
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.models.knowing import Knowing
 from model_manager.fleet.models.lore import Gathering, Lore
+from model_manager.fleet.models.offering import Offering
 from model_manager.fleet.models.previewing import Pictures
+from model_manager.fleet.models.releases import Releases
+from model_manager.fleet.models.reporting import Reporting
+from model_manager.fleet.models.traits import Traits
+from model_manager.fleet.models.updating import Updating
 from model_manager.fleet.models.uses import Uses
-from model_manager.fleet.needs import Demand
+from model_manager.fleet.needs import Demand, Describe
 from model_manager.fleet.ordering import Ordering
 from model_manager.fleet.registry import Registry, number_of
 from model_manager.fleet.shapes import ModelRow
@@ -33,9 +43,18 @@ from model_manager.serving.answering import Handler
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """What the program hands in. `most` bytes of a database that is taken in."""
+    """What the program hands in. `most` bytes of a database that is taken in; `hours` between two checks for newer versions that
+    nobody asked for, 0 for none; `check` raises BadUrl for an address that no machine fetches from; `doctor` is that of the `catalog` at an
+    address, None without one."""
 
     store: Store
+    releases: Releases
+    publishing: Publishing
+    hours: float
+    describe: Describe | None
+    check: Callable[[str], object]
+    doctor: Opened | None
+    catalog: str
     records: Records
     put: Put
     demand: Demand
@@ -49,7 +68,10 @@ class Library:
         lore, enquiring = Lore(), Enquiring(view, needed.put)
         uses = Uses(view, needed.demand, time.monotonic)
         self.registry = Registry(view, finding, needed.store, lore)
-        self.filters = Filters(self.registry, uses, time.time)
+        self.traits = Traits(self.registry, needed.releases)
+        updating = Updating(self.registry, needed.releases, self.traits)
+        self.filters = Filters(self.registry, uses, self.traits, time.time)
+        self.checking = Checking(self.registry, needed.releases, needed.publishing, needed.hours)
         self.scans = Scans(view, ordering)
         self.gathering = Gathering(lore, view, enquiring, time.monotonic)
         self.taking = Taking(self.registry, needed.most)
@@ -57,15 +79,32 @@ class Library:
         self._models = Models(
             self.registry, ordering, needed.records, self.filters, self._pictures, begun=self.scans.begin
         )
-        knowing = Knowing(self.registry, enquiring, uses, self._pictures)
+        knowing = Knowing(self.registry, enquiring, uses, self._pictures, updating)
         self._details = Details(self.registry, self._models, enquiring, self._pictures, knowing)
         self._removals = Removals(self.registry, enquiring, ordering)
+        self._reporting = Reporting(self.registry, self.checking, updating)
+        self._offering = Offering(self.registry, enquiring, needed.describe, updating)
+        self._fetching = Fetching(view, self._offering, enquiring, needed.check)
+        self._doctoring = Doctoring(needed.doctor, needed.catalog)
+
+    async def refresh(self) -> None:
+        """Learn what was told meanwhile. Raises StoreUnavailable; what machines tell is known then, too."""
+        try:
+            await self.registry.store.refresh()
+        finally:
+            await self.traits.current()
+
+    @property
+    def state(self) -> object:
+        """Another one after each change of what is held, told, or published elsewhere, as of the last refresh."""
+        return self.registry.state, self.traits.version
 
     def handlers(self, telling: Telling) -> dict[str, Handler]:
         """By the names of the routes."""
         found = stablequeue_routes.handlers(self._models) | stablequeue_detail_routes.handlers(
             self._details, self.filters
         )
+        found |= routes.handlers(self._reporting, self._offering, self._fetching, self._doctoring, telling)
         return found | stablequeue_order_routes.handlers(self.scans, self._removals, self.taking, telling)
 
     def told(self, row: ModelRow) -> ModelRow:
@@ -88,5 +127,5 @@ class Library:
             tags=registry.tags(row.model),
             preview=f"/api/v1/models/{number}/preview",
             has_preview=self._pictures.known(row.model),
-            updates=outdated(registry, row.model, self.filters.newest()),
+            updates=row.model in self.traits.outdated,
         )

@@ -52,6 +52,8 @@ class Lore:
         self._known: dict[str, tuple[str, Words]] = {}
         self._at: dict[str, tuple[str, float]] = {}
         self.version = 0
+        self.changed: set[str] = set()
+        """Places of which something else is known now; whoever follows them takes them out."""
 
     def of(self, place: str) -> Words:
         """Nothing while its machines were not asked."""
@@ -68,6 +70,7 @@ class Lore:
     def put(self, place: str, sha256: str, words: Words) -> None:
         if self._known.get(place, ("", {}))[1] != words:
             self._known[place] = sha256, words
+            self.changed.add(place)
             self.version += 1
 
     def due(self, place: str, sha256: str, now: float) -> bool:
@@ -81,6 +84,7 @@ class Lore:
         for known in (self._known, self._at):
             for place in [each for each in known if each not in here]:
                 del known[place]
+                self.changed.add(place)
 
 
 class Gathering:

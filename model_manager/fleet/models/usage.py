@@ -21,6 +21,10 @@ class Usage:
             for word, at in told.items():
                 self._anywhere[word] = max(at, self._anywhere.get(word, 0))
 
+    def since(self, at: float) -> Iterator[str]:
+        """What jobs called the models that they needed since then."""
+        return (word for word, last in self._anywhere.items() if last >= at)
+
     def there(self, machine_id: str, copy: Copy) -> int | None:
         """Of a file of one machine."""
         told = self._ran.get(machine_id)

@@ -141,7 +141,7 @@ BODY: Final[dict[str, Any]] = {
         "below_percent": {"type": "number", "minimum": 0, "maximum": 100},
         "seconds": {"type": "number", "minimum": 1, "maximum": 2_678_400, "default": 300},
         "attempts": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 3},
-        "url": {"type": "string", "maxLength": 2000},
+        "url": {"type": ["string", "null"], "maxLength": 2000, "description": "null takes the webhook out."},
         "enabled": {"type": "boolean", "default": True},
         "gather": {"type": "number", "minimum": 0, "maximum": 3600, "default": 5},
         "cooldown": {"type": "number", "minimum": 0, "maximum": 2_678_400, "default": 60},

@@ -75,7 +75,7 @@ class Rulebook:
         return shapes.RuleMade(rule=shapes.rule_row(kept), secret=secret)
 
     async def change(self, asked: Asked, body: dict[str, Any], insist: Writes) -> shapes.RuleRow:
-        """What is left out becomes what it is in a new rule; only `url` and `secret` stay."""
+        """What is left out becomes what it is in a new rule; only `url` and `secret` stay. A `url` of null takes the webhook out."""
         before = await self._insisted(asked)
         insist(before)
         secret = _secret(body) or before.secret
@@ -138,8 +138,10 @@ class Rulebook:
         return rule
 
     def _url(self, url: Any) -> str:
+        if url is None:
+            return ""
         if not isinstance(url, str) or len(url) > MOST_URL:
-            raise bad_body(f"'url' must be a text of at most {MOST_URL} characters; empty for no webhook.")
+            raise bad_body(f"'url' must be a text of at most {MOST_URL} characters; null for no webhook.")
         try:
             if url:
                 self._check(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from model_manager.decisions.tagging import tags
 from model_manager.errors import BadRecord, printable
 from model_manager.facts import wire
 from model_manager.facts.job import Filed, Job, State
+from model_manager.facts.shelf import WEIGHTS
 from model_manager.fleet.jobs.desk import Desk, iso, models_of, waiting
 from model_manager.fleet.jobs.shapes import ModelOfJob
 from model_manager.fleet.jobs.submitting import Meant, packed, policy_of
@@ -81,16 +83,19 @@ class StableQueueJobs:
         }
 
     def _file(self, said: Said) -> str:
-        """A LoRA is named without its ending: the file of the fleet that is meant, when it is one."""
+        """A LoRA is named without its ending, or with it: the file of the fleet that is meant, when it is one."""
         if not said.lora or re.fullmatch(r"[0-9a-fA-F]{10,64}|civitai:[0-9]+", said.model):
             return said.model
-        stem = said.model.replace("\\", "/").lower()
+        given = said.model.replace("\\", "/")
+        stem, ending = posixpath.splitext(given)
+        if ending.lower() not in WEIGHTS:
+            stem, ending = given, ""
         found = [
             place
-            for place in self._finding.places(stem, "loras")
-            if f"/{place.lower()}".rpartition(".")[0].endswith(f"/{stem}")
+            for place in self._finding.places(given, "loras")
+            if _ends(place if ending else place.rpartition(".")[0], given)
         ]
-        return found[0] if found else f"{said.model}.safetensors"
+        return found[0] if found else given if ending else f"{stem}.safetensors"
 
     async def status(self, asked: Asked) -> dict[str, Any]:
         """Version 1: the fields themselves."""
@@ -240,6 +245,11 @@ def plain(filed: Filed, body: Mapping[str, Any]) -> dict[str, Any]:
         "server": filed.machine or None,
         "error_message": filed.why or None,
     }
+
+
+def _ends(path: str, name: str) -> bool:
+    """Whether a path is called so, with as much of its directories as the name has."""
+    return f"/{path.lower()}".endswith(f"/{name.lower()}")
 
 
 def _identity(body: Mapping[str, Any]) -> str:

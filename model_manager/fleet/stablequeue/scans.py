@@ -12,7 +12,7 @@ from aiohttp import web
 
 from model_manager.facts import wire
 from model_manager.facts.event import Entry, Envelope, ModelAppeared, ModelChanged, OrderAnswered
-from model_manager.fleet.ordering import Ordering
+from model_manager.fleet.ordering import ANSWERED, Ordering
 from model_manager.fleet.stablequeue import answers, shapes
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
@@ -59,6 +59,8 @@ class Scans:
     def hear(self, told: Iterable[tuple[str, Envelope]]) -> None:
         """Everything that machines tell; the answers to the scan, and what changes meanwhile, count."""
         for _, envelope in told:
+            if envelope.kind != ANSWERED and envelope.machine_id not in self._machines:
+                continue
             match envelope.event:
                 case OrderAnswered() as answer if answer.what == "scan":
                     self._answered(envelope, answer)

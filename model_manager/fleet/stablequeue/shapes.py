@@ -210,6 +210,27 @@ class StableQueueVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StableQueueRelease:
+    """A version that CivitAI publishes. `published` is ISO 8601 UTC; `size` in bytes, about; `hash` is `sha256:…`. `here`: models
+    with these bytes; `own`: the version that was asked about; `newer` than that, and for the same base model where both are told.
+    `place` is where it would go, "" when it has no usable name: `POST /machines/{id}/fetch` takes that as `path`, with `sources` and
+    `hash`."""
+
+    version_id: str
+    name: str
+    base: str
+    published: str
+    file: str
+    size: int | None
+    hash: str | None
+    sources: tuple[str, ...]
+    place: str
+    here: tuple[str, ...]
+    own: bool
+    newer: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StableQueueCopy:
     """A file of it on a machine."""
 
@@ -225,7 +246,8 @@ class StableQueueCopy:
 class StableQueueKnown:
     """All that is known of a model. `machine_id` told what its index knows; null when none could, and `why`. `told` has every
     teller's word, the believed one of a field first. `needed_by` there; `workflows` of the fleet, `unknown` says why some may
-    be missing. `last_used` by a job, seconds since 1970. `first_seen` and `verified_at` on that machine, ISO 8601 UTC."""
+    be missing. `last_used` by a job, seconds since 1970. `first_seen` and `verified_at` on that machine, ISO 8601 UTC. `releases`: what CivitAI
+    said when it was `checked` (ISO 8601 UTC, "" for never); `listed`: whether its list has the model, null while it was not asked."""
 
     success: True_
     model: StableQueueModel
@@ -239,6 +261,9 @@ class StableQueueKnown:
     workflows: tuple[str, ...]
     unknown: str
     versions: tuple[StableQueueVersion, ...]
+    releases: tuple[StableQueueRelease, ...]
+    listed: bool | None
+    checked: str
     files: tuple[StableQueueCopy, ...]
     servers: tuple[StableQueueServer, ...]
     first_seen: str

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
 
-from model_manager.fleet.models.filtering import FILTERS
+from model_manager.fleet.models.filtering import FILTERS, Filters
+from model_manager.fleet.models.finding import Finding
+from model_manager.fleet.models.releases import Releases
+from model_manager.fleet.models.traits import Traits
+from model_manager.fleet.registry import Registry
+from model_manager.fleet.store import Claimed, Store
 from tests.fleet.conftest import Join
+from tests.fleet.made import Now
+from tests.fleet.models.test_finding import many
 from tests.fleet.stage import Client, files
 
 ONE, TWO = "ab" * 32, "cd" * 32
@@ -79,3 +89,36 @@ async def test_k9_a_filter_that_is_misspelt_is_refused(fleet: Client, path: str)
     await fleet.get(f"{path}?duplicate=true", 400)
     await fleet.get(f"{path}?duplicates=yes", 400)
     assert len({param.name for param in FILTERS}) == len(FILTERS)
+
+
+async def test_few_that_fit_are_found_as_by_looking_through_all(tmp_path: Path) -> None:
+    """With and without models that only other machines claim, and among places that words have found already."""
+    seen = many(400)
+    store = Store(tmp_path / "fleet.sqlite")
+    registry = Registry(seen, Finding(seen), store)
+    traits = Traits(registry, Releases(tmp_path / "releases.sqlite", Now()))
+    filters = Filters(registry, cast(Any, None), traits, lambda: 0.0)
+    everything = [*await registry.places()]
+    told = {place: {"civitai_model_base": "SDXL" if n % 37 == 0 else "Pony"} for n, place in enumerate(everything)}
+    await store.tell_all("manual", told | {"loras/5/claimed.pt": {"civitai_model_base": "SDXL"}})
+    for claims in (0, 1):
+        places = await registry.places()
+        for given in (
+            {"base": "SDXL"},
+            {"base": "SDXL", "under": "loras/5"},
+            {"under": "loras/5/"},
+            {"under": "loras/"},
+        ):
+            found = await filters.chosen(places, given)
+            plain = [
+                place
+                for place in places
+                if given.get("base") in (None, registry.text(place, "civitai_model_base"))
+                and place.startswith(given.get("under", "").rstrip("/"))
+            ]
+            plain = [place for place in plain if "under" not in given or f"{given['under'].rstrip('/')}/" in place]
+            assert list(found) == plain, (claims, given)
+            for part in (places[7:90], places[1:][::-1]):
+                assert list(await filters.chosen(part, given)) == [place for place in part if place in plain]
+        await store.claim("forge", [Claimed("loras/5/claimed.pt", 5, "")], (), whole=True)
+    await store.close()

@@ -85,6 +85,7 @@ async def scene(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             await fleet.exact()
             await machine.until_ready()
             await fleet.until("/search", lambda body: body["items"] and body["items"][0]["hashes"])
+            await fleet.until("/search?base=SD%201.5", lambda body: body["total"] == 1)  # what lies beside it was read
             yield Scene(machine, fleet)
     finally:
         machine.kill()

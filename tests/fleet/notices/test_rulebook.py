@@ -163,3 +163,14 @@ async def test_what_happens_in_the_fleet_reaches_a_webhook(
     types = {json.loads(body)["type"] for _, body in inbox.got}
     assert types <= {"model.appeared.begin", "model.vanished.begin"}
     assert len({headers["webhook-id"] for headers, _ in inbox.got}) == len(done["items"])
+
+
+async def test_null_takes_a_webhook_out_and_leaving_it_out_keeps_it(hooked: tuple[Client, str]) -> None:
+    fleet, url = hooked
+    made = await fleet.post(RULES, {**SILENT, "url": url}, 201)
+    path = f"{RULES}/{made['rule']['id']}"
+    kept, _ = await send(fleet, "PUT", path, SILENT, 200)
+    assert kept["target"]
+    gone, _ = await send(fleet, "PUT", path, {**SILENT, "url": None}, 200)
+    assert gone["target"] == ""
+    assert (await fleet.post(RULES, {**SILENT, "url": None}, 201))["rule"]["target"] == ""

@@ -92,3 +92,15 @@ async def test_a_model_that_nobody_knows_is_refused_and_never_left_out(fleet: Cl
     assert "Nobody here knows 'civitai:999'" in problem["detail"]
     await fleet.post("/api/v1/generate", {"priority": "high"}, 400)
     await fleet.post("/api/v1/generate", {}, 401, token=None)
+
+
+@pytest.mark.parametrize("name", ["b", "b.pt", "SD15/b", "SD15\\b.pt", "B.PT"])
+async def test_a_lora_is_found_with_its_ending_and_without_it(fleet: Client, rig: Rig, name: str) -> None:
+    await rig.gain("loras/SD15/b.pt")
+    await fleet.until("/search?q=b.pt", lambda body: body["total"] == 1)
+    body = {"generation_params": {"model_hash": SHA, "loras": [{"name": name}]}, "app_type": "forge", "dry_run": True}
+    made = await fleet.post("/api/v1/generate", body)
+    assert [each["available"] for each in made["model_availability"]["models"]] == [True, True]
+    other = {"generation_params": {"loras": [{"name": "x.pt"}]}, "app_type": "forge", "dry_run": True}
+    made = await fleet.post("/api/v1/generate", other)
+    assert [each["model"] for each in made["model_availability"]["models"]] == ["x.pt"]

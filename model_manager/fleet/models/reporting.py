@@ -1,0 +1,114 @@
+"""How far the last check for newer versions is: for who asks, and live for who listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from aiohttp import web
+
+from model_manager.facts import wire
+from model_manager.fleet.jobs.desk import iso
+from model_manager.fleet.models import shapes
+from model_manager.fleet.models.checking import Checking
+from model_manager.fleet.models.releases import Check
+from model_manager.fleet.models.updating import Updating
+from model_manager.fleet.registry import Registry, kept
+from model_manager.fleet.telling import Telling
+from model_manager.serving.asking import Asked, asked
+from model_manager.serving.problems import Answer, bad_body
+
+EVERY: Final = 0.5
+"""Seconds between two looks for who listens."""
+
+KEEP_ALIVE: Final = 15.0
+"""Seconds between two comments on a quiet stream."""
+
+SAID: Final = {
+    "idle": "CivitAI was not asked yet which versions it publishes.",
+    "running": "CivitAI is asked which versions it publishes.",
+    "waiting": "CivitAI did not answer; it is asked again.",
+    "stopping": "The check ends.",
+    "stopped": "The check was stopped; what it had learnt stays.",
+    "failed": "The check could not go on; what it had learnt stays. Begin it again later.",
+    "broken off": "The aggregator that checked has ended; what it had learnt stays. Begin it again.",
+}
+
+
+class Reporting:
+    def __init__(self, registry: Registry, checking: Checking, updating: Updating) -> None:
+        self._registry = registry
+        self._checking = checking
+        self._updating = updating
+
+    async def state(self, _: Asked) -> shapes.UpdateCheck:
+        """Raises Answer 503 while the store cannot be used."""
+        return await self._told(await kept(self._updating.releases.check()))
+
+    async def begin(self, _: Asked, body: Mapping[str, Any]) -> shapes.UpdateCheck:
+        """It is begun, and answered at once. Raises Answer 400, 503."""
+        again = body.get("again", False)
+        if body.keys() - {"again"} or not isinstance(again, bool):
+            raise bad_body("A check has 'again' (true asks also about what CivitAI lately told), and nothing else.")
+        if not self._registry.view.exact:
+            detail = "What machines hold was not read yet. Ask again in a moment."
+            raise Answer(503, "starting", detail, {"Retry-After": "2"})
+        return await self._told(await kept(self._checking.begin(again=again)))
+
+    async def stop(self, _: Asked, __: Mapping[str, Any]) -> shapes.UpdateCheck:
+        return await self._told(await kept(self._checking.stop()))
+
+    async def progress(self, request: web.Request, telling: Telling) -> web.StreamResponse:
+        """Server-sent events, while somebody listens: `update_progress`, and `update_complete` when it is over."""
+        asked(request, ())
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        state = await self.state({})
+        await response.prepare(request)
+        loop = asyncio.get_running_loop()
+        told, spoken = b"", loop.time()
+        with telling.listening() as listener, suppress(ConnectionError, Answer):
+            while not listener.ended:
+                body = wire.dumps(state)
+                if body != told:
+                    kind = "update_progress" if state.state in ("running", "waiting", "stopping") else "update_complete"
+                    await response.write(f"event: {kind}\ndata: ".encode() + body + b"\n\n")
+                    told, spoken = body, loop.time()
+                elif loop.time() - spoken >= KEEP_ALIVE:
+                    await response.write(b": still here\n\n")
+                    spoken = loop.time()
+                await listener.take(EVERY)
+                state = await self.state({})
+        return response
+
+    async def _told(self, check: Check) -> shapes.UpdateCheck:
+        updates = await self._updates()
+        return shapes.UpdateCheck(
+            state=check.state,
+            total=check.total,
+            fresh=check.fresh,
+            asked=check.asked,
+            absent=check.absent,
+            doubtful=check.doubtful,
+            updates=updates,
+            begun=iso(check.begun),
+            ended=iso(check.ended),
+            why=check.why,
+            message=SAID.get(check.state) or _done(check, updates),
+        )
+
+    async def _updates(self) -> int:
+        """Models of which a later version is known."""
+        await self._updating.refresh()
+        await kept(self._registry.store.refresh())
+        return len(self._updating.outdated)
+
+
+def _done(check: Check, updates: int) -> str:
+    if not check.total:
+        return (
+            "No model has a number of CivitAI. Have machines ask for them (MODEL_MANAGER_METADATA=civitai), or"
+            " refresh a model's metadata."
+        )
+    return f"{check.asked + check.fresh} of {check.total} models are known as CivitAI lists them; {updates} have a later version."

@@ -18,20 +18,28 @@ export function here() {
   return { parts, query: new URLSearchParams(location.search), key: location.pathname };
 }
 
+let back = false;
+
+/** Whether this address was come back to, and is to look as it was left. */
+export const cameBack = () => back;
+
 export function go(to, { replace = false } = {}) {
+  if (!replace) back = false;
   history[replace ? 'replaceState' : 'pushState'](null, '', to);
   dispatchEvent(new Event('moved'));
 }
 
-/** Changes parameters of this view's address; an empty value takes one out. */
-export function put(changes) {
+/** Changes parameters of this view's address; an empty value takes one out. The way back leads to what was chosen before; letters
+ * that are typed (`typing`) are no steps of it. */
+export function put(changes, { typing = false } = {}) {
   const query = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(changes)) {
     if (value) query.set(name, value);
     else query.delete(name);
   }
   const text = query.toString();
-  go(location.pathname + (text ? `?${text}` : ''), { replace: true });
+  const to = location.pathname + (text ? `?${text}` : '');
+  if (to !== location.pathname + location.search) go(to, { replace: typing });
 }
 
 export function useAddress() {
@@ -39,11 +47,12 @@ export function useAddress() {
   useEffect(() => {
     const moved = () => set(here());
     addEventListener('moved', moved);
-    addEventListener('popstate', moved);
+    const returned = () => ((back = true), moved());
+    addEventListener('popstate', returned);
     document.addEventListener('click', followed);
     return () => {
       removeEventListener('moved', moved);
-      removeEventListener('popstate', moved);
+      removeEventListener('popstate', returned);
       document.removeEventListener('click', followed);
     };
   }, []);

@@ -47,6 +47,8 @@ const Nowhere = () => html`<h1 tabindex="-1">There is no such page</h1><p><a hre
 function App() {
   const address = useAddress();
   const { key, View } = useView(address);
+  const shown = useRef(address); // a view that is about to go never sees the address of the next one
+  if (key === address.key) shown.current = address;
   const main = useRef(null);
   const first = useRef(true);
   useEffect(() => {
@@ -59,7 +61,7 @@ function App() {
   return html`
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to content</a>
     <${Head} room=${address.parts[0] ?? ''} />
-    <main id="main" ref=${main} tabindex="-1">${View && html`<${View} key=${key} address=${address} />`}</main>
+    <main id="main" ref=${main} tabindex="-1">${View && html`<${View} key=${key} address=${shown.current} />`}</main>
     <${TokenDialog} />`;
 }
 
@@ -122,10 +124,21 @@ function TokenDialog() {
   <//>`;
 }
 
+/** `/` goes to the search of a view, as on most pages that have one. */
+function searched(event) {
+  if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select, dialog')) return;
+  const field = document.querySelector("main input[type='search']");
+  if (!field) return;
+  event.preventDefault();
+  field.focus();
+  field.select();
+}
+
 document.documentElement.dataset.theme = localStorage.getItem('theme') || 'auto';
 const app = document.getElementById('app');
 app.replaceChildren();
 render(html`<${App} />`, app);
 listen();
+addEventListener('keydown', searched);
 addEventListener('unhandledrejection', (event) => say(event.reason?.message || 'Something failed. Load the page again.'));
 export { token };

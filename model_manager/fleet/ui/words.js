@@ -37,4 +37,15 @@ export function clock(iso) {
   return Number.isNaN(at.getTime()) ? iso || '–' : at.toLocaleString('sv', { hour12: false });
 }
 
+const time = { hour: '2-digit', minute: '2-digit', hour12: false };
+
+/** A moment in as few letters as say it: today's by its time, this year's by day and time. `clock` has all of it. */
+export function moment(iso, now = new Date()) {
+  const at = new Date(iso);
+  if (Number.isNaN(at.getTime())) return iso || '–';
+  if (at.toDateString() === now.toDateString()) return at.toLocaleTimeString('sv');
+  if (at.getFullYear() !== now.getFullYear()) return at.toLocaleDateString('sv');
+  return `${at.toLocaleDateString('en', { month: 'short', day: 'numeric' })}, ${at.toLocaleTimeString('sv', time)}`;
+}
+
 export const percent = (part, whole) => (whole ? Math.min(100, Math.max(0, (100 * part) / whole)) : 0);

@@ -20,10 +20,11 @@ AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 PATIENCE = 20_000
 """Milliseconds: other tests run beside."""
 
-UNTOLD = ("/api/v1/models/", "/explain")
-"""What a browser complains of although 404 is an answer there: nothing more is told of a model."""
+UNTOLD = ("/api/v1/models/", "/explain", "/doctor?limit=")
+"""What a browser complains of although a refusal is an answer there: nothing more is told of a model, and no catalog is named."""
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+LOOKS = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
 WATCH = """
 window.violations = [];
 window.owned = [];
@@ -44,7 +45,7 @@ class Person:
 
     def _said(self, said: ConsoleMessage) -> None:
         if said.type in ("error", "warning") and not any(route in said.location["url"] for route in UNTOLD):
-            self.wrong.append(said.text)
+            self.wrong.append(f"{said.text} {said.location['url']}")
 
     async def open(self, path: str) -> None:
         """A view, once its title is there."""
@@ -69,11 +70,12 @@ class Person:
             assert time.monotonic() < deadline, what
             await asyncio.sleep(0.05)
 
-    async def barriers(self) -> list[str]:
-        """What axe-core finds on the page as it is."""
+    async def barriers(self, *, looks: bool = False) -> list[str]:
+        """What axe-core finds on the page as it is; `looks`: of colours and sizes alone, where the rest was held already."""
         if not await self.page.evaluate("() => 'axe' in window"):
             await self.page.evaluate(AXE)
-        found = await self.page.evaluate("(rules) => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES)
+        what = {"type": "rule", "values": LOOKS} if looks else {"type": "tag", "values": RULES}
+        found = await self.page.evaluate("(what) => axe.run(document, {runOnly: what})", what)
         return [
             f"{each['id']}: {json.dumps([node['html'] for node in each['nodes'][:3]])}" for each in found["violations"]
         ]

@@ -7,12 +7,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from model_manager.bus.claims import Claims
 from model_manager.facts.event import DownloadFailed, RootLost, Unknown
 from model_manager.facts.machine import Disk, Readiness, WorkflowReadiness
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
 from tests.bus.telling import entry
-from tests.fleet.stage import Player
+from tests.bus.working import COMFY
+from tests.fleet.stage import Client, Player
 
 XSS = "<img src=x onerror=\"owned.push('img')\"><script>owned.push('script')</script>"
 LINK = "javascript:owned.push('link')"
@@ -44,6 +46,17 @@ async def _beat(player: Player) -> None:
     readiness = Readiness(ready=False, reasons=(XSS, LINK), workflows=flows, generation=XSS, required=3, present=1)
     disks = (Disk(root=XSS, free=5, total=100, floor=10),)
     await player.bus.beat(player.teller.beat(readiness=readiness, disks=disks, host=XSS, version=XSS), {})
+
+
+async def given_up(redis: Redis, fleet: Client, name: str) -> None:
+    """A job that a worker gave up for hostile reasons."""
+    claims = Claims(redis, "", patience=5.0)
+    await claims.offer("m1", COMFY)
+    asks = {"models": ["plain.safetensors"], "service": "comfyui"}
+    await fleet.post("/jobs", {"id": name, "asks": asks, "payload": XSS, "customer": XSS, "workflow": XSS}, 202)
+    work = await claims.claim("m1", XSS)
+    assert work is not None
+    await claims.fail(work, XSS, how="final")
 
 
 def moving(name: str = NAME, done: int = 300_000, **more: Any) -> Transfer:

@@ -35,7 +35,7 @@ async def test_events_come_as_they_are_told_and_can_be_filtered(fleet: Client, j
     await machine.begin(*files("a.safetensors"))
     async with browsing(fleet.url) as person:
         await person.open("/ui/events")
-        await person.sees("machine.hello")
+        await person.sees("machine began")
         machine.teller.appear(*files("late.safetensors"))
         await machine.tell()
         await person.sees("loras/late.safetensors")

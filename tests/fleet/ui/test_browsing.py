@@ -75,3 +75,27 @@ async def test_the_doctor_tells_tokens_from_dead_links_and_forgets_what_came_aft
 
 async def aside(machine: Player) -> None:
     await machine.bus.beat(machine.teller.beat(disks=(replace(DISK, quarantined=2),)), {})
+
+
+async def test_the_way_back_leads_to_what_was_chosen_and_to_where_a_list_was_left(fleet: Client, join: Join) -> None:
+    await join("m1").begin(*files(*(f"model-{n:04d}.safetensors" for n in range(300))), *files("v.pt", folder="vae"))
+    await fleet.until("/models", lambda body: body["total"] == 301)
+    async with browsing(fleet.url) as person:
+        page = person.page
+        await person.open("/ui/models?as=table")
+        await person.sees("301 found")
+        await page.keyboard.press("/")
+        await page.keyboard.type("model")
+        await person.sees("300 found")
+        rows = page.locator(".rows")
+        await rows.evaluate("(box) => { box.scrollTop = 6000; }")
+        await page.get_by_role("link", name="loras/model-0155.safetensors").click()
+        await expect(page.locator("h1")).to_have_text("loras/model-0155.safetensors", timeout=PATIENCE)
+        await page.go_back()
+        await expect(page.get_by_role("link", name="loras/model-0155.safetensors")).to_be_in_viewport(timeout=PATIENCE)
+        await page.get_by_label("Only").select_option("conflicting")
+        await person.sees("0 found")
+        await page.go_back()
+        await person.sees("300 found")
+        await expect(page.get_by_label("Name or folder")).to_have_value("model")
+        assert person.wrong == []

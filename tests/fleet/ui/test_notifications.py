@@ -57,6 +57,12 @@ async def test_a_rule_is_made_tried_out_and_removed_from_the_keyboard(
             await person.hears("The webhook took it.")
             await person.sees("delivered")
             assert "private-part" not in await page.content()
+            await page.get_by_role("button", name="Change quiet machines").click()
+            await page.get_by_label("take the webhook out").check()
+            await page.get_by_role("button", name="Save").click()
+            await expect(page.get_by_role("region", name="Rules")).not_to_contain_text(host, timeout=PATIENCE)
+            (rule,) = (await fleet.get("/notifications/rules"))["items"]
+            assert not rule["target"]
             assert await person.barriers() == []
             await page.get_by_role("button", name="Remove quiet machines").click()
             await person.sees("There is no rule")

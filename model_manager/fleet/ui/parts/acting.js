@@ -43,6 +43,7 @@ export function Actions({ machines, workflow = '', models }) {
   const [assigning, assign] = useState(false);
   const none = machines.length === 0;
   return html`<div class="row actions" role="group" aria-label="Actions">
+    ${none && html`<span class="muted small hint">Choose machines first</span>`}
     <button disabled=${none} onClick=${() => assign(true)}>Assign…</button>
     ${ORDERS.map(([what, title, help]) => html`<button key=${what} class="quiet" disabled=${none} title=${help} onClick=${() => order(what, title, machines)}>${title}</button>`)}
     ${assigning && html`<${Assign} machines=${machines} workflow=${workflow} models=${models} onClose=${() => assign(false)} />`}

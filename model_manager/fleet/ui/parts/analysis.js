@@ -3,8 +3,8 @@ import { html, useCallback, useState } from '../vendor/preact-htm.js';
 import { link } from '../address.js';
 import { ask, useAnswer, useRefresh } from '../api.js';
 import { bytes, counted, percent } from '../words.js';
-import { push } from './acting.js';
-import { Badge, Empty, Table, Trouble } from './pieces.js';
+import { fetchThere } from './fetching.js';
+import { Badge, Empty, Named, Outside, Table, Trouble } from './pieces.js';
 
 const MOST = 64 * 1024 * 1024;
 const SMALL = 8 * 1024 * 1024; // what is asked again by itself when something changes
@@ -47,16 +47,25 @@ export function Analysis() {
 
 const pathOf = (each) => `${each.folder}/${each.name}`;
 
-/** Models of a machine's missing ones that the catalog knows; of others nobody can tell a machine where they are. */
+/** What a machine is told of a model: the addresses that only the workflow knows; all others the fleet finds. */
+function placed(model) {
+  const path = pathOf(model);
+  if (!model.sources.length || model.sources.some((each) => each.teller === 'catalog')) return { path };
+  return { path, sources: model.sources.map((each) => each.url), ...(model.hash && { hash: model.hash }), ...(model.size && { size: model.size }) };
+}
+
+/** Of a machine's missing models those that somebody says the place of; else those that other machines have, who may know one. */
 const known = (found, row) => {
-  const catalogued = new Set(found.models.filter((each) => each.sources.some((source) => source.teller === 'catalog')).map(pathOf));
-  return row.missing.filter((each) => each.how !== 'fetch' || catalogued.has(pathOf(each)));
+  const models = new Map(found.models.map((each) => [pathOf(each), each]));
+  const lacking = row.missing.map((each) => models.get(pathOf(each))).filter(Boolean);
+  const sourced = lacking.filter((each) => each.sources.length);
+  return (sourced.length ? sourced : lacking.filter((each) => each.machines)).map(placed);
 };
 
 const sourced = (row) => {
   if (row.machines) return '';
   if (row.sources.some((each) => each.teller === 'catalog')) return 'The catalog says where it is.';
-  return row.sources.length ? 'Only the workflow says where it is: add it to the catalog to have it fetched.' : 'Nobody says where it is: add it to the catalog.';
+  return row.sources.length ? html`The workflow says where it is: <${Outside} url=${row.sources[0].url} />` : 'Nobody says where it is: add it to the catalog.';
 };
 
 function Found({ found, name }) {
@@ -67,25 +76,27 @@ function Found({ found, name }) {
     <p><${Badge} tone=${able ? 'good' : 'warn'}>${able ? `${counted(able, 'machine')} can run it now` : 'No machine can run it now'}<//> It needs ${counted(found.models.length, 'model')}.${found.complete ? '' : ' Not everything in it could be read.'}</p>
     ${(found.doubts ?? []).map((doubt) => html`<p key=${doubt} class="notice">The catalog was not asked: ${doubt}</p>`)}
     ${found.models.length > 0 && html`<${Table} label="Models of the dropped workflow" rows=${found.models} columns=${[
-      ['Model', (row) => (row.machines ? html`<a href=${link('models', pathOf(row))}>${pathOf(row)}</a>` : pathOf(row))],
+      ['Model', (row) => (row.machines ? html`<a href=${link('models', pathOf(row))}><${Named} text=${pathOf(row)} /></a>` : html`<${Named} text=${pathOf(row)} />`), 'name'],
       ['Where', (row) => html`<${Badge} tone=${row.verified ? 'good' : row.machines ? 'warn' : 'bad'}>${row.machines ? counted(row.machines, 'machine') : 'nobody has it'}<//>`, 'tight'],
       ['Size', (row) => bytes(row.size), 'num'],
       ['Confidence', (row) => (typeof row.confidence === 'number' ? `${Math.round(100 * row.confidence)} %` : row.confidence), 'tight'],
-      ['Why', (row) => `${row.reason}${row.active ? '' : ' It takes no part in a run.'} ${sourced(row)}`, 'prose'],
+      ['Why', (row) => html`${row.reason}${row.active ? '' : ' It takes no part in a run.'} ${sourced(row)}`, 'prose'],
     ]} />`}
     <h2>Machines</h2>
     ${found.items.length === 0 && html`<${Empty}>No machine is here. Start an agent with the same REDIS_URL.<//>`}
     ${found.items.length > 0 && html`<${Table} label="Machines for the dropped workflow" rows=${found.items} id=${(row) => row.machine_id} columns=${[
       ['Machine', (row) => html`<a href=${link('machines', row.machine_id)}>${row.machine_id}</a>`],
       ['State', (row) => html`<${State} row=${row} moving=${progress(row)} />`, 'tight'],
-      ['Missing there', (row) => row.missing.map((each) => `${each.how} ${pathOf(each)}`).join(', '), 'prose'],
-      ['To fetch', (row) => `${bytes(row.bytes)}${row.unknown ? ` and ${row.unknown} of unknown size` : ''}`, 'num'],
-      ['Fits', (row) => ({ true: 'yes', false: 'no' })[row.fits] ?? 'unknown'],
+      ['Missing there', (row) => row.missing.map((each) => `${each.how} ${pathOf(each)}`).join(', '), 'prose', (row) => row.missing.length],
+      ['To fetch', (row) => (row.missing.length ? toFetch(row) : '–'), 'num', (row) => row.missing.length],
+      ['Fits', (row) => (row.missing.length ? ({ true: 'yes', false: 'no' })[row.fits] ?? 'unknown' : '–'), '', (row) => row.missing.length],
       ['Act', (row) => html`<${Fetch} row=${row} models=${known(found, row)} moving=${progress(row).length > 0} />`],
     ]} />`}
     ${found.oddities.length > 0 && html`<details><summary>${counted(found.oddities.length, 'oddity', 'oddities')}</summary>
       <ul class="plain">${found.oddities.map((each, n) => html`<li key=${n}>${each.node ? `${each.node}: ` : ''}${each.why}</li>`)}</ul></details>`}`;
 }
+
+const toFetch = (row) => `${row.bytes || !row.unknown ? bytes(row.bytes) : ''}${row.bytes && row.unknown ? ' and ' : ''}${row.unknown ? `${row.unknown} of unknown size` : ''}`;
 
 function State({ row, moving }) {
   if (row.state !== 'live') return html`<${Badge} tone="bad">${row.state}<//>`;
@@ -98,8 +109,8 @@ function State({ row, moving }) {
 /** One click; what nobody says the place of is left out, and the table above says so. */
 function Fetch({ row, models, moving }) {
   if (row.state !== 'live' || !row.missing.length || moving) return null;
-  if (!models.length) return html`<span class="muted small">not in the catalog</span>`;
+  if (!models.length) return html`<span class="muted small">nobody says where</span>`;
   const rest = row.missing.length - models.length;
-  return html`<button class="quiet" aria-label=${`Fetch on ${row.machine_id}`} onClick=${() => push([row.machine_id], { models: models.map((each) => each.name.slice(each.name.lastIndexOf('/') + 1)) })}>
+  return html`<button class="quiet" aria-label=${`Fetch on ${row.machine_id}`} onClick=${() => fetchThere([row.machine_id], models)}>
     ${rest ? `Fetch ${models.length} of ${row.missing.length}` : 'Fetch there'}</button>`;
 }

@@ -1,9 +1,9 @@
 // A job to be submitted, and the warning before: where it could run, and what is missing.
-import { html, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
 import { link } from '../address.js';
 import { write } from '../api.js';
 import { counted } from '../words.js';
-import { Badge, Dialog, Field, Trouble } from './pieces.js';
+import { Badge, Dialog, Field, Named, Trouble } from './pieces.js';
 import { say } from './saying.js';
 
 const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean);
@@ -57,7 +57,9 @@ export function Submit({ onClose, onDone }) {
 }
 
 function Checked({ answer }) {
-  return html`<div class=${answer.eligible ? 'panel' : 'notice'} role="status">
+  const box = useRef(null);
+  useEffect(() => box.current.scrollIntoView({ block: 'nearest' }), [answer]);
+  return html`<div ref=${box} class=${answer.eligible ? 'panel' : 'notice'} role="status">
     <p><${Badge} tone=${answer.eligible ? 'good' : 'warn'}>${answer.eligible ? `${counted(answer.eligible, 'machine')} can take it now` : 'No machine can take it now'}<//> ${answer.why}</p>
     ${answer.warnings.map((each) => html`<p key=${each}>${each}</p>`)}
     <${Marks} models=${answer.models} />
@@ -67,4 +69,4 @@ function Checked({ answer }) {
 
 /** Each model of a job, and whether some machine has it. */
 export const Marks = ({ models }) => html`<span class="marks">${models.map((each) => html`<${Badge} key=${each.model} tone=${each.available ? 'good' : 'bad'}
-  title=${each.available ? counted(each.machines, 'machine') : 'nobody has it'}>${each.model}<//>`)}</span>`;
+  title=${each.available ? counted(each.machines, 'machine') : 'nobody has it'}><${Named} text=${each.model} /><//>`)}</span>`;

@@ -1,8 +1,7 @@
 // What is told of a model, who tells it, and what a person says instead.
 import { html, useState } from '../vendor/preact-htm.js';
 import { named, write } from '../api.js';
-import { clock } from '../words.js';
-import { Badge, Field, Table } from './pieces.js';
+import { Badge, Copied, Field, Table, Time } from './pieces.js';
 import { say } from './saying.js';
 
 const OURS = [
@@ -19,7 +18,18 @@ function meant(field, text) {
   return NUMBERS.has(field) && /^\d+$/.test(text) ? Number(text) : text;
 }
 
-const shown = (value) => (Array.isArray(value) ? value.join(', ') : typeof value === 'object' && value ? JSON.stringify(value) : String(value ?? ''));
+/** Lists also come as their JSON, as databases of other programs have them. */
+function shown(value) {
+  if (Array.isArray(value)) return value.join(', ');
+  if (typeof value === 'object' && value) return JSON.stringify(value);
+  const text = String(value ?? '');
+  if (!/^\[.*\]$/s.test(text)) return text;
+  try {
+    return JSON.parse(text).join(', ');
+  } catch {
+    return text;
+  }
+}
 
 /** Each teller's word of a field, the believed one first. `details` as /model-details answers it. */
 export function Provenance({ details, again }) {
@@ -43,9 +53,9 @@ export function Provenance({ details, again }) {
     ${details.told.length === 0 && html`<p class="muted">Nobody told anything of it. Say it yourself, or have CivitAI asked.</p>`}
     ${details.told.length > 0 && html`<${Table} label="What is told of it" rows=${details.told} id=${(row) => `${row.field} ${row.teller}`} columns=${[
       ['Field', (row) => WORDS.get(row.field) ?? row.field],
-      ['Value', (row) => shown(row.value), 'prose'],
+      ['Value', (row) => html`${shown(row.value)} ${row.field === 'civitai_trained_words' && html`<${Copied} text=${shown(row.value)} what="the trigger words" />`}`, 'prose'],
       ['Told by', (row) => html`<${Badge} tone=${row.teller === 'manual' ? 'busy' : 'idle'}>${row.teller === 'manual' ? 'you' : row.teller}<//>`, 'tight'],
-      ['When', (row) => clock(row.at), 'tight'],
+      ['When', (row) => html`<${Time} at=${row.at} />`, 'tight'],
       ['Believed', (row) => (first.get(row.field) === row ? html`<${Badge} tone="good">yes<//>` : html`<span class="muted">no</span>`), 'tight'],
       ['Act', (row) => (row.teller === 'manual' ? html`<button class="quiet" aria-label=${`Take back ${row.field}`} onClick=${() => save(row.field, null)}>Take it back</button>`
         : first.get(row.field) === row && WORDS.has(row.field) && html`<button class="quiet" aria-label=${`Correct ${row.field}`} onClick=${() => edit(row)}>Correct</button>`)],

@@ -44,6 +44,7 @@ const begun = (rule) => ({
   cooldown: rule.cooldown ?? 60,
   enabled: rule.enabled ?? true,
   url: '',
+  removed: false,
 });
 
 function body(form, rule) {
@@ -52,6 +53,7 @@ function body(form, rule) {
     models: lines(form.models), machines: lines(form.machines), seconds: Number(form.seconds), attempts: Number(form.attempts),
     below_percent: Number(form.below_percent || 0), below_bytes: Math.round(1e9 * Number(form.below_gb || 0)),
   };
+  if (form.removed) return { ...made, url: null };
   return form.url || !rule.id ? { ...made, url: form.url } : made;
 }
 
@@ -88,7 +90,8 @@ export function RuleForm({ rule, onClose, onDone }) {
         ${number('cooldown', 'Between two notices, seconds', 0)}
       </div>
       <${Field} label=${rule.target ? `Webhook; empty keeps the one at ${rule.target}` : 'Webhook, an address that is posted to; may be empty'}>
-        <input type="url" value=${form.url} autocomplete="off" onInput=${change('url')} /><//>
+        <input type="url" value=${form.url} autocomplete="off" disabled=${form.removed} onInput=${change('url')} /><//>
+      ${rule.target && html`<label class="check"><input type="checkbox" checked=${form.removed} onChange=${change('removed')} /> take the webhook out: it is told on this page only</label>`}
       <label class="check"><input type="checkbox" checked=${form.enabled} onChange=${change('enabled')} /> in force</label>
       <div class="row end"><button type="button" class="quiet" onClick=${onClose}>Cancel</button><button>${rule.id ? 'Save' : 'Make it'}</button></div>
     </form>

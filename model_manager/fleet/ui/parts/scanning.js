@@ -1,5 +1,5 @@
 // A scan of every machine: its counters, what each machine says, and an end before the end.
-import { html, useEffect, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
 import { useAnswer, write } from '../api.js';
 import { number } from '../words.js';
 import { Badge, Dialog, Figure, Table, Trouble } from './pieces.js';
@@ -11,7 +11,8 @@ const TONES = { waiting: 'idle', begun: 'busy', done: 'good', refused: 'bad', dr
 const COUNTERS = [
   ['total', 'files'], ['added', 'added'], ['updated', 'updated'], ['hashesCalculated', 'hashes computed'], ['hashesSkipped', 'hashes known'], ['errors', 'errors'],
 ];
-const OVER = new Set(['idle', 'done']);
+const GOING = new Set(['running', 'stopping']);
+const STATES = { done: 'good', stopped: 'warn', idle: 'idle' };
 
 export function Scan() {
   const [shown, show] = useState(false);
@@ -29,8 +30,10 @@ export function Scan() {
 function Progress({ onClose }) {
   const { data, problem, again } = useAnswer(SCAN, { every: 1000, on: ['order.', 'scan.'] });
   const state = data?.state;
+  const was = useRef(state);
   useEffect(() => {
-    if (state === 'done') say('The scan is done.');
+    if (GOING.has(was.current) && !GOING.has(state)) say(data.message);
+    was.current = state;
   }, [state]);
   const stop = async () => {
     try {
@@ -44,7 +47,7 @@ function Progress({ onClose }) {
   return html`<${Dialog} title="Scan" onClose=${onClose}>
     <${Trouble} problem=${problem} />
     ${data && html`
-      <p class="row"><${Badge} tone=${OVER.has(state) ? 'good' : 'busy'}>${state}<//> <span>${data.message}</span></p>
+      <p class="row"><${Badge} tone=${STATES[state] ?? 'busy'}>${state}<//> <span>${data.message}</span></p>
       <dl class="figures small">${COUNTERS.map(([name, word]) => html`<${Figure} key=${name} label=${word} value=${number(data.stats[name])} />`)}</dl>
       ${data.hashesWaiting > 0 && html`<p class="muted">${number(data.hashesWaiting)} files are still to be read for their hashes. That goes on behind.</p>`}
       <${Table} label="Machines" rows=${data.machines} id=${(row) => row.machine_id} columns=${[
@@ -53,6 +56,6 @@ function Progress({ onClose }) {
         ['Found', (row) => row.why],
       ]} />`}
     <div class="row end"><span class="muted small">It goes on when this is closed.</span>
-      ${data && !OVER.has(state) && html`<button class="quiet" disabled=${state === 'stopping'} onClick=${stop}>Stop it</button>`}</div>
+      ${GOING.has(state) && html`<button class="quiet" disabled=${state === 'stopping'} onClick=${stop}>Stop it</button>`}</div>
   <//>`;
 }

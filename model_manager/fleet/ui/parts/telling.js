@@ -1,11 +1,14 @@
 // An event in a sentence.
 import { bytes, clock, counted } from '../words.js';
 
-export const KINDS = [
-  'machine.hello', 'machine.bye', 'model.appeared', 'model.changed', 'model.vanished', 'inventory.snapshot', 'model.download.started',
-  'model.download.verified', 'model.download.failed', 'assignment.changed', 'readiness.changed', 'scan.finished', 'disk.low', 'root.lost',
-  'root.back', 'order.answered',
-];
+/** Each kind as people call it. */
+export const KINDS = {
+  'machine.hello': 'machine began', 'machine.bye': 'machine left', 'model.appeared': 'model appeared', 'model.changed': 'model changed',
+  'model.vanished': 'model vanished', 'inventory.snapshot': 'inventory told', 'model.download.started': 'download began',
+  'model.download.verified': 'download done', 'model.download.failed': 'download failed', 'assignment.changed': 'assignment changed',
+  'readiness.changed': 'readiness changed', 'scan.finished': 'scan finished', 'disk.low': 'disk is low', 'root.lost': 'directory lost',
+  'root.back': 'directory back', 'order.answered': 'order answered',
+};
 
 const TONES = {
   'model.download.failed': 'bad', 'root.lost': 'bad', 'disk.low': 'warn', 'model.vanished': 'warn', 'machine.bye': 'warn',

@@ -1,8 +1,10 @@
 // Long lists: only what is seen is drawn, and only what is seen is asked for.
 import { Component, html, useCallback, useEffect, useLayoutEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { cameBack } from '../address.js';
 import { ask, asked, useRefresh } from '../api.js';
 
 const SPARE = 4;
+const left = new Map(); // address → how far its list was scrolled
 
 /** Where a scroller stands and how large it is, in pixels. `wide`: whether its way to the right matters too. */
 export function useScroll(wide = false) {
@@ -13,12 +15,14 @@ export function useScroll(wide = false) {
     let frame = 0;
     const look = () => {
       frame = 0;
+      left.set(location.href, box.scrollTop);
       set({ top: box.scrollTop, left: wide ? box.scrollLeft : 0, width: box.clientWidth, height: box.clientHeight });
     };
     const soon = () => (frame = frame || requestAnimationFrame(look));
     const sizes = new ResizeObserver(soon);
     sizes.observe(box);
     box.addEventListener('scroll', soon, { passive: true });
+    if (cameBack()) box.scrollTop = left.get(location.href) ?? 0;
     look();
     return () => {
       cancelAnimationFrame(frame);

@@ -1,10 +1,11 @@
 // What machines told, the newest first, and live.
 import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
-import { link, put } from '../address.js';
-import { asked, useAnswer, usePaused } from '../api.js';
+import { link } from '../address.js';
+import { asked, useAnswer } from '../api.js';
 import { heard } from '../live.js';
-import { clock, counted } from '../words.js';
-import { Badge, Empty, Field, Trouble } from '../parts/pieces.js';
+import { counted } from '../words.js';
+import { Choice, Search, useTyped } from '../parts/filters.js';
+import { AsJson, Badge, Empty, Loading, Time, Trouble } from '../parts/pieces.js';
 import { KINDS, told, toneOf } from '../parts/telling.js';
 
 const KEPT = 500;
@@ -31,32 +32,30 @@ function useFresh(machine, kind) {
 }
 
 export default function Events({ address }) {
-  const [typed, type] = useState(address.query.get('machine_id') || '');
-  const machine = usePaused(typed, 300);
+  const [typed, type, machine] = useTyped('machine_id', 300);
   const kind = address.query.get('kind') || '';
-  useEffect(() => put({ machine_id: machine }), [machine]);
-  const { data, problem } = useAnswer(asked('/events', { limit: 200, machine_id: machine, kind }));
+  const machines = useAnswer('/machines?limit=1000', { every: 60_000 }).data?.items.map((each) => each.machine_id);
+  const path = asked('/events', { limit: 200, machine_id: machine, kind });
+  const { data, problem } = useAnswer(path);
   const fresh = useFresh(machine, kind);
   const ids = new Set(fresh.map((event) => event.id));
   const rows = [...fresh, ...[...(data?.items ?? [])].reverse().filter((event) => !ids.has(event.id))].slice(0, KEPT);
   return html`
     <div class="title"><h1 tabindex="-1">Events</h1><p class="muted">${counted(rows.length, 'event')}, the newest first</p></div>
     <div class="filters">
-      <${Field} label="Machine, its whole id"><input type="search" value=${typed} onInput=${(event) => type(event.target.value.trim())} /><//>
-      <${Field} label="Kind">
-        <select value=${kind} onChange=${(event) => put({ kind: event.target.value })}>
-          <option value="">all</option>${KINDS.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}
-        </select>
-      <//>
+      <${Search} label="Machine, its whole id" text=${typed} type=${(text) => type(text.trim())} known=${machines} />
+      <${Choice} label="Kind" name="kind" value=${kind} options=${[['', 'all'], ...Object.entries(KINDS)]} />
+      <span class="check"><${AsJson} path=${path} /></span>
     </div>
     <${Trouble} problem=${problem} />
-    ${data && !rows.length && html`<${Empty}>Nothing was told that fits.<//>`}
+    ${!data && !problem && html`<${Loading} />`}
+    ${data && !rows.length && html`<${Empty}>${machine || kind ? 'Nothing was told that fits.' : 'Nothing was told yet. What machines tell appears here by itself.'}<//>`}
     ${rows.length > 0 && html`<ol class="timeline" aria-label="Events">${rows.map((event) => html`<${Line} key=${event.id} event=${event} />`)}</ol>`}`;
 }
 
 const Line = ({ event }) => html`<li>
-  <time class="muted" datetime=${event.at}>${clock(event.at)}</time>
+  <span class="muted"><${Time} at=${event.at} /></span>
   <a href=${link('machines', event.machine_id)}>${event.machine_id}</a>
-  <span><${Badge} tone=${toneOf(event)}>${event.kind}<//></span>
+  <span><${Badge} tone=${toneOf(event)} title=${event.kind}>${KINDS[event.kind] ?? event.kind}<//></span>
   <span>${told(event)}</span>
 </li>`;

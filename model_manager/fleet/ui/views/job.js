@@ -1,19 +1,23 @@
-// One job: what it asks for, which machines can take it, and why others cannot.
+// One job: what it asks for, how it went so far, which machines can take it, and why others cannot.
 import { html } from '../vendor/preact-htm.js';
 import { link } from '../address.js';
 import { named, useAnswer, write } from '../api.js';
-import { bytes, clock, span } from '../words.js';
-import { Badge, Empty, Table, Trouble } from '../parts/pieces.js';
+import { bytes, counted, span } from '../words.js';
+import { Badge, Copied, Empty, Loading, Named, Nothing, Table, Time } from '../parts/pieces.js';
 import { Marks } from '../parts/asking.js';
 import { say } from '../parts/saying.js';
 import { TONES } from './jobs.js';
 
 const OVER = new Set(['done', 'cancelled']);
+const AGAIN = new Set(['dead', 'delayed']);
+const POLICIES = { wait: 'are waited for', fetch: 'are fetched by a machine', reject: 'have it refused' };
+const LONGEST = 4000;
 
 export default function Job({ address }) {
   const id = address.parts.slice(1).join('/');
   const { data, problem, again } = useAnswer(named('jobs', id), { every: 2000 });
-  const told = useAnswer(named('jobs', id, 'explain'), { every: 5000, on: ['model.', 'machine.'] });
+  const job = data?.job;
+  const told = useAnswer(job && !OVER.has(job.state) && job.state !== 'running' ? named('jobs', id, 'explain') : null, { every: 5000, on: ['model.', 'machine.'] });
   const act = async (what) => {
     try {
       const answer = await write(named('jobs', id, what));
@@ -23,46 +27,79 @@ export default function Job({ address }) {
       say(trouble.message);
     }
   };
-  const job = data?.job;
   return html`
     <div class="title"><h1 tabindex="-1">${id}</h1>
       ${job && html`<div class="row">
-        ${job.state === 'dead' || job.state === 'delayed' ? html`<button onClick=${() => act('retry')}>Try again</button>` : null}
+        ${AGAIN.has(job.state) && html`<button onClick=${() => act('retry')}>Try again${job.state === 'delayed' ? ' now' : ''}</button>`}
         ${!OVER.has(job.state) && html`<button class="quiet" onClick=${() => act('cancel')}>Cancel it</button>`}</div>`}
     </div>
-    <${Trouble} problem=${problem} />
-    ${job && html`<${Known} job=${job} data=${data} />`}
+    <${Nothing} problem=${problem} what="There is no such job. Those that are done are kept for a while only." room="jobs" />
+    ${!data && !problem && html`<${Loading} />`}
+    ${job && html`<div class="columns"><${Life} job=${job} excluded=${data.excluded} /><${Known} job=${job} /></div>
+      <${Text} title="Payload" text=${data.payload} /><${Text} title="Result" text=${data.result} />`}
     ${told.data && html`<${Explained} told=${told.data} />`}`;
 }
 
-const Known = ({ job, data }) => html`<section class="panel" aria-label="The job"><dl class="facts">
-  <dt>State</dt><dd><${Badge} tone=${TONES[job.state] ?? 'idle'}>${job.state}<//> ${job.waiting || job.why}</dd>
-  <dt>Models</dt><dd><${Marks} models=${job.models} /></dd>
-  <dt>Tries</dt><dd>${job.attempts} of ${job.max_attempts}</dd>
+/** What happened to it, one step after the other; the last one is how it stands. */
+function Life({ job, excluded }) {
+  const tries = job.state === 'running' ? job.attempts - 1 : job.attempts;
+  return html`<section class="panel" aria-labelledby="life"><h2 id="life">How it goes</h2>
+    <ol class="life">
+      <${Step} tone="idle" word="submitted"><${Time} at=${job.submitted} />${job.customer && `, for ${job.customer}`}<//>
+      ${tries > 0 && html`<${Step} tone=${job.state === 'done' ? 'idle' : 'warn'} word=${`tried ${tries} of ${job.max_attempts} times`}>${['pending', 'delayed', 'running'].includes(job.state) && job.why}<//>`}
+      ${excluded.length > 0 && html`<${Step} tone="warn" word="not given for a while to">${listed(excluded)}<//>`}
+      <${Step} tone=${TONES[job.state] ?? 'idle'} word=${job.state}><${Standing} job=${job} /><//>
+    </ol></section>`;
+}
+
+const Step = ({ tone, word, children }) => html`<li><${Badge} tone=${tone}>${word}<//><span>${children}</span></li>`;
+
+const listed = (machines) => machines.map((each, n) => html`${n ? ', ' : ''}<a key=${each} href=${link('machines', each)}>${each}</a>`);
+
+function Standing({ job }) {
+  switch (job.state) {
+    case 'pending':
+      return job.waiting || (job.eligible ? `${counted(job.eligible, 'machine')} can take it. It is the turn of its queue.` : 'It waits.');
+    case 'running':
+      return html`${listed([job.machine_id])}${job.worker && `, ${job.worker}`}${job.deadline && html`. Unless the worker asks for more time, another one gets it at <${Time} at=${job.deadline} />.`}`;
+    case 'delayed':
+      return html`It is tried again at <${Time} at=${job.due} />.`;
+    case 'dead':
+      return html`${job.why || 'No reason was told.'} It stays here until somebody has it tried again.`;
+    default:
+      return html`${job.why} ${job.machine_id && html`on ${listed([job.machine_id])}`}`;
+  }
+}
+
+const Known = ({ job }) => html`<section class="panel" aria-labelledby="asks"><h2 id="asks">What it asks for</h2><dl class="facts">
+  <dt>Models</dt><dd>${job.models.length ? html`<${Marks} models=${job.models} />` : html`<span class="muted">none</span>`}</dd>
+  ${Object.entries(job.asks).filter(([name]) => name !== 'models').map(([name, value]) => html`<dt key=${name}>${name.replaceAll('_', ' ')}</dt><dd>${typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value) : String(value)}</dd>`)}
+  ${job.workflow && html`<dt>Workflow</dt><dd><a href=${link('workflows', job.workflow)}>${job.workflow}</a></dd>`}
+  <dt>Missing models</dt><dd>${POLICIES[job.policy] ?? job.policy}</dd>
   <dt>Priority</dt><dd>${job.priority}</dd>
-  <dt>While a model is missing</dt><dd>${job.policy}</dd>
-  <dt>Submitted</dt><dd>${clock(job.submitted)}</dd>
-  ${job.machine_id && html`<dt>On</dt><dd><a href=${link('machines', job.machine_id)}>${job.machine_id}</a>, ${job.worker}</dd>`}
-  ${job.due && html`<dt>Again at</dt><dd>${clock(job.due)}</dd>`}
-  <dt>Asks</dt><dd><code>${JSON.stringify(job.asks)}</code></dd>
-  ${data.payload && html`<dt>Payload</dt><dd><code>${data.payload.slice(0, 2000)}</code></dd>`}
-  ${data.result && html`<dt>Result</dt><dd><code>${data.result.slice(0, 2000)}</code></dd>`}
+  <dt>Tries</dt><dd>${job.attempts} of ${job.max_attempts}</dd>
 </dl></section>`;
+
+const Text = ({ title, text }) => (text ? html`<details><summary>${title} <span class="muted">(${counted(text.length, 'character')})</span></summary>
+  <div class="row"><${Copied} text=${text} what=${title.toLowerCase()} /></div><pre class="panel"><code>${text.slice(0, LONGEST)}${text.length > LONGEST ? '…' : ''}</code></pre></details>` : null);
+
+/** Reasons that the list of what is missing does not say. */
+const besides = (row) => row.reasons.filter((each) => each.rule !== 'models' || !row.missing.length);
 
 function Explained({ told }) {
   return html`<h2>Machines</h2>
-    ${told.machines.length === 0 && html`<${Empty}>No worker was ever offered.<//>`}
+    ${told.machines.length === 0 && html`<${Empty}>No worker was ever offered: start a worker on a machine, and have it say what it offers.<//>`}
     ${told.machines.length > 0 && html`<${Table} label="Machines for this job" rows=${told.machines} id=${(row) => `${row.machine_id} ${row.seat}`} columns=${[
       ['Machine', (row) => html`<a href=${link('machines', row.machine_id)}>${row.machine_id}</a> ${row.seat}`],
       ['Verdict', (row) => html`<${Badge} tone=${row.fits ? 'good' : 'warn'}>${row.fits ? 'can take it' : 'cannot'}<//>`, 'tight'],
-      ['Why', (row) => row.reasons.map((each) => `${each.rule}: ${each.why}`).join('; ')],
-      ['Missing there', (row) => row.missing.join(', ')],
+      ['Missing there', (row) => row.missing.map((each) => html`<div><${Named} text=${each} /></div>`), 'prose', (row) => row.missing.length],
+      ['Why', (row) => besides(row).map((each) => `${each.rule}: ${each.why}`).join('; '), 'prose', (row) => besides(row).length],
     ]} />`}
-    ${told.lacks.length > 0 && html`<h2>What it would take</h2><${Table} label="What machines would fetch" rows=${told.lacks} id=${(row) => row.machine_id} columns=${[
+    ${!told.eligible && told.lacks.length > 0 && html`<h2>What it would take</h2><${Table} label="What machines would fetch" rows=${told.lacks} id=${(row) => row.machine_id} columns=${[
       ['Machine', (row) => html`<a href=${link('machines', row.machine_id)}>${row.machine_id}</a>`],
-      ['To fetch', (row) => row.missing.join(', ')],
+      ['To fetch', (row) => row.missing.join(', '), 'prose'],
       ['Bytes', (row) => `${bytes(row.bytes)}${row.unknown ? ` and ${row.unknown} of unknown size` : ''}`, 'num'],
-      ['Time', (row) => span(row.seconds), 'num'],
-      ['Besides', (row) => row.others.join('; ')],
+      ['Time at 100 MB/s', (row) => span(row.seconds), 'num', (row) => row.seconds !== null],
+      ['Besides', (row) => row.others.join('; '), 'prose', (row) => row.others.length],
     ]} />`}`;
 }

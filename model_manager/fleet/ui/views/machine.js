@@ -1,10 +1,11 @@
 // One machine: why it is as it is, what it serves, what it holds.
-import { html, useEffect, useState } from '../vendor/preact-htm.js';
-import { link, put } from '../address.js';
+import { html } from '../vendor/preact-htm.js';
+import { link } from '../address.js';
 import { named, useAnswer } from '../api.js';
-import { ago, bytes, clock, counted, number, since, span } from '../words.js';
-import { Badge, Disk, Empty, Field, MachineState, Table, Trouble } from '../parts/pieces.js';
+import { ago, bytes, counted, number, since, span } from '../words.js';
+import { Badge, Disk, Empty, Loading, MachineState, Nothing, Table, Trouble } from '../parts/pieces.js';
 import { Actions } from '../parts/acting.js';
+import { Choice } from '../parts/filters.js';
 import { Transfers } from '../parts/transfers.js';
 import { Rows, usePages } from '../parts/virtual.js';
 
@@ -15,7 +16,8 @@ export default function Machine({ address }) {
   const { data, problem } = useAnswer(named('machines', name), { every: 2000, on: EVENTS });
   return html`
     <div class="title"><h1 tabindex="-1">${name}</h1><${Actions} machines=${[name]} /></div>
-    <${Trouble} problem=${problem} />
+    <${Nothing} problem=${problem} what="No such machine was heard, or not for a day." room="" />
+    ${!data && !problem && html`<${Loading} />`}
     ${data && html`<${Known} all=${data} />`}
     ${data && html`<${Files} name=${name} folders=${data.folders} folder=${address.query.get('folder') || ''} />`}`;
 }
@@ -33,10 +35,10 @@ function Known({ all }) {
           <dt>Host</dt><dd>${machine.host || '–'}</dd>
           <dt>Version</dt><dd>${machine.version || '–'}</dd>
           <dt>Required models</dt><dd>${number(machine.present)} of ${number(machine.required)}</dd>
-          <dt>Time left</dt><dd>${span(machine.eta)}</dd>
-          <dt>Inventory</dt><dd>epoch ${machine.epoch}, event ${number(machine.seq)}</dd>
+          ${machine.eta !== null && html`<dt>Time left</dt><dd>${span(machine.eta)}</dd>`}
+          <dt>Holds</dt><dd title=${`epoch ${machine.epoch}, event ${machine.seq}`}>${counted(machine.models, 'model')}, ${bytes(machine.bytes)}</dd>
         </dl>
-        <p><a href=${`/ui/events?machine_id=${encodeURIComponent(machine.machine_id)}`}>Its events</a></p>
+        <p class="further"><a href=${`/ui/events?machine_id=${encodeURIComponent(machine.machine_id)}`}>Its events</a></p>
       </section>
       <section class="panel" aria-labelledby="disks">
         <h2 id="disks" style=${{ marginTop: 0 }}>Disks</h2>
@@ -54,7 +56,7 @@ function Known({ all }) {
     ${workflows.length > 0 && html`<${Table} label="Workflows of this machine" rows=${workflows} id=${(row) => row.name} columns=${[
       ['Workflow', (row) => html`<a href=${link('workflows', row.name)}>${row.name}</a>`],
       ['State', (row) => html`<${Badge} tone=${row.ready ? 'good' : 'warn'}>${row.ready ? 'ready' : 'not ready'}<//>`, 'tight'],
-      ['Why not', (row) => row.reasons.join('; ')],
+      ['Why not', (row) => row.reasons.join('; '), 'prose', (row) => row.reasons.length],
     ]} />`}
     ${downloads.length > 0 && html`<h2>Downloads</h2><${Transfers} rows=${downloads} />`}`;
 }
@@ -62,17 +64,14 @@ function Known({ all }) {
 function Files({ name, folders, folder }) {
   const files = usePages(named('machines', name, 'models'), { folder }, { on: ['model.', 'inventory.'] });
   return html`<h2>Files</h2>
-    <div class="filters"><${Field} label="Folder">
-      <select value=${folder} onChange=${(event) => put({ folder: event.target.value })}>
-        <option value="">all</option>
-        ${folders.map((each) => html`<option key=${each.folder} value=${each.folder}>${each.folder} (${number(each.models)}, ${bytes(each.bytes)})</option>`)}
-      </select>
-    <//></div>
+    <div class="filters"><${Choice} label="Folder" name="folder" value=${folder}
+      options=${[['', 'all'], ...folders.map((each) => [each.folder, `${each.folder} (${number(each.models)}, ${bytes(each.bytes)})`])]} /></div>
     <${Trouble} problem=${files.problem} />
-    <${Rows} label="Files of this machine" layout="files" count=${files.total ?? 0} at=${files.at} need=${files.need} columns=${[
+    ${files.total === 0 && html`<${Empty}>${folder ? 'It holds nothing in this folder.' : 'It holds no model yet. Assign a workflow to it, or put files into its models directory.'}<//>`}
+    ${files.total !== 0 && html`<${Rows} label="Files of this machine" layout="files" count=${files.total ?? 0} at=${files.at} need=${files.need} columns=${[
       ['Model', (row) => html`<a href=${link('models', `${row.folder}/${row.name}`)} title=${row.path}>${row.folder}/${row.name}</a>`],
       ['Size', (row) => bytes(row.size), 'num'],
       ['State', (row) => html`<${Badge} tone=${row.verified ? 'good' : 'warn'} title=${row.evidence}>${row.verified ? 'verified' : 'unverified'}<//>`],
       ['SHA-256', (row) => html`<code>${row.hash ? `${row.hash.slice(0, 16)}…` : '–'}</code>`],
-    ]} />`;
+    ]} />`}`;
 }

@@ -1,10 +1,10 @@
 // Models by machines: one letter a cell, drawn only where somebody looks.
 import { Component, html, useEffect, useLayoutEffect, useRef, useState } from '../vendor/preact-htm.js';
 import { link, put } from '../address.js';
-import { usePaused } from '../api.js';
 import { bytes, counted, number } from '../words.js';
-import { Empty, Field, Trouble } from '../parts/pieces.js';
+import { Empty, Loading, Trouble } from '../parts/pieces.js';
 import { CellDialog, STATES, stateOf } from '../parts/cells.js';
+import { Choice, Search, useTyped } from '../parts/filters.js';
 import { Marks, SIDE } from '../parts/marks.js';
 import { FOLDERS } from '../parts/shelves.js';
 import { seen, useScroll, useSlices } from '../parts/virtual.js';
@@ -14,29 +14,25 @@ const MOST = 1000;
 
 export default function Matrix({ address }) {
   const { query } = address;
-  const [q, type] = useState(query.get('q') || '');
-  const paused = usePaused(q, 120);
-  useEffect(() => put({ q: paused }), [paused]);
+  const [q, type, paused] = useTyped('q', 120);
   const [folder, pivot, key, single] = ['folder', 'pivot', 'key', 'single'].map((name) => query.get(name) || '');
   const params = { q: paused, folder, single, pivot, key, mlimit: MOST };
   const found = useSlices('/matrix', params, { every: 3000, on: ['model.', 'inventory.', 'machine.'], size: 40 });
-  const select = (name, label, value, options, changes = {}) => html`<${Field} label=${label}>
-    <select value=${value} onChange=${(event) => put({ [name]: event.target.value, ...changes })}>
-      ${options.map(([each, word]) => html`<option key=${each} value=${each}>${word}</option>`)}
-    </select><//>`;
+  const filtered = q || folder || key || single;
   return html`
     <div class="title"><h1 tabindex="-1">Models by machines</h1>
       <p class="muted" role="status">${found.answer ? `${counted(found.total, 'row')} × ${counted(found.answer.machines, 'machine')}` : ''}</p></div>
     <div class="filters">
-      <${Field} label="Name or folder"><input type="search" value=${q} onInput=${(event) => type(event.target.value)} /><//>
-      ${select('folder', 'Folder', folder, [['', 'all'], ...FOLDERS.map((each) => [each, each])])}
-      ${select('pivot', 'Ordered by', pivot, PIVOTS, { key: '' })}
-      ${pivot && select('key', 'Group', key, [['', 'all'], ...(found.answer?.groups ?? []).map((each) => [each.key, `${each.key || 'unknown'} (${number(each.rows)})`])])}
+      <${Search} label="Name or folder" text=${q} type=${type} />
+      <${Choice} label="Folder" name="folder" value=${folder} options=${[['', 'all'], ...FOLDERS.map((each) => [each, each])]} />
+      <${Choice} label="Ordered by" name="pivot" value=${pivot} options=${PIVOTS} besides=${{ key: '' }} />
+      ${pivot && html`<${Choice} label="Group" name="key" value=${key} options=${[['', 'all'], ...(found.answer?.groups ?? []).map((each) => [each.key, `${each.key || 'unknown'} (${number(each.rows)})`])]} />`}
       <label class="check"><input type="checkbox" checked=${single === 'true'} onChange=${() => put({ single: single ? '' : 'true' })} /> On one machine only</label>
     </div>
     <${Trouble} problem=${found.problem} />
     ${unknown(found.answer, key).map((why) => html`<p key=${why} class="notice">${why}</p>`)}
-    ${found.total === 0 && html`<${Empty}>No machine holds such a model.<//>`}
+    ${found.total === null && !found.problem && html`<${Loading} />`}
+    ${found.total === 0 && html`<${Empty}>${filtered ? 'No machine holds such a model.' : html`No machine holds a model yet. Choose machines on <a href="/ui/">Fleet</a> and assign a workflow to them, or put files into a models directory.`}<//>`}
     ${found.total > 0 && html`<${Legend} /><${Grid} found=${found} columns=${found.answer.columns} />`}`;
 }
 
@@ -61,7 +57,7 @@ function Grid({ found, columns }) {
   const [at, move] = useState([0, 0]);
   const [opened, open] = useState(null);
   const walking = useRef(false);
-  const side = useFirst(ref, columns.length);
+  const side = useFirst(ref, columns);
   const [first, end] = seen(where.top, where.height - side.head, SIDE, found.total);
   const [from, to] = seen(where.left, where.width - side.first, SIDE, columns.length, 2);
   const [left, right] = [BLOCK * Math.floor(from / BLOCK), Math.min(columns.length, BLOCK * Math.ceil(to / BLOCK))];
@@ -107,7 +103,7 @@ function Grid({ found, columns }) {
   const width = `${side.first + columns.length * SIDE}px`;
   return html`<div class="matrix" ref=${ref} role="grid" aria-label="Models by machines" aria-rowcount=${found.total + 1} aria-colcount=${columns.length + 1}
       onKeyDown=${keyed} onClick=${clicked} onMouseMove=${hinted}>
-    <div class="canvas" role="rowgroup" style=${{ width, height: `${side.head + found.total * SIDE}px`, '--names': `${side.first}px` }}>
+    <div class="canvas" role="rowgroup" style=${{ width, height: `${side.head + found.total * SIDE}px`, '--names': `${side.first}px`, '--head': `${side.head}px` }}>
       <${Heads} columns=${columns} left=${left} right=${right} first=${side.first} width=${width} />
       ${shown.map((n) => html`<${Line} key=${n} n=${n} row=${found.at(n)} top=${side.head + n * SIDE} width=${width}
         at=${n === row ? column : -1} left=${n === row ? side.first + column * SIDE : 0} machine=${n === row ? columns[column] : null} />`)}
@@ -119,21 +115,24 @@ function Grid({ found, columns }) {
 
 const WIDEST = 560;
 
-/** How wide the names are, at least as the style sheet says and as far as few machines leave room, and how high the heads. */
+/** How wide the names are, at least as the style sheet says and as far as few machines leave room, and how high the heads: as the
+ * longest name of a machine, within reason. */
 function useFirst(ref, columns) {
-  const [side, set] = useState({ first: 300, head: 112 });
+  const longest = columns.reduce((most, each) => Math.max(most, each.machine_id.length), 0);
+  const head = Math.min(140, Math.max(64, 24 + 7 * longest));
+  const [first, set] = useState(300);
   useLayoutEffect(() => {
     const style = getComputedStyle(ref.current);
     const look = () => {
       const least = parseInt(style.getPropertyValue('--first'), 10);
-      const room = ref.current.clientWidth - columns * SIDE;
-      set({ first: Math.max(least, Math.min(room, WIDEST)), head: parseInt(style.getPropertyValue('--head'), 10) });
+      const room = ref.current.clientWidth - columns.length * SIDE;
+      set(Math.max(least, Math.min(room, WIDEST)));
     };
     look();
     addEventListener('resize', look);
     return () => removeEventListener('resize', look);
-  }, [columns]);
-  return side;
+  }, [columns.length]);
+  return { first, head };
 }
 
 function reveal(box, [row, column], side) {

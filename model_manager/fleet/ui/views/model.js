@@ -1,13 +1,14 @@
 // One model: what its bytes are, who tells what of it, who has it, and who needs it.
-import { html } from '../vendor/preact-htm.js';
+import { html, useState } from '../vendor/preact-htm.js';
 import { link } from '../address.js';
 import { asked, named, useAnswer } from '../api.js';
-import { ago, bytes, clock, counted, number } from '../words.js';
-import { Badge, Table, Trouble } from '../parts/pieces.js';
-import { Actions } from '../parts/acting.js';
+import { ago, bytes, counted, number } from '../words.js';
+import { Badge, Copied, Loading, Nothing, Outside, Table, Time, Trouble } from '../parts/pieces.js';
+import { FetchDialog } from '../parts/fetching.js';
+import { ModelActions } from '../parts/tending.js';
 import { Preview } from '../parts/preview.js';
 import { Provenance } from '../parts/provenance.js';
-import { told } from '../parts/telling.js';
+import { KINDS, told } from '../parts/telling.js';
 import { TONES } from './jobs.js';
 
 const CHANGES = ['model.', 'inventory.', 'machine.'];
@@ -22,15 +23,18 @@ export default function Model({ address }) {
   const details = more.data;
   const copies = (data?.items ?? []).flatMap((each) => each.files.map((file) => ({ ...file, ...each, files: null })));
   const hashes = unique(copies.map((copy) => copy.hash));
+  const holders = (data?.items ?? []).map((each) => each.machine_id);
   return html`
-    <div class="title"><h1 tabindex="-1">${name}</h1>${data && html`<${Actions} machines=${data.items.map((each) => each.machine_id).slice(0, 1000)} />`}</div>
-    <${Trouble} problem=${problem} />
+    <div class="title"><h1 tabindex="-1">${name}</h1>${data && html`<${ModelActions} name=${name} holders=${holders} row=${details?.model} again=${more.again} />`}</div>
+    <${Nothing} problem=${problem} what="No machine holds such a model, or none does any more." room="models" />
+    ${!data && !problem && html`<${Loading} />`}
     ${data && html`
       ${hashes.length > 1 && html`<p class="problem">Machines hold different bytes under this name. Verify them, and keep one.</p>`}
-      ${data.total === 1 && html`<p class="notice">Only one machine has it: with that machine it is lost. Assign it to another one.</p>`}
+      ${(details?.releases ?? []).some((each) => each.newer && !each.here.length) && html`<p class="notice">CivitAI has a newer version: see <a href="#releases">its versions</a>.</p>`}
+      ${data.total === 1 && html`<p class="notice">Only one machine has it: with that machine it is lost. Fetch it to another one.</p>`}
       <div class="columns">
         <${Identity} copies=${copies} hashes=${hashes} details=${details} />
-        <${Uses} name=${name} details=${details} hashes=${hashes} />
+        <${Uses} name=${name} details=${details} />
       </div>
       <h2>What is told of it</h2>
       <${Trouble} problem=${more.problem} />
@@ -38,7 +42,7 @@ export default function Model({ address }) {
       ${details && html`<${Provenance} details=${details} again=${more.again} />`}
       <h2>${counted(copies.length, 'copy', 'copies')} on ${counted(data.total, 'machine')}</h2>
       <${Table} label="Copies" rows=${copies} id=${(row) => row.machine_id + row.path} columns=${COPY} />
-      ${details && html`<${Others} details=${details} />`}
+      ${details && html`<${Others} details=${details} holders=${holders} name=${name} />`}
       <h2>History</h2><${Past} name=${name} />`}`;
 }
 
@@ -61,19 +65,19 @@ function Identity({ copies, hashes, details }) {
       ${details && html`<${Preview} key=${details.model?.id} src=${details.model?.has_preview === false ? null : named('api', 'v1', 'models', String(details.model?.id), 'preview')} word=${details.model?.type} />`}
       <dl class="facts">
         <dt>Size</dt><dd>${unique(copies.map((copy) => copy.size)).map((size) => `${bytes(size)} (${number(size)} bytes)`).join(', ')}</dd>
-        ${kinds.map((kind) => html`<dt key=${kind}>${HASHES[kind] ?? kind}</dt><dd>${[known[kind] ?? []].flat().map((hash) => html`<code key=${hash}>${hash} </code>`)}${!known[kind] && html`<span class="muted">not computed yet</span>`}</dd>`)}
+        ${kinds.map((kind) => html`<dt key=${kind}>${HASHES[kind] ?? kind}</dt><dd>${[known[kind] ?? []].flat().map((hash) => html`<code key=${hash}>${hash} </code><${Copied} text=${hash} what=${HASHES[kind] ?? kind} />`)}${!known[kind] && html`<span class="muted">not computed yet</span>`}</dd>`)}
         <dt>Evidence</dt><dd>${unique(copies.map((copy) => copy.evidence)).join(', ') || 'none'}</dd>
-        <dt>Last used</dt><dd>${details?.model?.last_used ? html`${clock(details.model.last_used)} <span class="muted">(${ago((Date.now() - Date.parse(details.model.last_used)) / 1000)})</span>` : html`<span class="muted">not told</span>`}</dd>
+        <dt>Last used</dt><dd>${details?.model?.last_used ? html`<${Time} at=${details.model.last_used} /> <span class="muted">(${ago((Date.now() - Date.parse(details.model.last_used)) / 1000)})</span>` : html`<span class="muted">not told</span>`}</dd>
       </dl>
     </div>
     ${details?.why && html`<p class="muted small">No machine could tell more: ${details.why}</p>`}
   </section>`;
 }
 
-const WAITING = ['next', 'running'];
+const STATES = [['pending', 'waiting'], ['running', 'running'], ['dead', 'given up']];
 
 /** Workflows and jobs that need it. */
-function Uses({ name, details, hashes }) {
+function Uses({ name, details }) {
   const matrix = useAnswer(details ? null : asked('/matrix', { q: name, pivot: 'workflow', limit: 100, mlimit: 1 }));
   const flows = details ? details.workflows : unique((matrix.data?.rows ?? []).filter((row) => row.model === name).map((row) => row.key));
   const others = (details?.needed_by ?? []).filter((each) => !flows.some((flow) => each === `workflow:${flow}`));
@@ -82,36 +86,60 @@ function Uses({ name, details, hashes }) {
     <p>${flows.length ? flows.map((flow, n) => html`${n ? ', ' : ''}<a key=${flow} href=${link('workflows', flow)}>${flow}</a>`) : html`<span class="muted">No workflow that machines were told to serve names it.</span>`}</p>
     ${others.length > 0 && html`<p class="small muted">Also needed by ${others.join(', ')}</p>`}
     <h3>Jobs</h3>
-    ${WAITING.map((state) => html`<${Jobs} key=${state} state=${state} name=${name} hashes=${hashes} />`)}
+    <${Jobs} name=${name} />
   </section>`;
 }
 
-/** Jobs name a model by folder and name, by name alone, or by a hash. */
-function Jobs({ state, name, hashes }) {
-  const { data, problem } = useAnswer(asked('/jobs', { state, limit: 100 }), { every: 5000 });
-  const names = new Set([name, name.slice(name.indexOf('/') + 1), ...hashes.flatMap((each) => [each, `sha256:${each}`, each.slice(0, 10)])]);
-  const rows = (data?.items ?? []).filter((row) => row.models.some((each) => names.has(each.model)));
-  const word = state === 'next' ? 'waiting' : state;
-  if (problem) return html`<p class="muted">Which jobs use it is not known now.</p>`;
-  return html`<p>${rows.length ? rows.slice(0, 10).map((row) => html`<a key=${row.id} href=${link('jobs', row.id)}>${row.id}</a> <${Badge} tone=${TONES[row.state] ?? 'idle'}>${row.state}<//> `) : html`<span class="muted">None is ${word}${data?.next ? ' among the first 100' : ''}.</span>`}
-    ${rows.length > 10 && `and ${number(rows.length - 10)} more ${word}`}</p>`;
+const FEW = 5;
+
+/** The first jobs that ask for it in each state, and the way to all of them. */
+function Jobs({ name }) {
+  const answers = STATES.map(([state, word]) => ({ state, word, ...useAnswer(asked('/jobs', { state, model: name, limit: FEW }), { every: 5000 }) }));
+  if (answers.some((each) => each.problem)) return html`<p class="muted">Which jobs ask for it is not known now.</p>`;
+  if (answers.some((each) => !each.data)) return null;
+  if (answers.every(({ data }) => !data.items.length && !data.next)) return html`<p class="muted">No job asks for it now.</p>`;
+  return answers.filter(({ data }) => data.items.length || data.next).map(({ state, word, data }) => html`<p key=${state}>
+    ${data.items.map((row) => html`<a key=${row.id} href=${link('jobs', row.id)}>${row.id}</a> <${Badge} tone=${TONES[row.state] ?? 'idle'}>${word}<//> `)}
+    ${data.next && html`<a href=${`/ui/jobs?${new URLSearchParams({ state, model: name })}`}>all that are ${word}</a>`}</p>`);
 }
 
 /** Where else it can be had, and its other versions. */
-function Others({ details }) {
-  const { sources, versions, servers = [] } = details;
+function Others({ details, holders, name }) {
+  const { sources, versions, releases = [] } = details;
+  const servers = (details.servers ?? []).filter((each) => !each.own);
   return html`
     ${servers.length > 0 && html`<h2>On other servers</h2><${Table} label="Other servers" rows=${servers} id=${(row) => row.server_id} columns=${[
-      ['Server', (row) => row.server_id], ['State', (row) => row.state], ['Last seen', (row) => clock(row.last_seen)]]} />`}
+      ['Server', (row) => row.server_id], ['State', (row) => row.state], ['Last seen', (row) => html`<${Time} at=${row.last_seen} />`]]} />`}
     <h2>Sources</h2>
-    ${sources.length === 0 && html`<p class="muted">Nobody told where it can be had.</p>`}
-    ${sources.length > 0 && html`<${Table} label="Sources" rows=${sources} columns=${[['Kind', (row) => row.kind, 'tight'], ['Address', (row) => html`<code>${row.url}</code>`]]} />`}
-    ${versions.length > 0 && html`<h2>Versions</h2><${Table} label="Versions" rows=${versions} id=${(row) => `${row.id} ${row.version_id}`} columns=${[
+    ${sources.length === 0 && html`<p class="muted">Nobody told where it can be had. Add it to the catalog, or ask CivitAI.</p>`}
+    ${sources.length > 0 && html`<${Table} label="Sources" rows=${sources} columns=${[['Kind', (row) => row.kind, 'tight'], ['Address', (row) => html`<${Outside} url=${row.url} />`]]} />`}
+    ${releases.length > 0 && html`<${Releases} rows=${releases} holders=${holders} name=${name} checked=${details.checked} />`}
+    ${versions.length > 0 && html`<h2>Versions in the fleet</h2><${Table} label="Versions" rows=${versions} id=${(row) => `${row.id} ${row.version_id}`} columns=${[
       ['Version', (row) => row.version_name || row.version_id],
       ['Here', (row) => (row.model ? html`<a href=${link('models', row.model)}>${row.model}</a>` : html`<span class="muted">nobody has it</span>`)],
       ['State', (row) => html`<${Badge} tone=${row.own ? 'good' : row.latest ? 'busy' : 'idle'}>${[row.own && 'this one', row.latest && 'the latest'].filter(Boolean).join(', ') || 'another'}<//>`, 'tight'],
     ]} />`}`;
 }
+
+/** What CivitAI publishes of it. A later one is fetched beside this one, which stays. */
+function Releases({ rows, holders, name, checked }) {
+  const [wanted, want] = useState(null);
+  const machines = (useAnswer(wanted && '/machines?limit=1000').data?.items ?? []).filter((each) => each.state === 'live').map((each) => each.machine_id);
+  const first = [...machines.filter((each) => holders.includes(each)), ...machines.filter((each) => !holders.includes(each))];
+  return html`<h2 id="releases">Versions at CivitAI</h2>${checked && html`<p class="muted small">As of <${Time} at=${checked} /></p>`}
+    <${Table} label="Versions at CivitAI" rows=${rows} id=${(row) => row.version_id} columns=${[
+      ['Version', (row) => row.name || row.version_id],
+      ['Published', (row) => html`<${Time} at=${row.published} />`, 'tight'],
+      ['Base model', (row) => row.base || '–', '', (row) => row.base],
+      ['Size', (row) => bytes(row.size), 'num'],
+      ['State', (row) => html`<${Badge} tone=${row.newer ? 'busy' : row.own ? 'good' : 'idle'}>${row.own ? 'this one' : row.newer ? 'newer' : 'another'}<//>`, 'tight'],
+      ['In the fleet', (row) => row.here.map((each, n) => html`${n ? ', ' : ''}<a key=${each} href=${link('models', each)}>${each}</a>`), 'prose', (row) => row.here.length],
+      ['Act', (row) => !row.here.length && row.place && row.sources.length > 0 && html`<button class="quiet" aria-label=${`Fetch version ${row.name || row.version_id}`} onClick=${() => want(row)}>Fetch…</button>`],
+    ]} />
+    ${wanted && machines.length > 0 && html`<${FetchDialog} model=${wanted.place || name} machines=${first} exactly=${exactly(wanted)} onClose=${() => want(null)} />`}`;
+}
+
+const exactly = ({ place, sources, hash, size }) => ({ path: place, sources, ...(hash && { hash }), ...(size && { size }) });
 
 const TELLING = ['model.appeared', 'model.changed', 'model.vanished', 'model.download.verified', 'model.download.failed'];
 
@@ -126,9 +154,9 @@ function Past({ name }) {
   const rows = (data?.items ?? []).filter((event) => concerns(event, name)).reverse().slice(0, 50);
   if (!rows.length) return html`<p class="muted">Nothing was told of it among the last events.</p>`;
   return html`<${Table} label="History" rows=${rows} id=${(row) => row.id} columns=${[
-    ['When', (row) => clock(row.at), 'tight'],
+    ['When', (row) => html`<${Time} at=${row.at} />`, 'tight'],
     ['Machine', (row) => html`<a href=${link('machines', row.machine_id)}>${row.machine_id}</a>`],
-    ['What', (row) => row.kind],
-    ['Said', (row) => (row.data.models ? '' : told(row))],
+    ['What', (row) => KINDS[row.kind] ?? row.kind, 'tight'],
+    ['Said', (row) => (row.data.models ? '' : told(row)), 'prose', (row) => !row.data.models],
   ]} />`;
 }

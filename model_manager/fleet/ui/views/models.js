@@ -1,12 +1,14 @@
 // Models of the fleet: cards with previews or a table, filtered by an address, searched as a person types.
-import { html, useEffect, useState } from '../vendor/preact-htm.js';
+import { html, useState } from '../vendor/preact-htm.js';
 import { link, put } from '../address.js';
-import { useAnswer, usePaused } from '../api.js';
+import { asked, useAnswer } from '../api.js';
 import { bytes, counted, number } from '../words.js';
-import { Badge, Empty, Field, Trouble } from '../parts/pieces.js';
+import { Choice, Search, useTyped } from '../parts/filters.js';
+import { AsJson, Badge, Empty, Loading, Named, Trouble } from '../parts/pieces.js';
 import { Preview } from '../parts/preview.js';
 import { ONLY, modelState } from '../parts/shelves.js';
 import { Scan } from '../parts/scanning.js';
+import { Updates } from '../parts/updating.js';
 import { FolderChoice, Folders } from '../parts/tree.js';
 import { Cards, Rows, useSlices } from '../parts/virtual.js';
 
@@ -15,30 +17,28 @@ const FILTERS = ['q', 'under', 'type', 'base', 'tag', 'only'];
 
 export default function Models({ address }) {
   const { query } = address;
-  const [q, type] = useState(query.get('q') || '');
-  const paused = usePaused(q, 120);
+  const [q, type, paused] = useTyped('q', 120);
   const [more, show] = useState(() => FILTERS.some((name) => name !== 'q' && query.get(name)));
-  useEffect(() => put({ q: paused }), [paused]);
   const { under, only, as, ...chosen } = Object.fromEntries(['under', 'type', 'base', 'tag', 'only', 'as'].map((name) => [name, query.get(name) || '']));
   const facets = useAnswer('/facets', { every: 60_000, on: ['inventory.'] }).data;
-  const models = useSlices('/search', { q: paused, under, ...chosen, ...ONLY.find(([name]) => name === only)?.[2] }, { on: CHANGES });
+  const params = { q: paused, under, ...chosen, ...ONLY.find(([name]) => name === only)?.[2] };
+  const models = useSlices('/search', params, { on: CHANGES });
   const filtered = FILTERS.some((name) => query.get(name));
   const clear = () => (type(''), put(Object.fromEntries(FILTERS.map((name) => [name, '']))));
   return html`
     <div class="title"><h1 tabindex="-1">Models</h1>
-      <div class="row"><${Scan} /><${Look} as=${as} /></div>
+      <div class="row"><${Scan} /><${Updates} /><${Look} as=${as} /></div>
     </div>
     <div class=${more ? 'filters' : 'filters folded'}>
-      <${Field} label="Name or folder"><input type="search" value=${q} onInput=${(event) => type(event.target.value)} /><//>
+      <${Search} label="Name or folder" text=${q} type=${type} />
       <${FolderChoice} folders=${facets?.folders} under=${under} />
-      <${Choice} name="type" label="Type" value=${chosen.type} from=${facets?.types} />
-      <${Choice} name="base" label="Base model" value=${chosen.base} from=${facets?.bases} />
-      <${Choice} name="tag" label="Tag" value=${chosen.tag} from=${facets?.tags} />
-      <${Field} label="Only"><select value=${only} onChange=${(event) => put({ only: event.target.value })}>
-        ${ONLY.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}
-      </select><//>
+      <${Known} name="type" label="Type" value=${chosen.type} from=${facets?.types} />
+      <${Known} name="base" label="Base model" value=${chosen.base} from=${facets?.bases} />
+      <${Known} name="tag" label="Tag" value=${chosen.tag} from=${facets?.tags} />
+      <${Choice} label="Only" name="only" value=${only} options=${ONLY.map(([value, word]) => [value, word])} />
       <span class="check"><button class="quiet phone" aria-expanded=${more} onClick=${() => show(!more)}>${more ? 'Fewer filters' : 'Filters'}</button><span class="muted" role="status">${models.total === null ? (models.problem ? '' : 'Looking…') : `${number(models.total)} found`}</span>
-        ${filtered && html`<button class="quiet" onClick=${clear}>Clear filters</button>`}</span>
+        ${filtered && html`<button class="quiet" onClick=${clear}>Clear filters</button>`}
+        ${models.total > 0 && html`<${AsJson} path=${asked('/search', { ...params, limit: 1000 })} />`}</span>
     </div>
     <${Trouble} problem=${models.problem} />
     <div class="beside"><${Folders} folders=${facets?.folders} under=${under} query=${query} />
@@ -50,18 +50,16 @@ const Look = ({ as }) => html`<div class="toggle" role="group" aria-label="Show 
 </div>`;
 
 /** What the fleet knows of a field, with how many models have it; nothing where nobody was told of it. */
-function Choice({ name, label, value, from = [] }) {
+function Known({ name, label, value, from = [] }) {
   if (!from.length && !value) return null;
   const known = from.some((each) => each.value === value) || !value ? from : [{ value, models: null }, ...from];
-  return html`<${Field} label=${label}><select value=${value} onChange=${(event) => put({ [name]: event.target.value })}>
-    <option value="">all</option>
-    ${known.map((each) => html`<option key=${each.value} value=${each.value}>${each.value}${each.models === null ? '' : ` (${number(each.models)})`}</option>`)}
-  </select><//>`;
+  const word = (each) => `${each.value}${each.models === null ? '' : ` (${number(each.models)})`}`;
+  return html`<${Choice} label=${label} name=${name} value=${value} options=${[['', 'all'], ...known.map((each) => [each.value, word(each)])]} />`;
 }
 
 function Found({ models, as, filtered }) {
-  if (models.total === 0) return html`<${Empty}>${filtered ? 'No model fits. Clear some of the filters.' : 'No machine holds a model yet. Assign a workflow on Fleet, or put files into a models directory.'}<//>`;
-  if (!models.total) return html`<div class="cards" aria-busy="true"></div>`;
+  if (models.total === 0) return html`<${Empty}>${filtered ? 'No model fits. Clear some of the filters.' : html`No machine holds a model yet. Choose machines on <a href="/ui/">Fleet</a> and assign a workflow to them, or put files into a models directory.`}<//>`;
+  if (!models.total) return html`<div class="cards" aria-busy="true">${!models.problem && html`<${Loading} />`}</div>`;
   return as === 'table' ? html`<${List} models=${models} />` : html`<${Grid} models=${models} />`;
 }
 
@@ -70,15 +68,14 @@ const List = ({ models }) => html`<${Rows} label="Models" layout="models" count=
   ['Base model', (row) => row.base || ''],
   ['Size', (row) => bytes(row.size), 'num'],
   ['Machines', (row) => number(row.machines), 'num'],
-  ['Verified', (row) => `${number(row.verified)} of ${number(row.copies)}`, 'num'],
-  ['State', (row) => html`<${Badge} ...${modelState(row)} />`],
+  ['State', (row) => html`<${Badge} title=${`${number(row.verified)} of ${counted(row.copies, 'copy', 'copies')} verified`} ...${modelState(row)} />`],
 ]} />`;
 
 const Grid = ({ models }) => html`<${Cards} label="Models" count=${models.total} width=${170} height=${300} at=${models.at} need=${models.need}
   card=${(row) => html`<article class="card model" aria-label=${row.model}>
     <${Preview} key=${row.preview} src=${row.preview} word=${row.type || row.folder} />
     ${row.updates && html`<span class="chip">update</span>`}
-    <a href=${link('models', row.model)} title=${row.model}>${row.name}</a>
+    <a href=${link('models', row.model)} title=${row.model}><${Named} text=${row.name} /></a>
     <div class="two muted"><span>${row.base || row.type || row.folder}</span><span>${bytes(row.size)}</span></div>
-    <div class="foot"><${Badge} ...${modelState(row)} /><span>${counted(row.machines, 'machine')}</span></div>
+    <div class="foot"><${Badge} ...${modelState(row)} /><span title=${counted(row.machines, 'machine')}>on ${number(row.machines)}</span></div>
   </article>`} />`;

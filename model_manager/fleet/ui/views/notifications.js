@@ -3,11 +3,14 @@ import { html, useEffect, useState } from '../vendor/preact-htm.js';
 import { link, put } from '../address.js';
 import { asked, named, useAnswer, write } from '../api.js';
 import { clock, counted } from '../words.js';
-import { Badge, Empty, Field, Table, Trouble } from '../parts/pieces.js';
+import { Choice } from '../parts/filters.js';
+import { Badge, Empty, Loading, Table, Time, Trouble } from '../parts/pieces.js';
 import { KINDS, RuleForm, Secret, about } from '../parts/rules.js';
 import { say } from '../parts/saying.js';
 
 const STATES = { none: ['idle', 'no webhook'], waiting: ['busy', 'on its way'], delivered: ['good', 'delivered'], dead: ['bad', 'not delivered'] };
+const ALL = ['', 'all'];
+const FIRST = { before: '' };
 const EDGES = { begin: ['warn', 'begins'], end: ['good', 'over'], test: ['idle', 'test'], gap: ['warn', 'gap'] };
 
 /** Calls `again` at every notice, while the view is open. The browser comes back by itself, with the last number that it had. */
@@ -45,13 +48,14 @@ export default function Notifications({ address }) {
     </section>
     <section><h2>What was told</h2>
       <div class="filters">
-        <${Choice} label="Rule" name="rule" value=${rule} options=${(rules.data?.items ?? []).map((each) => [each.id, each.name])} />
-        <${Choice} label="Kind" name="kind" value=${kind} options=${KINDS.map(([each, word]) => [each, word])} />
-        <${Choice} label="Webhook" name="delivery" value=${delivery} options=${Object.entries(STATES).map(([each, [, word]]) => [each, word])} />
+        <${Choice} label="Rule" name="rule" value=${rule} besides=${FIRST} options=${[ALL, ...(rules.data?.items ?? []).map((each) => [each.id, each.name])]} />
+        <${Choice} label="Kind" name="kind" value=${kind} besides=${FIRST} options=${[ALL, ...KINDS.map(([each, word]) => [each, word])]} />
+        <${Choice} label="Webhook" name="delivery" value=${delivery} besides=${FIRST} options=${[ALL, ...Object.entries(STATES).map(([each, [, word]]) => [each, word])]} />
         <span class="muted check" role="status">${told.data ? counted(rows.length, 'notice') : ''}</span>
       </div>
       <${Trouble} problem=${told.problem} />
-      ${told.data && !rows.length && html`<${Empty}>Nothing was told that fits.<//>`}
+      ${!told.data && !told.problem && html`<${Loading} />`}
+      ${told.data && !rows.length && html`<${Empty}>${rule || kind || delivery ? 'Nothing was told that fits.' : 'Nothing was told yet.'}<//>`}
       ${rows.length > 0 && html`<${History} rows=${rows} again=${told.again} />`}
       <p class="row end">
         ${before && html`<button class="quiet" onClick=${() => put({ before: '' })}>The newest</button>`}
@@ -61,11 +65,6 @@ export default function Notifications({ address }) {
     ${form && html`<${RuleForm} rule=${form} onClose=${() => open(null)} onDone=${done} />`}
     ${secret && html`<${Secret} secret=${secret} onClose=${() => show('')} />`}`;
 }
-
-const Choice = ({ label, name, value, options }) => html`<${Field} label=${label}>
-  <select value=${value} onChange=${(event) => put({ [name]: event.target.value, before: '' })}>
-    <option value="">all</option>${options.map(([each, word]) => html`<option key=${each} value=${each}>${word}</option>`)}
-  </select><//>`;
 
 async function act(doing, again) {
   try {
@@ -96,7 +95,7 @@ const Rules = ({ rows, edit, again }) => html`<${Table} label="Rules" rows=${row
 ]} />`;
 
 const History = ({ rows, again }) => html`<${Table} label="Notices" rows=${rows} id=${(row) => row.id} columns=${[
-  ['When', (row) => html`<time datetime=${row.at}>${clock(row.at)}</time>`, 'tight'],
+  ['When', (row) => html`<${Time} at=${row.at} />`, 'tight'],
   ['Rule', (row) => html`${row.name} <${Badge} tone=${EDGES[row.edge][0]}>${EDGES[row.edge][1]}<//>`],
   ['What', (row) => html`${row.text}<${Machines} row=${row} />`, 'prose'],
   ['Webhook', (row) => html`<${Delivery} row=${row} again=${again} />`],

@@ -27,9 +27,9 @@ class Holders:
 
     def laid(self, envelope: Envelope) -> Laid:
         """What an event lays over its machine's inventory, in copies that stand for its entries."""
+        if envelope.kind not in _CHANGING:
+            return ()
         if isinstance(envelope, Sealed):
-            if envelope.kind not in _CHANGING:
-                return ()
             try:
                 models = envelope.body["models"]
                 if envelope.kind == "model.vanished":
@@ -56,7 +56,7 @@ class Holders:
 
     def lay(self, machine_id: str, entries: dict[str, Copy], changes: Laid) -> tuple[Copy, ...]:
         """Changes `entries`, which are all that a machine has, in place. Returns the copies that left and that came."""
-        touched = []
+        touched: list[Copy] = []
         for path, new in changes:
             old = entries.pop(path, None) if new is None else entries.get(path)
             if old is not None:

@@ -21,7 +21,7 @@ from model_manager.bus.tailing import last_id
 from model_manager.errors import BadRecord
 from model_manager.facts import wire
 from model_manager.facts.event import Envelope
-from model_manager.facts.mirror import Copy, Fold, Folded, Mirror, Resync, Said, departed, summed
+from model_manager.facts.mirror import Copy, Fold, Laid, Mirror, Resync, Said, departed, summed
 
 FIRST: Final = 0.25
 """Seconds before a hash that did not say enough is looked at again; each further look waits twice as long."""
@@ -161,23 +161,23 @@ class Mirrors:
     def _lay(self, envelope: Envelope) -> None:
         machine = envelope.machine_id
         before = self._machines.get(machine)
-        verdict = self._fold(before, envelope, self._holders.laid)
-        if isinstance(verdict, Folded):
+        changes = self._holders.laid(envelope)
+        verdict = self._fold(before, envelope, changes)
+        if type(verdict) is Mirror:
             if self._owed:
                 self._owed.pop(machine, None)
-            self._fold_in(before, verdict, envelope)
+            self._fold_in(before, verdict, changes, envelope)
         elif isinstance(verdict, Resync):
             self._owe(machine, verdict.why, (envelope.epoch, envelope.seq))
             if envelope.kind == "inventory.snapshot":
                 self._owed[machine].due = self._clock()
 
-    def _fold_in(self, before: Mirror | None, folded: Folded, envelope: Envelope) -> None:
-        after = folded.mirror
+    def _fold_in(self, before: Mirror | None, after: Mirror, changes: Laid, envelope: Envelope) -> None:
         machine = before.machine_id if before is not None else intern(after.machine_id)
         self._machines[machine] = after
-        touched = None
+        touched: tuple[Copy, ...] | None = None
         if not after.left:
-            touched = self._holders.lay(machine, after.entries, folded.laid)
+            touched = self._holders.lay(machine, after.entries, changes) if changes else ()
         elif before is not None:
             self._holders.replace(machine, before.entries, {})
         if self._listener is not None:

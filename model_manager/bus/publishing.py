@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +12,9 @@ from redis.asyncio import Redis
 from model_manager.bus import arguments
 from model_manager.bus.connection import translate
 from model_manager.bus.functions import Argument, Functions
+from model_manager.bus.healing import Healing
 from model_manager.bus.keys import Keys
+from model_manager.bus.staging import Staging
 from model_manager.bus.withdrawing import ROUNDS, Withdrawing
 from model_manager.errors import BusUnavailable
 from model_manager.facts import wire
@@ -22,14 +23,11 @@ from model_manager.facts.identity import MachineId
 from model_manager.facts.machine import Heartbeat
 from model_manager.facts.transfer import Phase, Total, Transfer
 
-HEALED_AT_ONCE: Final = 500
-"""Names of one call whose reverse index entries are put back, after the server has evicted keys or when it does not say so."""
+HEALED_AT_ONCE: Final = 200
+"""Names of one call that are put back into the reverse index."""
 
-HEALED_PER_BEAT: Final = 20
-"""Names that each beat looks after in turns, for entries that went without the server counting it."""
-
-SETTLED_AT_ONCE: Final = "200"
-SETTLED_ROUNDS: Final = 200
+SETTLED_AT_ONCE: Final = "100"
+SETTLED_ROUNDS: Final = 400
 """Calls in a row that go on with indexing a snapshot; what is left then is done by other calls."""
 
 WEEK: Final = 7 * 86_400.0
@@ -93,12 +91,19 @@ class Bus:
         self._lease_ms = str(int(lease * 1000))
         self._delivered = Delivered(0, 0)
         self._epoch = 0
-        self._cursor = self._looked = 0
-        self._unhealed: deque[str] = deque()
-        self._evicted: str | None = None
         self._owner = True
+        self._replacing = False
         self.keys = Keys(prefix)
+        self._healing = Healing(redis, self.keys, self._machine)
         self._withdrawing = Withdrawing(redis, self.keys, self._functions)
+        self._staging = Staging(
+            functions=self._functions,
+            keys=self.keys,
+            withdrawing=self._withdrawing,
+            machine=self._machine,
+            installation=installation,
+            trim=self._trim,
+        )
 
     async def latest_epoch(self) -> int:
         """The latest epoch that Redis has heard of this machine, 0 for none. A process that lost its index, or whose clock
@@ -124,10 +129,13 @@ class Bus:
         earlier = await self._publish(before, blind=True)
         if not isinstance(earlier, Delivered):
             return earlier
-        names = {entry.name: None for entry in entries if entry.verified}
-        event = arguments.event(envelope)
-        body = tuple(arguments.contents(entries))
-        published = await self._deliver("mm_snapshot", self._trim, names, (*event, *body), envelope)
+        self._replacing = True
+        try:
+            word, rest = await self._staging.snapshot(envelope, entries)
+        finally:
+            self._replacing = False
+        published = self._answer(word, rest, Delivered(envelope.epoch, envelope.seq))
+        self._remember(published)
         if isinstance(published, Delivered):
             await self._settle()
         return published
@@ -144,16 +152,16 @@ class Bus:
         self._epoch = max(self._epoch, heartbeat.epoch)
         head = (heartbeat.instance, str(heartbeat.epoch), self._lease_ms, *self._position())
         fields = {**_lease_fields(heartbeat), **extra}
-        published, evicted = await self._beat(head, fields, await self._names_to_heal())
-        if isinstance(published, Delivered) and evicted and evicted != self._evicted:
-            await self._heal(head, fields)
-            self._evicted = evicted
+        lost = await self._healing.lacking()
+        published, evicted = await self._beat(head, fields, lost[:HEALED_AT_ONCE])
+        if isinstance(published, NeedsSnapshot) and self._replacing:
+            return self._delivered  # a large one is on its way in parts
+        if isinstance(published, Delivered):
+            await self._heal(head, fields, [*lost[HEALED_AT_ONCE:], *await self._healing.doubted(evicted)])
         return published
 
-    async def _heal(self, head: Sequence[str], fields: Mapping[str, str | bytes]) -> None:
-        """Every name of the machine is put back where it was evicted."""
-        with translate():
-            names = _decoded(await self._redis.hkeys(self.keys.names(self._machine)))
+    async def _heal(self, head: Sequence[str], fields: Mapping[str, str | bytes], names: Sequence[str]) -> None:
+        """What one beat does not put back, further ones do at once."""
         for first in range(0, len(names), HEALED_AT_ONCE):
             await self._beat(head, fields, names[first : first + HEALED_AT_ONCE])
 
@@ -225,8 +233,6 @@ class Bus:
             keys = (*self._own_keys(), self.keys.events, self.keys.routing, *map(self.keys.index, listed))
             return keys, (self._machine, self._installation, *head, *arguments.counted(listed), *body)
 
-        if function == "mm_snapshot":
-            names.update(dict.fromkeys(await self._withdrawing.stored_names(self._machine)))
         for _ in range(ROUNDS):
             keys, values = call(tuple(names))
             word, rest = await self._functions.call(function, keys, values)
@@ -248,32 +254,6 @@ class Bus:
         if isinstance(published, Delivered):
             later = max((self._delivered.epoch, self._delivered.upto_seq), (published.epoch, published.upto_seq))
             self._delivered = Delivered(*later)
-
-    async def _names_to_heal(self) -> list[str]:
-        """Where keys of the reverse index are gone, all names of a page; else a few, in turns: somebody may have taken the machine
-        out of one."""
-        return await self._deleted() or await self._in_turns()
-
-    async def _deleted(self) -> list[str]:
-        """The next names, if a key of theirs is gone."""
-        with translate():
-            if await self._redis.type(key := self.keys.names(self._machine)) != b"hash":
-                return []
-            self._looked, found = await self._redis.hscan(key, self._looked, count=HEALED_AT_ONCE)
-            names = _decoded(found)
-            whole = not names or await self._redis.exists(*map(self.keys.index, names)) == len(names)
-        return [] if whole else names
-
-    async def _in_turns(self) -> list[str]:
-        if not self._unhealed:
-            key = self.keys.names(self._machine)
-            with translate():
-                if await self._redis.type(key) != b"hash":
-                    return []
-                self._cursor, found = await self._redis.hscan(key, self._cursor, count=HEALED_AT_ONCE)
-            self._unhealed.extend(_decoded(found))
-        number = HEALED_PER_BEAT if self._evicted else HEALED_AT_ONCE
-        return [self._unhealed.popleft() for _ in range(min(number, len(self._unhealed)))]
 
     async def _overwrite(self, key: str, fields: Mapping[str, str | bytes], ms: int | None) -> None:
         if not self._owner:
@@ -299,10 +279,6 @@ class Bus:
                 return Busy(rest[0])
             case _:
                 raise BusUnavailable(why=f"its function answered '{word}', which this release does not know")
-
-
-def _decoded(names: Iterable[Any]) -> list[str]:
-    return [name.decode("utf-8", "surrogateescape") for name in names]
 
 
 def _lease_fields(heartbeat: Heartbeat) -> dict[str, str | bytes]:

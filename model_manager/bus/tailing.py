@@ -99,7 +99,7 @@ def _concerns(fields: dict[bytes, bytes], machine_id: MachineId | None) -> bool:
 
 
 def sealed_of(entry: Any) -> tuple[str, Told]:
-    """As `told_of`; the event becomes a record when somebody asks for it."""
+    """As `told_of`, of an entry as Redis sends it; the event becomes a record when somebody asks for it."""
     identity, fields = entry
     try:
         return identity.decode(), wire.Sealed(fields)

@@ -16,6 +16,8 @@ from model_manager.errors import BusUnavailable
 ROUNDS: Final = 20
 """Of NEEDS: each brings up to 1,000 names."""
 
+NAMES_PER_CALL: Final = 200
+
 BURIED_PER_CALL: Final = 100
 
 
@@ -39,14 +41,20 @@ class Withdrawing:
         """The answer of mm_withdraw. `trim` and `event` matter in the mode bye only."""
         k = self._keys
         own = self._own(machine)
-        names = dict.fromkeys(await self.stored_names(machine))
-        for _ in range(ROUNDS):
+        needed: dict[str, None] = {}
+        rounds = 0
+        while rounds < ROUNDS:
+            names = dict.fromkeys([*await self._some_names(machine), *needed])
             keys = (*own, *map(k.index, names))
             values = (machine, mode, installation, *trim, *arguments.counted(names), *event)
             word, rest = await self._functions.call("mm_withdraw", keys, values)
-            if word != "NEEDS":
+            if word == "NEEDS":
+                needed.update(dict.fromkeys(rest))
+                rounds += 1
+            elif word == "MORE":
+                needed, rounds = {}, 0
+            else:
                 return word, rest
-            names.update(dict.fromkeys(rest))
         raise BusUnavailable(why="the stored inventory changes faster than it can be withdrawn")
 
     async def forget(self, machine: str, names: Sequence[str]) -> bool:
@@ -72,6 +80,16 @@ class Withdrawing:
             if word == "OK":
                 buried.append(machine)
         return tuple(buried)
+
+    async def _some_names(self, machine: str) -> list[str]:
+        """All names if they are few, else some: a large inventory goes part by part."""
+        key = self._keys.names(machine)
+        with translate():
+            if await self._redis.type(key) != b"hash":
+                return []
+            many: Any = await self._redis.hlen(key) > NAMES_PER_CALL
+            found: Any = await (self._redis.hrandfield(key, NAMES_PER_CALL) if many else self._redis.hkeys(key))
+        return _decoded(found)
 
     async def stored_names(self, machine: str) -> list[str]:
         """Names that the reverse index lists the machine under, as far as it says itself."""

@@ -8,10 +8,8 @@ from model_manager.facts.event import AssignmentChanged, Envelope, MachineHello,
 from model_manager.facts.mirror import (
     MODULUS,
     Copy,
-    Folded,
     Laid,
     Mirror,
-    Read,
     Repeat,
     Resync,
     Said,
@@ -21,34 +19,57 @@ from model_manager.facts.mirror import (
 )
 
 
-def fold(mirror: Mirror | None, envelope: Envelope, read: Read = laid) -> Verdict:
-    """The rules of docs/events.md for one entry of the stream. `read` says what an envelope lays over the inventory.
+def fold(mirror: Mirror | None, envelope: Envelope, changes: Laid | None = None) -> Verdict:
+    """The rules of docs/events.md for one entry of the stream. `changes` are what it lays over the inventory: its owner has them
+    of copies that are shared; without them they are made. The owner lays them over the entries of the mirror that comes out.
 
     Kinds and shapes that are unknown change nothing that we see; the digest says whether that is true.
     """
+    if mirror is None:
+        return _of_a_stranger(envelope)
+    machine, _, known, last, entries, total, _, said, _ = mirror
     epoch, seq, kind = envelope.epoch, envelope.seq, envelope.kind
-    if mirror is not None and seq == mirror.seq + 1 and epoch == mirror.epoch and kind != "machine.bye":
-        return _next(mirror, envelope, read(envelope))  # nearly all of them
-    if mirror is not None and (epoch, seq) <= (mirror.epoch, mirror.seq):
+    if seq != last + 1 or epoch != known or kind == "machine.bye":
+        return _out_of_order(mirror, envelope)
+    if changes is None:
+        changes = laid(envelope)
+    if changes:
+        total = _summed(entries, total, changes)
+    if f"{total:032x}" != envelope.digest:
+        return Resync(f"the digest after {kind} {epoch}-{seq}")
+    if kind in _TELLING:
+        said = _said(mirror, envelope)
+    return Mirror(machine, envelope.instance, epoch, seq, entries, total, envelope.at, said, False)
+
+
+def _of_a_stranger(envelope: Envelope) -> Verdict:
+    if envelope.kind == "machine.bye":
+        return _gone(envelope)
+    return Resync(f"{envelope.kind} of an unknown machine")
+
+
+def _out_of_order(mirror: Mirror, envelope: Envelope) -> Verdict:
+    epoch, seq, kind = envelope.epoch, envelope.seq, envelope.kind
+    if (epoch, seq) <= mirror.position:
         return Repeat()
     if kind == "machine.bye":
-        return Folded(departed(envelope.machine_id, (epoch, seq), envelope.at, envelope.instance))
-    if mirror is None:
-        return Resync(f"{kind} of an unknown machine")
+        return _gone(envelope)
     if kind == "machine.hello" and envelope.digest == mirror.digest:
-        return Folded(_moved(mirror, envelope, mirror.sum))
+        said = _said(mirror, envelope)
+        return mirror._replace(instance=envelope.instance, epoch=epoch, seq=seq, at=envelope.at, said=said, left=False)
     return Resync(f"a hole between {mirror.epoch}-{mirror.seq} and {kind} {epoch}-{seq}")
 
 
-def _next(mirror: Mirror, envelope: Envelope, changes: Laid) -> Verdict:
-    total = _summed(mirror.entries, mirror.sum, changes) if changes else mirror.sum
-    if f"{total:032x}" != envelope.digest:
-        return Resync(f"the digest after {envelope.kind} {envelope.epoch}-{envelope.seq}")
-    return Folded._make((_moved(mirror, envelope, total), changes))
+def _gone(envelope: Envelope) -> Mirror:
+    return departed(envelope.machine_id, (envelope.epoch, envelope.seq), envelope.at, envelope.instance)
 
 
 def _summed(entries: dict[str, Copy], total: int, changes: Laid) -> int:
     """The digest as a number with these laid over the entries; a path may come twice."""
+    if len(changes) == 1:
+        ((path, new),) = changes
+        old = entries.get(path)
+        return (total - (old.term if old is not None else 0) + (new.term if new is not None else 0)) % MODULUS
     seen: dict[str, Copy | None] = {}
     for path, new in changes:
         old = seen[path] if path in seen else entries.get(path)
@@ -58,16 +79,6 @@ def _summed(entries: dict[str, Copy], total: int, changes: Laid) -> int:
             total += new.term
         seen[path] = new
     return total % MODULUS
-
-
-def _moved(mirror: Mirror, envelope: Envelope, total: int) -> Mirror:
-    """In the order of its fields: naming them takes longer than the rest of this."""
-    silent = envelope.epoch == mirror.epoch and envelope.kind not in _TELLING
-    said = mirror.said if silent else _said(mirror, envelope)
-    instance, epoch, seq = envelope.instance, envelope.epoch, envelope.seq
-    return Mirror._make(
-        (mirror.machine_id, instance, epoch, seq, mirror.entries, total, envelope.at, said, False),
-    )
 
 
 def _said(mirror: Mirror, envelope: Envelope) -> Said:

@@ -39,6 +39,8 @@ class Copy:
     term: int
     key: CopyKey = field(repr=False, compare=False)
     """Everything that tells it from others."""
+    place: str = field(repr=False, compare=False)
+    """`folder/name`."""
 
 
 def copy_of(entry: Entry) -> Copy:
@@ -63,6 +65,7 @@ def made(key: CopyKey) -> Copy:
         evidence=evidence,
         term=term(path, size, sha256, verified),
         key=key,
+        place=f"{folder}/{name}",
     )
 
 
@@ -155,14 +158,6 @@ def departed(machine_id: str, position: tuple[int, int], at: str, instance: str 
     )
 
 
-class Folded(NamedTuple):
-    """An envelope was the next one, and its digest fits. `mirror` is the next one as soon as its owner has laid `laid` over
-    its entries, in order: ten thousand entries are not copied for the sake of one."""
-
-    mirror: Mirror
-    laid: Laid = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """It is known already, or was told by a process that a later one has replaced."""
@@ -175,6 +170,8 @@ class Resync:
     why: str
 
 
-Verdict = Folded | Repeat | Resync
-Read = Callable[[Envelope], Laid]
-Fold = Callable[[Mirror | None, Envelope, Read], Verdict]
+Verdict = Mirror | Repeat | Resync
+"""A mirror is the next one as soon as its owner has laid the changes over its entries, in order: ten thousand entries are not
+copied for the sake of one."""
+
+Fold = Callable[[Mirror | None, Envelope, Laid], Verdict]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields as fields_of
 from functools import cache
 from typing import Annotated, Any, Final
@@ -16,7 +16,7 @@ import orjson
 
 from model_manager.errors import BadRecord
 from model_manager.facts.disk import Held
-from model_manager.facts.event import Entry, Envelope, Event, Gone, Known, Unknown
+from model_manager.facts.event import Entry, Envelope, Event, Gone, Known, ReadinessChanged, Unknown
 
 COMPRESS_ABOVE: Final = 4096
 """Bytes of JSON. A diff of 1,000 models is 197 kB plain and 39 kB compressed."""
@@ -26,6 +26,10 @@ MAX_DATA: Final = 64 * 1024 * 1024
 
 MAX_VALUES: Final = 500_000
 """Values in JSON from outside: ten thousand models with thirty fields are 300,000."""
+
+
+NAMES: Final = [b"machine_id", b"instance", b"epoch", b"seq", b"kind", b"at", b"digest", b"data"]
+"""The fields of a stream entry as our functions write them."""
 
 
 @cache
@@ -65,7 +69,9 @@ def loads_unique(data: bytes, what: str) -> Any:
     read two values, and so is what holds more than about MAX_VALUES values, for each takes up to 100 times its length."""
     if sum(map(data.count, b"[{,")) > MAX_VALUES:
         raise BadRecord(name=what, why=f"it holds more than {MAX_VALUES} values")
-    loads(data, what)
+    read = loads(data, what)
+    if isinstance(read, dict) and data.count(b"{") == 1 and data.count(b":") == len(read):
+        return read  # each key has a colon: none of them was there twice
     try:
         return json.loads(data, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -134,6 +140,8 @@ def _object(kind: str, data: bytes) -> dict[str, Any]:
 
 
 def _event(kind: str, body: dict[str, Any]) -> Event:
+    if kind == "readiness.changed" and (told := _readiness(body)) is not None:
+        return told
     if kind in _kinds():
         read, refusal = _known()
         try:
@@ -141,6 +149,17 @@ def _event(kind: str, body: dict[str, Any]) -> Event:
         except refusal:
             return Unknown(kind=kind, data=body)
     return Unknown(kind=kind, data=body)
+
+
+def _readiness(body: dict[str, Any]) -> ReadinessChanged | None:
+    """What every machine tells again and again, when each field is just what it is meant to be. Of whatever else the checks of
+    records decide, which take ten times as long."""
+    ready, reasons, workflows = body.get("ready"), body.get("reasons"), body.get("workflows")
+    if type(ready) is not bool or type(reasons) is not list or type(workflows) is not dict:
+        return None
+    if not (set(map(type, reasons)) <= {str} and set(map(type, workflows.values())) <= {bool}):
+        return None
+    return ReadinessChanged(ready=ready, reasons=tuple(reasons), workflows=workflows)
 
 
 def _inflate(kind: str, data: bytes) -> bytes:
@@ -189,21 +208,31 @@ class Sealed(Envelope):
     asks for it. Who folds a thousand machines asks for few."""
 
     __slots__ = ("_event", "body", "kind")
+    __setattr__, __delattr__ = object.__setattr__, object.__delattr__
+    """Nobody changes one; but the freeze would take longer than all else here, and a reader makes tens of thousands a second."""
+
+    machine_id: str
+    instance: str
+    epoch: int
+    seq: int
     kind: str
+    at: str
+    digest: str
     body: dict[str, Any]
     _event: Event
 
-    def __init__(self, entry: dict[bytes, bytes]) -> None:
-        """Of the fields of a stream entry. Raises BadRecord as `envelope` does."""
+    def __init__(self, told: Sequence[bytes]) -> None:
+        """Of the names and values of a stream entry, one after the other. Raises BadRecord as `envelope` does."""
         try:
-            _put_machine(self, entry[b"machine_id"].decode())
-            _put_instance(self, entry[b"instance"].decode())
-            _put_epoch(self, int(entry[b"epoch"]))
-            _put_seq(self, int(entry[b"seq"]))
-            _put_at(self, entry[b"at"].decode())
-            _put_digest(self, entry[b"digest"].decode())
-            _put_kind(self, kind := entry[b"kind"].decode())
-            _put_body(self, _object(kind, entry[b"data"]))
+            machine, instance, epoch, seq, kind, at, digest, data = told[1::2] if told[::2] == NAMES else _sorted(told)
+            self.machine_id = machine.decode()
+            self.instance = instance.decode()
+            self.epoch = int(epoch)
+            self.seq = int(seq)
+            self.kind = kind.decode()
+            self.at = at.decode()
+            self.digest = digest.decode()
+            self.body = loads(data, self.kind) if data[:1] == b"{" else _object(self.kind, data)
         except (KeyError, ValueError) as error:
             raise BadRecord(name="stream entry", why=f"{type(error).__name__}: {error}") from None
 
@@ -212,7 +241,7 @@ class Sealed(Envelope):
         try:
             return self._event
         except AttributeError:
-            object.__setattr__(self, "_event", _event(self.kind, self.body))
+            self._event = _event(self.kind, self.body)
             return self._event
 
     def __eq__(self, other: object) -> bool:
@@ -222,16 +251,10 @@ class Sealed(Envelope):
         return hash((self.machine_id, self.epoch, self.seq))
 
 
-def _putter(owner: type, name: str) -> Callable[[Any, Any], None]:
-    """What writes a field past the freeze, found once: a reader of the stream makes tens of thousands of these a second."""
-    put: Callable[[Any, Any], None] = vars(owner)[name].__set__
-    return put
-
-
-_put_machine, _put_instance = _putter(Envelope, "machine_id"), _putter(Envelope, "instance")
-_put_epoch, _put_seq = _putter(Envelope, "epoch"), _putter(Envelope, "seq")
-_put_at, _put_digest = _putter(Envelope, "at"), _putter(Envelope, "digest")
-_put_kind, _put_body = _putter(Sealed, "kind"), _putter(Sealed, "body")
+def _sorted(told: Sequence[bytes]) -> Sequence[bytes]:
+    """The values in the order of NAMES, which nearly all entries have already. Raises KeyError."""
+    named = dict(zip(told[::2], told[1::2], strict=False))
+    return [named[name] for name in NAMES]
 
 
 def _parts(envelope: Envelope) -> tuple[Any, ...]:

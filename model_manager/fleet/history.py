@@ -151,7 +151,7 @@ def record(identity: str, told: Any) -> shapes.Told:
         instance=told.instance,
         epoch=told.epoch,
         seq=told.seq,
-        kind=told.event.kind,
+        kind=told.kind,
         at=told.at,
         digest=told.digest,
         data=_data(told),
@@ -170,7 +170,7 @@ def _chosen(told: Any, asked: Asked) -> bool:
     return (
         isinstance(told, Envelope)
         and asked["machine_id"] in (None, told.machine_id)
-        and asked["kind"] in (None, told.event.kind)
+        and asked["kind"] in (None, told.kind)
     )
 
 

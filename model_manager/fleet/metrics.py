@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 from model_manager.facts.machine import Heartbeat
-from model_manager.facts.routed import Routed
+from model_manager.facts.routed import Routed, Starved
 from model_manager.fleet import shapes
 from model_manager.fleet.rows import pace_of
 from model_manager.fleet.view import View
@@ -24,6 +24,9 @@ MEASURED: Final[tuple[tuple[str, str, Kind, str], ...]] = (
     ("cache_misses", "model_cache_misses_total", "counter", "its wanted models that had to come"),
 )
 """A field of a heartbeat's figures, the metric that tells it, its kind and its meaning."""
+
+STARVED: Final = 50
+"""Models that are told with the jobs that wait for them."""
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -60,6 +63,8 @@ def _lines(view: View, fleet: shapes.Fleet, workflows: Iterable[shapes.WorkflowR
     yield from _figures(view)
     if view.routed is not None:
         yield from _routed(view.routed)
+    if view.starved is not None:
+        yield from _starved(view.starved)
 
 
 def _machines(view: View) -> Iterator[str]:
@@ -111,6 +116,14 @@ def _routed(told: Routed) -> Iterator[str]:
     good, hits = told.claims - told.missing, told.claims - told.fetched
     yield from _ratio("routing_efficiency_ratio", "claims on a machine with all models, by all", good, told.missing)
     yield from _ratio("job_cache_hit_ratio", "claims for which nothing was fetched, by all", hits, told.fetched)
+
+
+def _starved(told: Starved) -> Iterator[str]:
+    """Of models those for which most jobs wait: whoever hands jobs in chooses their names."""
+    yield from _plain("jobs_waiting_for_models", "jobs that wait for nothing but models", told.jobs)
+    most = dict(sorted(told.models.items(), key=lambda each: (-each[1], each[0]))[:STARVED])
+    help = "jobs that wait for nothing but models and need this one"
+    yield from _labelled("model_jobs_waiting", help, "model", most)
 
 
 def _ratio(name: str, help: str, good: float, other: float) -> Iterator[str]:

@@ -23,10 +23,11 @@ from model_manager.bus.orders import send
 from model_manager.bus.recalling import recalled
 from model_manager.bus.replies import put
 from model_manager.bus.shortages import shortages
+from model_manager.bus.starving import Starving
 from model_manager.bus.tailing import history
 from model_manager.decisions.folding import fold
 from model_manager.errors import BadSetting, StrangeAnswer
-from model_manager.facts.routed import Routed
+from model_manager.facts.routed import Routed, Starved
 from model_manager.fleet.answers import Answers
 from model_manager.fleet.collecting import seldom
 from model_manager.fleet.collections import Sets
@@ -41,9 +42,12 @@ from model_manager.fleet.matrix import routes as matrix_routes
 from model_manager.fleet.matrix.board import Board
 from model_manager.fleet.matrix.pivoting import Pivots
 from model_manager.fleet.models.catalogue import Catalogue
+from model_manager.fleet.models.checking import Publisher, Publishing
+from model_manager.fleet.models.doctoring import Opened
 from model_manager.fleet.models.enquiring import Put
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.models.library import Library, Needed
+from model_manager.fleet.models.releases import Releases
 from model_manager.fleet.models.usage import Ran
 from model_manager.fleet.needs import Demand, Describe
 from model_manager.fleet.notices import readings
@@ -63,17 +67,22 @@ from model_manager.fleet.stablequeue.jobs import StableQueueJobs
 from model_manager.fleet.stablequeue.models import Records
 from model_manager.fleet.store import Store
 from model_manager.fleet.telling import Numbered, Telling
-from model_manager.fleet.tracing import ended, tracer_of, tracing
+from model_manager.fleet.tracing import tracer_of
 from model_manager.fleet.view import View
 from model_manager.fleet.watching import Watching
 from model_manager.serving.listening import listening, until_signalled
 from model_manager.settings import Settings
 from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
+from model_manager.sources.catalog_doctor import CatalogDoctor, Told, catalog_doctor_at
 from model_manager.sources.civitai_records import civitai_records_at
+from model_manager.sources.civitai_releases import civitai_releases_at
 from model_manager.sources.credentials import Credentials
+from model_manager.sources.guard import Guard
 from model_manager.sources.hooks import Hooks, hooks
 from model_manager.sources.web import web
+from model_manager.tracing.requests import asking, traced
+from model_manager.tracing.spans import Tracer
 
 PATIENCE: Final = 2.5
 """Heartbeats after which a beat is overdue."""
@@ -103,10 +112,14 @@ class Edges:
     lacks: Lacks
     store: Store
     records: Records
+    releases: Releases
+    publishing: Publishing
+    doctor: Opened | None
     ledger: Ledger
     hooks: Hooks
     routed: Callable[[], Awaitable[Routed]]
     ran: Callable[[Iterable[str]], Awaitable[Mapping[str, Ran]]]
+    starving: Callable[[], Awaitable[Starved | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +134,7 @@ class Program:
 
 
 @asynccontextmanager
-async def built(settings: Settings) -> AsyncIterator[Program]:
+async def built(settings: Settings, tracer: Tracer | None = None) -> AsyncIterator[Program]:
     """Everything, unstarted. Raises BadSetting without a REDIS_URL."""
     if settings.redis_url is None:
         raise BadSetting(name="REDIS_URL", why="it is not set", fix="Name the Redis that the machines use.")
@@ -132,6 +145,8 @@ async def built(settings: Settings) -> AsyncIterator[Program]:
         catalogue = Catalogue()
         store = Store(settings.state / "fleet.sqlite")
         stack.push_async_callback(store.close)
+        releases = Releases(settings.state / "releases.sqlite", time.time)
+        stack.push_async_callback(releases.close)
         ledger = Ledger(settings.state / "notices.sqlite", time.time)
         stack.push_async_callback(ledger.close)
         edges = Edges(
@@ -144,15 +159,19 @@ async def built(settings: Settings) -> AsyncIterator[Program]:
             push=lambda machine_id, assignment, mode: push(redis, keys, machine_id, assignment, mode),
             send=lambda machines, order: send(redis, keys, machines, order),
             put=lambda machine_id, order, seconds: put(redis, keys, machine_id, order, seconds),
-            describe=await stack.enter_async_context(_catalog(settings)),
+            describe=await stack.enter_async_context(_catalog(settings, tracer)),
             jobs=(jobs := Jobs(redis, keys.prefix, patience=PATIENT)),
             lacks=lambda explained: shortages(redis, jobs, explained, bandwidth=BANDWIDTH),
             store=store,
             records=lambda sha256: _record(settings, sha256),
+            releases=releases,
+            publishing=lambda: _publishing(settings),
+            doctor=_doctor(settings),
             ledger=ledger,
             hooks=await stack.enter_async_context(_hooks(settings)),
             routed=lambda: routed(redis, keys),
             ran=lambda machines: ran(redis, keys, machines),
+            starving=Starving(redis, keys).look,
         )
         yield _program(settings, edges)
 
@@ -162,7 +181,7 @@ def _program(settings: Settings, edges: Edges) -> Program:
     ordering = Ordering(view, edges.send, time.monotonic)
     demand = Demand(edges.describe, settings.catalog_poll_seconds, time.monotonic)
     finding = Finding(view)
-    needed = Needed(store=edges.store, records=edges.records, put=edges.put, demand=demand, most=settings.fleet_import)
+    needed = _needed(settings, edges, demand)
     library = Library(view, finding, ordering, needed)
 
     def heard(told: list[Numbered]) -> None:
@@ -183,15 +202,15 @@ def _program(settings: Settings, edges: Edges) -> Program:
     board = Board(
         view,
         finding,
-        Pivots(view, demand),
-        library.registry.base,
-        edges.store.refresh,
+        Pivots(view, demand, lambda: library.traits.version),
+        library.traits.base,
+        library.refresh,
         library.filters.narrowed,
         library.told,
     )
-    desk = Desk(edges.jobs, edges.lacks, Words(library.registry.lookup))
+    desk = Desk(edges.jobs, edges.lacks, Words(library.registry.lookup), library.registry.called)
     more = job_routes.handlers(desk) | stablequeue_job_routes.handlers(StableQueueJobs(desk, finding))
-    remembering = Remembering(lambda: (view.generation, library.registry.state))
+    remembering = Remembering(lambda: (view.generation, library.state))
     more |= matrix_routes.handlers(board, Dropping(view, edges.describe), remembering)
     more |= library.handlers(telling)
     notices = _notices(settings, view, edges)
@@ -202,9 +221,28 @@ def _program(settings: Settings, edges: Edges) -> Program:
         pushing=pushing,
         ordering=ordering,
         server=Server(questions, pushing, ordering, telling, document(), more, bulletin.close, remembering),
-        watching=Watching(view, edges.leases, telling, edges.follow, Tallying(view, edges.routed, edges.ran).look),
+        watching=Watching(
+            view, edges.leases, telling, edges.follow, Tallying(view, edges.routed, edges.ran, edges.starving).look
+        ),
         telling=notices,
         library=library,
+    )
+
+
+def _needed(settings: Settings, edges: Edges, demand: Demand) -> Needed:
+    return Needed(
+        store=edges.store,
+        records=edges.records,
+        releases=edges.releases,
+        publishing=edges.publishing,
+        hours=settings.fleet_updates_hours,
+        describe=edges.describe,
+        check=Guard(settings.allow_hosts).check,
+        doctor=edges.doctor,
+        catalog=settings.catalog_url or "",
+        put=edges.put,
+        demand=demand,
+        most=settings.fleet_import,
     )
 
 
@@ -227,14 +265,34 @@ def _hooks(settings: Settings) -> AbstractAsyncContextManager[Hooks]:
 
 
 @asynccontextmanager
-async def _catalog(settings: Settings) -> AsyncIterator[Describe | None]:
+async def _catalog(settings: Settings, tracer: Tracer | None) -> AsyncIterator[Describe | None]:
     """How the catalog is asked; None without one. What it said is kept beside the port, which no other process here has."""
     if settings.catalog_url is None:
         yield None
         return
     ca_file = str(settings.ca_file) if settings.ca_file else None
-    async with catalog_at(settings.catalog_url, settings.catalog_key, ca_file=ca_file) as catalog:
+    traces = asking(tracer)
+    async with catalog_at(settings.catalog_url, settings.catalog_key, ca_file=ca_file, traces=traces) as catalog:
         yield CachedCatalog(catalog, settings.state / f"fleet-{settings.fleet_port}").describe
+
+
+def _publishing(settings: Settings) -> AbstractAsyncContextManager[Publisher]:
+    """CivitAI's list of versions, at an address of the operator's choice."""
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    return civitai_releases_at(settings.civitai_api, settings.civitai_token, ca_file=ca_file, proxy=settings.proxy)
+
+
+def _doctor(settings: Settings) -> Opened | None:
+    """How the catalog's doctor is asked; None without a catalog."""
+    if (url := settings.catalog_url) is None:
+        return None
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+
+    async def opened(do: Callable[[CatalogDoctor], Awaitable[Told]]) -> Told:
+        async with catalog_doctor_at(url, settings.catalog_key, ca_file=ca_file) as doctor:
+            return await do(doctor)
+
+    return opened
 
 
 async def _record(settings: Settings, sha256: str) -> Mapping[str, Any] | None:
@@ -286,16 +344,16 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
 
     Raises BadSetting without a REDIS_URL, or when the address cannot be bound.
     """
-    async with built(settings) as program:
+    tracer = tracer_of(settings)
+    async with built(settings, tracer) as program:
         token = settings.fleet_token.get_secret_value() if settings.fleet_token else None
-        application = program.server.application((settings.fleet_host, *settings.fleet_names), token)
-        if (tracer := tracer_of(settings)) is not None:
-            application.middlewares.insert(0, tracing(tracer))
-            application.on_cleanup.append(ended(tracer))
+        application = traced(program.server.application((settings.fleet_host, *settings.fleet_names), token), tracer)
         where = settings.fleet_host, settings.fleet_port
         async with listening(application, *where, "MODEL_MANAGER_FLEET_PORT") as url, asyncio.TaskGroup() as group:
             tasks = [group.create_task(program.watching.run(), name="watching")]
             tasks.append(group.create_task(program.library.gathering.run(), name="gathering"))
+            tasks.append(group.create_task(program.library.checking.run(), name="checking"))
+            tasks.append(group.create_task(program.library.traits.run(), name="traits"))
             tasks += [group.create_task(each.run(), name=type(each).__name__) for each in program.telling]
             yield url
             for task in tasks:

@@ -14,7 +14,7 @@ from model_manager.decisions.lapsing import liveness
 from model_manager.facts.fleet import Liveness
 from model_manager.facts.machine import Heartbeat, WorkflowReadiness
 from model_manager.facts.mirror import Copy, Mirror
-from model_manager.facts.routed import Routed
+from model_manager.facts.routed import Routed, Starved
 from model_manager.fleet.models.catalogue import Catalogue
 from model_manager.fleet.models.usage import Usage
 from model_manager.fleet.shapes import ModelRow
@@ -39,8 +39,8 @@ class Beat:
 class View:
     """Loops put in what they hear; questions read. `patience`: seconds after which a beat is overdue.
 
-    `routed`: what became of the pool's jobs, None while that is not known or may not be read; `usage`: when which models were
-    needed last.
+    `routed`: what became of the pool's jobs, `starved`: those of them that wait only for models, None while that is not known or
+    may not be read; `usage`: when which models were needed last.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class View:
         self._monotonic = monotonic
         self._wall = wall
         self.routed: Routed | None = None
+        self.starved: Starved | None = None
         self.usage = Usage({})
         self._beats: dict[str, Beat] = {}
         self._moving: dict[str, Mapping[str, Any]] = {}

@@ -127,17 +127,11 @@ class Watching:
 
     def _tell(self, batch: Batch) -> None:
         """After the view was brought up to date: who hears of an event finds it there."""
-        told = []
-        for identity, each in batch.told:
-            match each:
-                case Envelope():
-                    told.append((identity, each))
-                    if each.kind in RINGING:
-                        self._bell.set()
-                case BadRecord():
-                    logger.bind(id=identity, reason=str(each)).warning("an entry of the stream is no event")
-                case Gap():
-                    logger.bind(reason=each.why, lost=each.lost).warning("the stream has a gap; everything is compared")
+        told = [(identity, each) for identity, each in batch.told if isinstance(each, Envelope)]
+        if any(each.kind in RINGING for _, each in told):
+            self._bell.set()
+        if len(told) < len(batch.told):
+            _warn(batch)
         self._telling.tell(told)
 
     async def _look_for_ever(self) -> None:
@@ -167,7 +161,7 @@ class Watching:
             if self._count is not None:
                 await self._count()
         except BusUnavailable as error:
-            self._view.routed = None
+            self._view.routed = self._view.starved = None
             logger.bind(reason=str(error)).debug("what routing counts cannot be read")
 
     async def _look(self) -> None:
@@ -226,3 +220,14 @@ class Watching:
         if self._view.away is None:
             logger.bind(reason=str(error)).warning("redis: away; the last view is served")
         self._view.lost(str(error))
+
+
+def _warn(batch: Batch) -> None:
+    for identity, each in batch.told:
+        match each:
+            case BadRecord():
+                logger.bind(id=identity, reason=str(each)).warning("an entry of the stream is no event")
+            case Gap():
+                logger.bind(reason=each.why, lost=each.lost).warning("the stream has a gap; everything is compared")
+            case Envelope():
+                continue

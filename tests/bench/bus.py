@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
+import tempfile
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,7 @@ import orjson
 from redis.asyncio import Redis
 
 from model_manager.bus.connection import connect
-from model_manager.bus.following import Batch, Follower
+from model_manager.bus.following import Batch, Follower, Lag
 from model_manager.bus.keys import Keys
 from model_manager.bus.leases import Leases
 from model_manager.bus.mirroring import Mirrors
@@ -27,7 +28,10 @@ from model_manager.facts import wire
 from model_manager.facts.event import Entry, Envelope, Gone, ModelAppeared, ModelVanished, ReadinessChanged
 from model_manager.facts.identity import MachineId
 from model_manager.facts.mirror import MODULUS, copy_of
+from model_manager.fleet import run as aggregator
 from model_manager.fleet.collecting import seldom, set_aside
+from model_manager.settings import Settings, load
+from tests.bench.aggregating.noticed import SETTLE, changes_on_disk
 from tests.bench.row import Row
 from tests.bus.servers import Server
 from tests.bus.telling import AT, Teller, entry
@@ -36,38 +40,49 @@ KEYS = Keys()
 EPOCH = 1_700_000_000_000
 MODELS = 300
 PAGE = 1_000
+WHOLE = 3
+"""Rounds in which a whole aggregator folds, too."""
 
 
 def run(smoke: bool) -> Iterator[Row]:
     seldom()  # as the aggregator does
-    yield from asyncio.run(_measured(*((10, 500, 1, 20, 20) if smoke else (1_000, 100_000, 5, 1_000, 10_000))))
+    yield from asyncio.run(_measured(smoke, *((10, 500, 1, 20, 20) if smoke else (1_000, 100_000, 5, 1_000, 10_000))))
 
 
-async def _measured(machines: int, events: int, rounds: int, changes: int, beaters: int) -> list[Row]:
+async def _measured(smoke: bool, machines: int, events: int, rounds: int, changes: int, beaters: int) -> list[Row]:
     async with _server() as redis:
         await _introduce(redis, machines)
         seconds, memory, mirrors = await _started(redis, rounds)
         await _tell(redis, machines, events)
-        folded, bare = [], []
-        for _ in range(rounds):
+        folded, whole, bare = [], [], []
+        for turn in range(rounds):
             bare.append(events / await _bare(redis, events))
             folded.append(events / await _folded(redis, mirrors, events))
+            if turn < WHOLE:
+                whole.append(events / await _aggregated(redis, events))
             mirrors = await _back(redis)
             set_aside()
-        beating, looking = await _beats(redis, machines)
+        first, _ = await _beats(redis, machines, 1)
+        beating, looking = await _beats(redis, machines, 4)
         seen = await _seen(redis, mirrors, changes)
     async with _server() as redis:
-        alone, _ = await _beats(redis, beaters)
+        alone, _ = await _beats(redis, beaters, 2)
+    on_disk = await asyncio.to_thread(changes_on_disk, 3 if smoke else 100)
     case = f"{machines} machines × {MODELS} models"
     return [
         Row(bench="bus", case="events folded into exact mirrors", ours=round(max(folded)), peer=round(max(bare)),
             unit="/s", goal=50_000, more_is_better=True),
+        Row(bench="bus", case="the same by a whole aggregator, with its lists, orders and listeners", ours=round(max(whole)),
+            peer=round(max(bare)), unit="/s", goal=50_000, more_is_better=True),
         Row(bench="bus", case=f"start until exact, {case}", ours=round(seconds, 3), unit="s", goal=5.0),
         Row(bench="bus", case=f"memory of a reader, {case}", ours=round(memory / machines / MODELS), unit="B/model"),
         Row(bench="bus", case=f"a change until it is in a mirror, one of {case}, p50", ours=round(seen[49] * 1000, 2), unit="ms"),
         Row(bench="bus", case="the same, p99", ours=round(seen[98] * 1000, 2), unit="ms", goal=50.0),
-        Row(bench="bus", case=f"heartbeat of one of {machines} machines × {MODELS} models, time of the server",
-            ours=round(beating, 1), unit="µs"),
+        Row(bench="bus", case=f"a rename on disk until it is in a mirror, p50, beyond {SETTLE * 1000:.0f} ms settle",
+            ours=round(on_disk[49] * 1000, 1), unit="ms"),
+        Row(bench="bus", case="the same, p99", ours=round(on_disk[98] * 1000, 1), unit="ms", goal=50.0),
+        Row(bench="bus", case=f"first heartbeat of a process, {case}, time of the server", ours=round(first, 1), unit="µs"),
+        Row(bench="bus", case=f"later heartbeats, {case}, time of the server", ours=round(beating, 1), unit="µs"),
         Row(bench="bus", case=f"heartbeat of one of {beaters} machines without models, time of the server",
             ours=round(alone, 1), unit="µs"),
         Row(bench="bus", case=f"all leases of {machines} machines read", ours=round(looking, 3), unit="s"),
@@ -167,6 +182,49 @@ async def _folded(redis: Redis, mirrors: Mirrors, events: int) -> float:
     return spent
 
 
+async def _aggregated(redis: Redis, events: int) -> float:
+    """The same by the program, as it is built to serve."""
+    with tempfile.TemporaryDirectory(prefix="mm-") as state:
+        async with aggregator.built(_settings(redis, state)) as program:
+            watching = program.watching
+            await watching.once()
+            set_aside()
+            watching._follow = lambda since: _Ending(Follower(redis, KEYS, "0"), events)
+            begun = time.perf_counter()
+            await watching._stream("0")
+            spent = time.perf_counter() - begun
+            assert not watching._mirrors.unsure
+    return spent
+
+
+def _settings(redis: Redis, state: str) -> Settings:
+    socket = redis.connection_pool.connection_kwargs["path"]
+    return load({"REDIS_URL": f"unix://{socket}", "MODEL_MANAGER_STATE_DIR": state})
+
+
+class _Ending:
+    """A reader that ends after so many events."""
+
+    def __init__(self, follower: Follower, events: int) -> None:
+        self._follower = follower
+        self._left = events
+
+    @property
+    def lag(self) -> Lag:
+        return self._follower.lag
+
+    @property
+    def away(self) -> str | None:
+        return self._follower.away
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        async for batch in self._follower.batches():
+            yield batch
+            self._left -= len(batch.told)
+            if self._left <= 0:
+                return
+
+
 async def _seen(redis: Redis, mirrors: Mirrors, changes: int) -> list[float]:
     """Seconds from a change that one machine tells, through its function and the stream, to the mirror: 99 quantiles."""
     teller = Teller("m0", EPOCH + 1)
@@ -211,16 +269,20 @@ async def _bare(redis: Redis, events: int) -> float:
     return time.perf_counter() - begun
 
 
-async def _beats(redis: Redis, machines: int) -> tuple[float, float]:
-    """µs of the server that one heartbeat takes, and seconds to read all leases."""
-    await redis.config_resetstat()
-    for n in range(machines):
-        bus = Bus(redis, MachineId(f"m{n}"), f"i{n}", "", 10**7, 60.0)
-        await bus.beat(Teller(f"m{n}", EPOCH).beat(installation=f"i{n}"), {})
+async def _beats(redis: Redis, machines: int, times: int) -> tuple[float, float]:
+    """µs of the server that one heartbeat takes, with all that is read for it; the first of these processes when `times` is 1,
+    else those after it. And seconds to read all leases."""
+    buses = [Bus(redis, MachineId(f"m{n}"), f"i{n}", "", 10**7, 60.0) for n in range(machines)]
+    for turn in range(times):
+        if turn == min(1, times - 1):
+            await redis.config_resetstat()
+        for n, bus in enumerate(buses):
+            await bus.beat(Teller(f"m{n}", EPOCH).beat(installation=f"i{n}"), {})
     stats = await redis.info("commandstats")
-    ours = ("cmdstat_fcall", "cmdstat_type", "cmdstat_hscan", "cmdstat_exists")
     begun = time.perf_counter()
     looked = await Leases(redis, KEYS).look()
     spent = time.perf_counter() - begun
     assert len(looked.leases) == machines
-    return sum(stats[name]["usec"] for name in ours if name in stats) / machines, spent
+    ours = ("cmdstat_fcall", "cmdstat_hscan", "cmdstat_exists", "cmdstat_sismember")  # what functions call counts with them
+    used = sum(stats[name]["usec"] for name in ours if name in stats)
+    return used / machines / max(1, times - 1), spent

@@ -6,7 +6,7 @@ import pytest
 
 from model_manager.decisions.folding import fold
 from model_manager.facts.event import AssignmentChanged, Envelope, MachineHello, ModelChanged, ReadinessChanged, Unknown
-from model_manager.facts.mirror import Folded, Mirror, Repeat, Resync, Said, copy_of, summed
+from model_manager.facts.mirror import Mirror, Repeat, Resync, Said, copy_of, laid, summed
 from tests.bus.telling import Teller, entry
 
 A, B = entry("a.pt"), entry("b.pt")
@@ -38,14 +38,14 @@ def mirror_of(teller: Teller) -> Mirror:
 def folded(mirror: Mirror, envelope: Envelope) -> Mirror:
     """As the owner of a mirror does it, in a dictionary of its own."""
     verdict = fold(mirror, envelope)
-    assert isinstance(verdict, Folded), verdict
-    entries = dict(verdict.mirror.entries)
-    for path, copy in verdict.laid:
+    assert isinstance(verdict, Mirror), verdict
+    entries = dict(verdict.entries)
+    for path, copy in laid(envelope):
         if copy is None:
             entries.pop(path, None)
         else:
             entries[path] = copy
-    return verdict.mirror._replace(entries=entries)
+    return verdict._replace(entries=entries)
 
 
 def test_what_appears_changes_and_vanishes_is_followed(teller: Teller) -> None:
@@ -60,10 +60,12 @@ def test_what_appears_changes_and_vanishes_is_followed(teller: Teller) -> None:
 def test_a_change_set_is_one_step_and_says_what_it_did(teller: Teller) -> None:
     mirror = mirror_of(teller)
     many = [entry(f"{n}.pt") for n in range(50)]
-    verdict = fold(mirror, teller.appear(*many))
-    assert isinstance(verdict, Folded)
-    assert verdict.laid == [(each.path, copy_of(each)) for each in many]
-    assert verdict.mirror.entries is mirror.entries
+    envelope = teller.appear(*many)
+    verdict = fold(mirror, envelope)
+    assert isinstance(verdict, Mirror)
+    assert laid(envelope) == [(each.path, copy_of(each)) for each in many]
+    assert verdict.digest == envelope.digest
+    assert verdict.entries is mirror.entries
     assert len(mirror.entries) == 1
 
 
@@ -165,8 +167,7 @@ def test_what_a_machine_says_of_itself_is_kept_for_its_epoch(teller: Teller) -> 
     assert mirror.said == Said(host="other", version="2", readiness=ready, assignment=told)
 
 
-def test_the_caller_says_which_copy_stands_for_an_entry(teller: Teller) -> None:
-    shared = copy_of(B)
-    verdict = fold(mirror_of(teller), teller.appear(B), lambda _: [(B.path, shared)])
-    assert isinstance(verdict, Folded)
-    assert verdict.laid[0][1] is shared
+def test_the_owner_may_say_what_is_laid_over_it(teller: Teller) -> None:
+    mirror, envelope = mirror_of(teller), teller.appear(B)
+    assert isinstance(fold(mirror, envelope, [(B.path, copy_of(B))]), Mirror)
+    assert isinstance(fold(mirror, envelope, ()), Resync)

@@ -20,7 +20,7 @@ def names(body: Mapping[str, Any], key: str, *, required: bool = True) -> tuple[
     values = body.get(key)
     if values is None and not required:
         return ()
-    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+    if not isinstance(values, list) or not set(map(type, values)) <= {str}:
         raise bad_body(f"{key} must be an array of strings.")
     if len(values) > MAX_NAMES:
         raise bad_body(f"{key} has {len(values)} entries; ask for at most {MAX_NAMES} at a time.")

@@ -203,6 +203,12 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
         "required": ["machine_id", "tokens"],
         "additionalProperties": False,
     },
+    "Flows": {
+        "type": "object",
+        "description": "Workflows as ComfyUI writes them: are models in the folders from which they load?",
+        "properties": {"workflows": {"type": "array", "items": {"type": "object"}}},
+        "additionalProperties": False,
+    },
     "Records": {
         "type": "object",
         "description": "Lists of models, workflows and collections; or a workflow as ComfyUI writes it; or NDJSON, a record a line.",

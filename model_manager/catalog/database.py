@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Column, ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from model_manager.catalog.looking import Looking, Question
+from model_manager.catalog.looking import Joined, Looking, Question
+from model_manager.catalog.records import Kind
 from model_manager.errors import CatalogUnavailable
 
 LEGACY: Final = "0001"
@@ -36,6 +37,9 @@ class Database(Protocol):
 
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         """One such question."""
+
+    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
+        """Records by id or name, as one text."""
 
     def writing(self) -> AbstractAsync:
         """A transaction; all of its writes happen, or none."""

@@ -19,19 +19,22 @@ TOLERANCE: Final = 0.05
 """How far a size such as "17.2GB" may be off: what is rounded, and decimal units taken for binary ones, is no fault."""
 
 Kind = Literal[
-    "page", "other file", "same address", "case", "folder", "size", "hash", "token", "no token", "closed", "gone", "strange",
+    "page", "other file", "same address", "case", "folder", "size", "hash", "token", "no token", "closed", "expired", "gone", "strange",
     "forbidden", "away",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ailment:
-    """`fix` says what would be written; empty where a person must decide."""
+    """`fix` says what would be written; empty where a person must decide. `url` is the address that it is about, `token` the
+    variable whose value is absent or refused, if it is about one."""
 
     kind: Kind
     name: str
     what: str
     fix: str = ""
+    url: str | None = None
+    token: str | None = None
 
 
 Found = tuple[list[Ailment], CatalogModel]
@@ -46,8 +49,8 @@ def addressed(record: CatalogModel) -> Found:
         mended, found = spelling.address(url, record.name)
         if mended != url:
             what = next(each.what for each in found if each.done == "fixed")
-            told.append(_ailment("page", record, what, f"the address {printable(mended, 300)}"))
-        told += [_ailment("other file", record, each.what) for each in found if each.done == "kept"]
+            told.append(_ailment("page", record, what, f"the address {printable(mended, 300)}", url=url))
+        told += [_ailment("other file", record, each.what, url=url) for each in found if each.done == "kept"]
         clean.append(mended)
     return told, replace(record, sources=tuple(dict.fromkeys(clean)))
 
@@ -88,8 +91,7 @@ def _reached(record: CatalogModel, visits: Sequence[Visit]) -> Found:
         if each.outcome == "there" or (each.outcome == "closed" and each.gated):
             continue
         fix = "without this address" if each.url in dead else ""
-        kind: Kind = each.outcome
-        told.append(_ailment(kind, record, f"{printable(each.url, 300)}: {each.why}", fix))
+        told.append(_ailment(each.outcome, record, f"{printable(each.url, 300)}: {each.why}", fix, url=each.url))
     return told, replace(record, sources=tuple(url for url in record.sources if url not in dead))
 
 
@@ -153,19 +155,25 @@ def _gated(record: CatalogModel, visits: Sequence[Visit], tokens: Collection[str
         return [
             _ailment("no token", record, "it says that it needs a token, and needs none", "isAuthReq false")
         ], mended
-    told = [
-        _ailment("closed", record, f"{printable(each.url, 300)}: {each.why}")
-        for each in answered
-        if each.outcome == "closed"
-    ]
+    told = [_closed(record, each, tokens) for each in answered if each.outcome == "closed"]
     name = record.auth_env_var or _token_of(answered)
     if name and name not in tokens and not told:
-        told.append(_ailment("token", record, f"it needs {name}, which is not set here"))
+        told.append(_ailment("token", record, f"it needs {name}, which is not set here", token=name))
     if record.auth_required and record.auth_env_var == name:
         return told, record
     fix = f"isAuthReq true, authEnvVar {name}" if name else "isAuthReq true"
     told.append(_ailment("token", record, "it needs a token, and does not say so", fix))
     return told, replace(record, auth_required=True, auth_env_var=name)
+
+
+def _closed(record: CatalogModel, visit: Visit, tokens: Collection[str]) -> Ailment:
+    """A token that is set and still refused is told apart from one that is not, and from a licence that nobody accepted."""
+    at = printable(visit.url, 300)
+    if visit.token in tokens and visit.refused:
+        what = f"{at}: {visit.token} is set here and was refused: it ended, or is wrong. Set a new one and restart"
+        return _ailment("expired", record, what, url=visit.url, token=visit.token)
+    absent = visit.token if visit.token and visit.token not in tokens else None
+    return _ailment("closed", record, f"{at}: {visit.why}", url=visit.url, token=absent)
 
 
 def _token_of(visits: Sequence[Visit]) -> str | None:
@@ -175,5 +183,7 @@ def _token_of(visits: Sequence[Visit]) -> str | None:
     )
 
 
-def _ailment(kind: Kind, record: CatalogModel, what: str, fix: str = "") -> Ailment:
-    return Ailment(kind=kind, name=printable(record.name, 200), what=what, fix=fix)
+def _ailment(
+    kind: Kind, record: CatalogModel, what: str, fix: str = "", *, url: str | None = None, token: str | None = None
+) -> Ailment:
+    return Ailment(kind=kind, name=printable(record.name, 200), what=what, fix=fix, url=url, token=token)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Final, Literal
 
 from model_manager.catalog import docs
 from model_manager.catalog.diagnosing import Ailment, Found, addressed, shelved, visited
-from model_manager.catalog.records import CatalogModel, CatalogWorkflow, Stored
+from model_manager.catalog.records import CatalogModel, CatalogWorkflow, Sourced, Stored
 from model_manager.catalog.store import Store
 from model_manager.catalog.visiting import Visitor
 from model_manager.errors import CatalogChanged, CatalogConflict, printable
@@ -26,6 +28,7 @@ PAGE: Final = 1000
 class Examined:
     """One record that something is wrong with. `mended` None: nothing of it can be mended without a person."""
 
+    kind: Literal["model", "workflow"]
     stored: Stored
     ailments: tuple[Ailment, ...]
     mended: CatalogModel | None
@@ -33,22 +36,31 @@ class Examined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clashes:
-    """What is only seen of all records together: names by their folded form, and who else has an address."""
+    """What is only seen of all records together: names by their folded form and owners by address, where there are several; and
+    the names that are here of those that somebody refers to in another case."""
 
     cased: Mapping[str, Sequence[str]]
     shared: Mapping[str, Sequence[str]]
+    meant: Mapping[str, Sequence[str]]
 
 
 class Doctor:
-    """Without a visitor nothing is asked of anybody. `expected`: names that workflows load → folders from which they do."""
+    """Without a visitor nothing is asked of anybody. `expected`: names that workflows load → folders from which they do. `looked` is
+    told how many more records were examined."""
 
     def __init__(
-        self, store: Store, visitor: Visitor | None, tokens: Collection[str], expected: Mapping[str, Collection[str]]
+        self,
+        store: Store,
+        visitor: Visitor | None,
+        tokens: Collection[str],
+        expected: Mapping[str, Collection[str]],
+        looked: Callable[[int], None] = lambda records: None,
     ) -> None:
         self._store = store
         self._visitor = visitor
         self._tokens = tokens
         self._expected = expected
+        self._looked = looked
 
     async def examine(self) -> AsyncIterator[Examined]:
         """Every model with something wrong, then every workflow; nothing is written."""
@@ -64,15 +76,16 @@ class Doctor:
             yield examined
         async for stored in self._store.walk("workflow"):
             if ailments := tuple(_misspelt(docs.workflow_of(wire.loads(stored.doc)), clashes)):
-                yield Examined(stored=stored, ailments=ailments, mended=None)
+                yield Examined(kind="workflow", stored=stored, ailments=ailments, mended=None)
+            self._looked(1)
 
-    async def mend(self, examined: Examined) -> str:
+    async def mend(self, examined: Examined, who: str = WHO) -> str:
         """Write what was mended, unless somebody was faster; why it could not be, or "" when it was."""
         if examined.mended is None:
             return "nothing of it can be mended by itself"
         note = "; ".join(each.fix for each in examined.ailments if each.fix)
         try:
-            await self._store.put(examined.mended, WHO, expected=examined.stored.revision, note=note[:500])
+            await self._store.put(examined.mended, who, expected=examined.stored.revision, note=note[:500])
         except (CatalogChanged, CatalogConflict) as error:
             return str(error)
         return ""
@@ -80,6 +93,7 @@ class Doctor:
     async def _together(self, records: Sequence[Stored], clashes: Clashes) -> list[Examined]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._one(each, clashes)) for each in records]
+        self._looked(len(records))
         return [examined for task in tasks if (examined := task.result())]
 
     async def _one(self, stored: Stored, clashes: Clashes) -> Examined | None:
@@ -93,7 +107,7 @@ class Doctor:
         told += more
         if not told:
             return None
-        return Examined(stored=stored, ailments=tuple(told), mended=mended if mended != record else None)
+        return Examined(kind="model", stored=stored, ailments=tuple(told), mended=mended if mended != record else None)
 
     async def _visited(self, record: CatalogModel) -> Found:
         if self._visitor is None:
@@ -102,17 +116,66 @@ class Doctor:
         return visited(record, visits, self._tokens)
 
     async def _clashes(self) -> Clashes:
-        """One walk over all names and addresses."""
+        """Names and addresses are walked twice: of what is there once, 64 bits each are held."""
+        missing = await self._missing()
+        names, urls = array("q"), array("q")
+        async for name in self._names():
+            names.append(hash(name.casefold()))
+        async for each in self._sources():
+            urls.append(hash(each.url))
+        twice, shared = _twice(names) | {hash(name) for name in missing}, _twice(urls)
         cased: dict[str, list[str]] = {}
-        async for stored in self._store.walk("model"):
-            cased.setdefault(stored.name.casefold(), []).append(stored.name)
+        async for name in self._names():
+            if hash(folded := name.casefold()) in twice:
+                cased.setdefault(folded, []).append(name)
         owners: dict[str, list[str]] = {}
+        async for each in self._sources():
+            if hash(each.url) in shared:
+                owners.setdefault(each.url, []).append(each.name)
+        return Clashes(
+            cased=_several(cased),
+            shared=_several(owners),
+            meant={name: cased[name] for name in missing if name in cased},
+        )
+
+    async def _missing(self) -> set[str]:
+        """What workflows need under names that nobody has, in one case."""
+        missing: set[str] = set()
+        waiting: set[str] = set()
+        async for stored in self._store.walk("workflow"):
+            waiting |= {need.model for need in docs.workflow_of(wire.loads(stored.doc)).needs}
+            if len(waiting) > PAGE:
+                missing |= await self._unknown(waiting)
+                waiting = set()
+        return missing | await self._unknown(waiting)
+
+    async def _unknown(self, references: Collection[str]) -> set[str]:
+        known = await self._store.named("model", references)
+        return {each.casefold() for each in references if each not in known}
+
+    async def _names(self) -> AsyncIterator[str]:
+        last = ""
+        while page := await self._store.names("model", last, PAGE):
+            for name in page:
+                yield name
+            last = page[-1]
+
+    async def _sources(self) -> AsyncIterator[Sourced]:
         after: tuple[str, int] = ("", -1)
         while page := await self._store.sources(after, PAGE):
             for each in page:
-                owners.setdefault(each.url, []).append(each.name)
+                yield each
             after = page[-1].id, page[-1].position
-        return Clashes(cased=cased, shared={url: names for url, names in owners.items() if len(names) > 1})
+
+
+def _twice(hashes: array[int]) -> set[int]:
+    """Values that are there more than once."""
+    ordered = sorted(hashes)
+    return {one for one, other in pairwise(ordered) if one == other}
+
+
+def _several(found: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    return {key: names for key, names in found.items() if len(names) > 1}
 
 
 def _clashing(record: CatalogModel, clashes: Clashes) -> Iterator[Ailment]:
@@ -123,13 +186,13 @@ def _clashing(record: CatalogModel, clashes: Clashes) -> Iterator[Ailment]:
     for url in record.sources:
         for other in [name for name in clashes.shared.get(url, ()) if name != record.name][:1]:
             what = f"'{printable(other, 200)}' has the same address: one of the two is another model's"
-            yield Ailment(kind="same address", name=record.name, what=what)
+            yield Ailment(kind="same address", name=record.name, what=what, url=url)
 
 
 def _misspelt(workflow: CatalogWorkflow, clashes: Clashes) -> Iterator[Ailment]:
     """Needs that lead to a model only in another case."""
     for need in workflow.needs:
-        names = clashes.cased.get(need.model.casefold(), ())
+        names = clashes.meant.get(need.model.casefold(), ())
         if names and need.model not in names:
             what = f"it needs '{printable(need.model, 200)}', which is here only as '{printable(names[0], 200)}'"
             yield Ailment(kind="case", name=workflow.name, what=what)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 from model_manager.catalog.findings import Finding, Incoming, found
@@ -34,6 +34,15 @@ def folders_of(read: Workflow) -> Iterator[tuple[str, str]]:
     """(name, folder) of each model that it loads."""
     for reference in _ours(read):
         yield from ((name, reference.folder) for name in reference.names if reference.folder)
+
+
+def expected_of(documents: Iterable[tuple[object, str]]) -> dict[str, set[str]]:
+    """Name → folders from which workflows load it; of each document and what it is called. Raises BadWorkflow for one that is none."""
+    expected: dict[str, set[str]] = {}
+    for document, what in documents:
+        for name, folder in folders_of(referred(document, what=what)):
+            expected.setdefault(name, set()).add(folder)
+    return expected
 
 
 def _ours(read: Workflow) -> Iterator[Reference]:

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from model_manager.catalog import docs
-from model_manager.catalog.records import CatalogModel, Stored
+from model_manager.catalog.records import Stored
 from model_manager.facts import wire
 
 MAX_DEPTH: Final = 16
 MAX_MODELS: Final = 20_000
 """Levels, and models, after which following stops."""
+
+NOTHING: Final = '"dependencies":[]}'
 
 Look = Callable[[Collection[str]], Awaitable[dict[str, Stored]]]
 """References → records."""
@@ -37,7 +38,15 @@ class Followed:
     complete: bool
 
 
-async def follow(begin: Iterable[CatalogModel], look: Look) -> Followed:
+def needs_of(stored: Stored) -> list[str]:
+    """What a model needs. It is the last thing that its JSON says, and most need nothing: those are not read for it."""
+    if stored.doc.endswith(NOTHING):
+        return []
+    needs: list[str] = wire.loads(stored.doc)["dependencies"]
+    return needs
+
+
+async def follow(begin: Iterable[Stored], look: Look) -> Followed:
     """Everything that these models need, each once, nearest first."""
     level = list(begin)
     known = {model.id: model for model in level}
@@ -45,7 +54,7 @@ async def follow(begin: Iterable[CatalogModel], look: Look) -> Followed:
     edges: dict[str, list[str]] = {}
     absent: set[str] = set()
     for depth in range(1, MAX_DEPTH + 1):
-        wanted = list(dict.fromkeys((need, model.id) for model in level for need in model.dependencies))
+        wanted = list(dict.fromkeys((need, model.id) for model in level for need in needs_of(model)))
         found = await look({need for need, _ in wanted}) if wanted else {}
         level = []
         for need, owner in wanted:
@@ -57,8 +66,8 @@ async def follow(begin: Iterable[CatalogModel], look: Look) -> Followed:
                 continue
             edges.setdefault(owner, []).append(stored.id)
             if stored.id not in known:
-                known[stored.id] = docs.model_of(wire.loads(stored.doc))
-                level.append(known[stored.id])
+                known[stored.id] = stored
+                level.append(stored)
                 met.append(Met(reference=need, stored=stored, depth=depth, needed_by=known[owner].name))
         if not level or len(known) > MAX_MODELS:
             break

@@ -87,7 +87,8 @@ def from_document(document: Any, what: str) -> Iterator[Incoming]:
         document = document["data"]
     if isinstance(document, list):
         document = {"models": document}
-    if not isinstance(document, dict) or not any(isinstance(document.get(name), list) for name in LISTS):
+    drawn = isinstance(document, dict) and isinstance(document.get("nodes"), list)  # and may list models beside them
+    if drawn or not isinstance(document, dict) or not any(isinstance(document.get(name), list) for name in LISTS):
         raise BadRecord(name=what, why="it has no list of models, workflows or collections")
     for name, kind in LISTS.items():
         for at, raw in enumerate(document.get(name) or ()):

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from model_manager.catalog import migrating
 from model_manager.catalog.database import begun, reached
-from model_manager.catalog.looking import Looker, Question
+from model_manager.catalog.looking import Joined, Looker, Question
 from model_manager.catalog.postgres_looking import PostgresLooking
+from model_manager.catalog.records import Kind
 from model_manager.errors import BadRecord, BadSetting, Broken, CatalogUnavailable, ModelManagerError
 
 CONNECTIONS: Final = 8
@@ -80,6 +81,10 @@ class PostgresDatabase:
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         with self.translated(), reached(self._name):
             return await self._looking.rows(question, values)
+
+    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
+        with self.translated(), reached(self._name):
+            return await self._looking.joined(kind, references)
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._engine)

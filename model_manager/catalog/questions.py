@@ -50,19 +50,29 @@ class Questions:
         return enveloped(request, doc(found[values["name"]]))
 
     async def models_batch(self, request: web.Request, _: Values) -> web.StreamResponse:
-        wanted, found = await self._batch(await asked_object(request))
-        models = [doc(each) for each in _once(found.values())]
-        return enveloped(request, {"models": models, "not_found": [name for name in wanted if name not in found]})
+        body = await asked_object(request)
+        if flag(body, "dependencies"):
+            wanted, found = await self._followed(names(body, "model_ids"))
+            models = ",".join(each.doc for each in _once(found.values()))
+            missing = [name for name in wanted if name not in found]
+        else:
+            models, missing = await self._store.texts("model", names(body, "model_ids"))
+        return enveloped(request, {"models": wire.raw(f"[{models}]"), "not_found": missing})
 
     async def api_model(self, request: web.Request, values: Values) -> web.StreamResponse:
         found = await self._store.by_reference("model", [values["id"]])
         if not found:
             raise BareAnswer(404, "absent", "Model not found", values["id"])
-        return bare(request, shapes.api_model(_model(found[values["id"]])))
+        return bare(request, shapes.api_model(wire.loads(found[values["id"]].doc)))
 
     async def api_batch(self, request: web.Request, _: Values) -> web.StreamResponse:
-        wanted, found = await self._batch(await asked_object(request))
-        models = [shapes.api_model(_model(each)) for each in _once(found.values())]
+        body = await asked_object(request)
+        wanted = names(body, "model_ids")
+        if flag(body, "dependencies"):
+            wanted, found = await self._followed(wanted)
+        else:
+            found = await self._store.by_reference("model", wanted)
+        models = [shapes.api_model(wire.loads(each.doc)) for each in _once(found.values())]
         return bare(request, {"models": models, "not_found": [name for name in wanted if name not in found]})
 
     async def versions(self, request: web.Request, values: Values) -> web.StreamResponse:
@@ -84,7 +94,7 @@ class Questions:
             found = await reader.by_reference("model", [values["id"]])
             if not found:
                 raise absent("model", values["id"])
-            followed = await follow([_model(found[values["id"]])], _looking(reader))
+            followed = await follow([found[values["id"]]], _looking(reader))
         answer = shapes.Dependencies(
             dependencies=[
                 shapes.Followed(
@@ -203,14 +213,11 @@ class Questions:
             models = await reader.named("model", _needed(workflows.values()))
         return enveloped(request, [shapes.collection_dependencies(each, workflows, models) for each in records])
 
-    async def _batch(self, body: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Stored]]:
-        """What was asked for, and what there is of it; with `dependencies` what that needs is among it."""
-        wanted = names(body, "model_ids")
-        if not flag(body, "dependencies"):
-            return wanted, await self._store.by_reference("model", wanted)
+    async def _followed(self, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, Stored]]:
+        """What was asked for and what that needs, and what there is of it."""
         async with self._store.looking() as reader:
             found = await reader.by_reference("model", wanted)
-            followed = await follow([_model(each) for each in _once(found.values())], _looking(reader))
+            followed = await follow(_once(found.values()), _looking(reader))
         wanted += tuple(each.reference for each in followed.met if each.stored is None)
         return wanted, found | {each.reference: each.stored for each in followed.met if each.stored}
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +15,11 @@ from model_manager.catalog.looking import Looker, Question, docs, statement
 from model_manager.catalog.records import Asked, Change, Counts, Kind, Named, Page, Position, Sourced, Stored
 from model_manager.catalog.writing import TABLES
 
+T = TypeVar("T")
+
+COUNTED: Final = 256
+"""Sorts of records whose number is remembered."""
+
 _CURRENT: Final = and_(
     tables.model_version.c.model_id == tables.model.c.id, tables.model_version.c.version == tables.model.c.current
 )
@@ -21,18 +27,42 @@ _AFTER_HEX: Final = "g"
 """Sorts behind every hex digit."""
 
 
-class Reader(Looker):
-    """Asks anything of one moment of a database."""
+class Totals:
+    """How many records there are of a sort, for as long as nothing changes: who turns pages has them counted once."""
 
-    def __init__(self, database: Database, connection: AsyncConnection) -> None:
+    def __init__(self) -> None:
+        self._at: Position | None = None
+        self._known: dict[object, Any] = {}
+
+    async def of(self, at: Position, what: object, count: Callable[[], Awaitable[T]]) -> T:
+        if at != self._at or len(self._known) > COUNTED:
+            self._at, self._known = at, {}
+        known = self._known
+        if what not in known:
+            known[what] = await count()
+        found: T = known[what]
+        return found
+
+
+class Reader(Looker):
+    """Asks anything of one moment of a database. `totals` only where nobody writes in the same transaction."""
+
+    def __init__(self, database: Database, connection: AsyncConnection, totals: Totals | None = None) -> None:
         self._database = database
         self._connection = connection
+        self._totals = totals
 
     async def position(self) -> Position:
         row = (await self._all(select(tables.catalog.c.epoch, tables.catalog.c.seq)))[0]
         return Position(epoch=row.epoch, seq=row.seq)
 
     async def counts(self) -> Counts:
+        return await self._once("counts", self._counts)
+
+    async def _once(self, what: object, count: Callable[[], Awaitable[T]]) -> T:
+        return await (self._totals.of(await self.position(), what, count) if self._totals else count())
+
+    async def _counts(self) -> Counts:
         numbers = [select(func.count()).select_from(table).scalar_subquery() for table in TABLES.values()]
         row: Any = (await self._all(select(*numbers)))[0]
         return Counts(models=row[0], workflows=row[1], collections=row[2])
@@ -44,16 +74,26 @@ class Reader(Looker):
         """One page of what filters let through, by name."""
         table = TABLES[kind]
         wanted = [*self._filters(kind, asked)]
-        total = (await self._all(_counted(kind, wanted)))[0][0]
+        sort = kind, replace(asked, after="", limit=0, offset=0)
+        total = await self._once(sort, lambda: self._total(kind, wanted))
         page = _joined(docs(kind), kind, wanted).where(*wanted, *([table.c.name > asked.after] if asked.after else []))
         rows = await self._all(page.order_by(table.c.name, table.c.id).limit(asked.limit).offset(asked.offset))
         return Page(items=tuple(_stored(row) for row in rows), total=total)
+
+    async def _total(self, kind: Kind, wanted: Sequence[ColumnElement[bool]]) -> int:
+        return int((await self._all(_counted(kind, wanted)))[0][0])
 
     async def after(self, kind: Kind, identity: str, limit: int) -> tuple[Stored, ...]:
         """Records by id, from behind an id: how everything is walked through."""
         table = TABLES[kind]
         rows = await self._all(docs(kind).where(table.c.id > identity).order_by(table.c.id).limit(limit))
         return tuple(_stored(row) for row in rows)
+
+    async def names(self, kind: Kind, after: str, limit: int) -> tuple[str, ...]:
+        """Names in their order, from behind one. Of collections those that share one count once."""
+        name = TABLES[kind].c.name
+        rows = await self._all(select(name).distinct().where(name > after).order_by(name).limit(limit))
+        return tuple(row.name for row in rows)
 
     async def sources(self, after: tuple[str, int], limit: int) -> tuple[Sourced, ...]:
         """Addresses of the versions that are answered, by (id, position), from behind one."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from model_manager.catalog import shapes
 from model_manager.catalog.bodies import schemas
+from model_manager.catalog.diagnosing import Kind
 from model_manager.catalog.findings import Report
+from model_manager.catalog.reports import Checkup, DoctorReport
 from model_manager.catalog.shapes import Envelope
 from model_manager.serving import openapi
 from model_manager.serving.asking import MACHINE, Param
@@ -149,6 +151,24 @@ COLLECTIONS: Final = (
     _writes("DELETE", "/collections/{id}", "collection_delete", "Delete a collection.", shapes.Deleted, "", ID, FORCE),
 )  # fmt: skip
 
+DOCTOR: Final = (
+    _get("/doctor", "doctor", "What the doctor found, and how the newest check-up goes.", DoctorReport,
+         Param(name="of", help="Whose findings: the last one that is done, or the newest.", choices=("done", "latest"), default="done"),
+         Param(name="kind", help="Only findings of this kind.", choices=get_args(Kind)),
+         Param(name="limit", help="Findings of one page.", kind="integer", default=1000, most=MAX_LIMIT),
+         Param(name="offset", help="Findings before the page.", kind="integer", default=0, least=0, most=2**31)),
+    Route(method="POST", path="/doctor", name="doctor_begin", summary="Begin a check-up; GET says how it goes.",
+          answer=Envelope[Checkup], takes="Flows", body_required=False, secured=True, good=(202,),
+          refusals=(401, 408, 409, 413, 415, 429, 503),
+          params=(
+              Param(name="visit", help="Ask every address for one byte.", kind="flag", default=True),
+              Param(name="fix", help="Write what can be mended.", kind="flag", default=False),
+              Param(name="per_minute", help="Requests to one host.", kind="integer", default=120, most=6000),
+          )),
+    Route(method="DELETE", path="/doctor", name="doctor_stop", summary="End the check-up; what it found stays.",
+          answer=Envelope[Checkup], secured=True, refusals=(401, 404, 429, 503)),
+)  # fmt: skip
+
 OTHER: Final = (
     _get("/changes", "changes", "What changed after a cursor.", shapes.Changes, SINCE,
          Param(name="limit", help="Changes of one answer.", kind="integer", default=500, most=5000)),
@@ -172,7 +192,13 @@ OTHER: Final = (
     Route(method="GET", path="/openapi.json", name="openapi", summary="This document.", refusals=(429,)),
 )  # fmt: skip
 
-ROUTES: Final = (*MODELS, *(route for prefix in PREFIXES for route in _workflows(*prefix)), *COLLECTIONS, *OTHER)
+ROUTES: Final = (
+    *MODELS,
+    *(route for prefix in PREFIXES for route in _workflows(*prefix)),
+    *COLLECTIONS,
+    *DOCTOR,
+    *OTHER,
+)
 
 
 def document() -> bytes:

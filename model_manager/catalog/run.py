@@ -20,6 +20,8 @@ from model_manager.catalog.sqlite import SqliteDatabase
 from model_manager.catalog.store import Store
 from model_manager.catalog.writing import KEPT
 from model_manager.serving.listening import listening, until_signalled
+from model_manager.tracing.requests import traced
+from model_manager.tracing.spans import Tracer
 
 SETTING = "MODEL_MANAGER_CATALOG_PORT"
 
@@ -54,6 +56,7 @@ async def serve(
     rules: Rules | None = None,
     kept: int = KEPT,
     shared: bool = False,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[str]:
     """Serve a catalog for the length of the block; the value is its base URL.
 
@@ -64,7 +67,8 @@ async def serve(
         if records is not None:
             await load(store, as_written(records), "start", replace_all=True)
         server = Server(store, rules or Rules(tokens=tokens))
-        async with listening(server.application(), host, port, SETTING, shared=shared) as url:
+        where = listening(traced(server.application(), tracer), host, port, SETTING, shared=shared)
+        async with server.at_work(), where as url:
             yield url
 
 
@@ -77,10 +81,12 @@ async def run(
     kept: int = KEPT,
     beside: Beside | None = None,
     started: Callable[[str], None] = lambda url: None,
+    tracer: Tracer | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
     with until_signalled() as stop:
-        async with serve(database, host, port, rules=rules, kept=kept, shared=beside is not None) as url:
+        shared = beside is not None
+        async with serve(database, host, port, rules=rules, kept=kept, shared=shared, tracer=tracer) as url:
             await _warmed(url)
             gc.collect()
             gc.freeze()  # what is there now stays: no search for cycles goes through it while somebody waits

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
 
 from model_manager.catalog.answering import MAX_BODY, fault, refused, sorted_out
+from model_manager.catalog.attending import Attending, Visiting
+from model_manager.catalog.consulting import Consulting
 from model_manager.catalog.feed import Feed
 from model_manager.catalog.limiting import limited, open_to, preflight
 from model_manager.catalog.operating import Counting, Operating
@@ -31,6 +34,7 @@ Handle = Callable[[web.Request, Asked], Awaitable[web.StreamResponse]]
 class Rules:
     """`tokens`: names of the token variables that are set here. `names`: host names under which we are asked, besides addresses
     and localhost. `origins`: of pages that may ask. `writers`: name → token. `per_minute`: requests from one address, 0 = no limit.
+    `visiting`: who visits addresses for the doctor, None for nobody.
     """
 
     tokens: Collection[str] = ()
@@ -39,6 +43,7 @@ class Rules:
     writers: Mapping[str, str] = field(default_factory=dict, repr=False)
     per_minute: int = 0
     read_only: bool = False
+    visiting: Visiting | None = None
 
 
 class Server:
@@ -51,6 +56,12 @@ class Server:
         self._operating = Operating(
             store, self.feed, self._counting, document(), self._writes.who, read_only=rules.read_only
         )
+        self._attending = Attending(store, rules.visiting, rules.tokens, self.feed.ring)
+        self._consulting = Consulting(self._attending, self._writes.allowed)
+
+    def at_work(self) -> AbstractAsyncContextManager[None]:
+        """What goes on beside questions, for the length of a block."""
+        return self._attending.at_work()
 
     def application(self) -> web.Application:
         rules = self._rules
@@ -80,7 +91,7 @@ class Server:
 
     def _handlers(self) -> dict[str, Handle]:
         """By the names of the routes: a method of that name, or of a workflow's under both its names."""
-        rooms: tuple[Any, ...] = (self._questions, self._operating, self._writes)
+        rooms: tuple[Any, ...] = (self._questions, self._operating, self._writes, self._consulting)
         found: dict[str, Handle] = {
             "model_delete": self._writes.delete("model"),
             "collection_delete": self._writes.delete("collection"),

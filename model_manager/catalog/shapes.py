@@ -10,7 +10,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from model_manager.catalog.records import (
     CatalogCollection,
-    CatalogModel,
     CatalogWorkflow,
     Change,
     CustomNode,
@@ -273,20 +272,20 @@ class Health:
     cursor: str
 
 
-def api_model(record: CatalogModel) -> ApiModel:
+def api_model(doc: Mapping[str, Any]) -> ApiModel:
     """A model of `/api/models`: snake case, the size in GB."""
-    provider = record.auth_env_var
+    provider = doc["authEnvVar"]
     return ApiModel(
-        id=record.id,
-        name=record.name,
-        download_url=record.sources[0] if record.sources else None,
-        file_size_gb=gigabytes(record.size),
-        hash=record.hash or next(iter(dict(record.hashes).values()), None),
-        auth_required=record.auth_required,
+        id=doc["id"],
+        name=doc["name"],
+        download_url=doc["downloadUrl"],
+        file_size_gb=gigabytes(doc["fileSize"]),
+        hash=doc["hash"] or next(iter(doc["hashes"].values()), None),
+        auth_required=doc["isAuthReq"],
         auth_provider=_PROVIDERS.get(provider, provider) if provider else None,
-        save_path=record.save_to,
-        dependencies=list(record.dependencies),
-        description=record.description,
+        save_path=doc["saveTo"],
+        dependencies=doc["dependencies"],
+        description=doc["description"],
     )
 
 

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from model_manager.catalog import migrating
 from model_manager.catalog.database import begun
-from model_manager.catalog.looking import Looker, Question
+from model_manager.catalog.looking import Joined, Looker, Question
+from model_manager.catalog.records import Kind
 from model_manager.catalog.sqlite_looking import SqliteLooking
 from model_manager.errors import BadRecord, BadSetting, Broken, CatalogUnavailable, ModelManagerError
 from model_manager.facts import wire
@@ -71,6 +72,10 @@ class SqliteDatabase:
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         with self.translated():
             return await self._looking.rows(question, values)
+
+    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
+        with self.translated():
+            return await self._looking.joined(kind, references)
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._writer)

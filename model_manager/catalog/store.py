@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from model_manager.catalog import docs, writing
 from model_manager.catalog.database import Database
-from model_manager.catalog.looking import Looker, Question
-from model_manager.catalog.reading import Reader
+from model_manager.catalog.looking import Joined, Looker, Question
+from model_manager.catalog.reading import Reader, Totals
 from model_manager.catalog.records import (
     Action,
     Asked,
@@ -33,6 +33,9 @@ from model_manager.facts import wire
 
 T = TypeVar("T")
 
+Judge = Callable[[Record, Reader], Awaitable[None]]
+"""Raises when a record must not be written."""
+
 KINDS: Final[tuple[Kind, ...]] = ("model", "workflow", "collection")
 WALK: Final = 1000
 """Records that are read at once when everything is walked through."""
@@ -51,6 +54,7 @@ class Store:
         self.database = database
         self.now = now or _utc
         self._looker = _Once(database)
+        self._totals = Totals()
 
     async def counts(self) -> Counts:
         return await self._read(lambda reader: reader.counts())
@@ -60,6 +64,10 @@ class Store:
 
     async def by_reference(self, kind: Kind, references: Collection[str]) -> dict[str, Stored]:
         return await self._looker.by_reference(kind, references)
+
+    async def texts(self, kind: Kind, references: Sequence[str]) -> tuple[str, list[str]]:
+        """The JSON of what these lead to, with commas between, and those that lead nowhere."""
+        return await self._looker.texts(kind, references)
 
     async def by_id(self, kind: Kind, ids: Collection[str]) -> dict[str, Stored]:
         return await self._looker.by_id(kind, ids)
@@ -97,6 +105,10 @@ class Store:
         """One page of the addresses of all models, by (id, position); ("", -1) begins."""
         return await self._read(lambda reader: reader.sources(after, limit))
 
+    async def names(self, kind: Kind, after: str, limit: int) -> tuple[str, ...]:
+        """One page of the names of all records, in order; "" begins."""
+        return await self._read(lambda reader: reader.names(kind, after, limit))
+
     async def walk(self, kind: Kind) -> AsyncIterator[Stored]:
         """Everything, by id. What is written meanwhile may or may not be among it."""
         last = ""
@@ -114,13 +126,16 @@ class Store:
         current: bool = True,
         note: str = "",
         dry_run: bool = False,
+        judge: Judge | None = None,
     ) -> Written:
         """Write a record whole; nothing happens when it is like that already. `current`: the version is the one answered.
 
-        A dry run only says what would happen.
+        A dry run only says what would happen. `judge` may refuse it, and sees what no other writer changes meanwhile.
         """
         kind = docs.kind_of(record)
         async with self.transaction() as (reader, connection, seq):
+            if judge is not None:
+                await judge(record, reader)
             old = (await reader.by_id(kind, [record.id])).get(record.id)
             _insist(kind, record.name, old, expected)
             await _insist_free(reader, kind, record)
@@ -162,18 +177,31 @@ class Store:
             change = _change(seq + 1, self.now(), who, "deleted", kind, old, before=old.doc)
             await writing.tell(connection, [change], self.kept)
 
-    async def make_current(self, identity: str, version: str, who: str, *, expected: int | None = None) -> Written:
+    async def make_current(
+        self,
+        identity: str,
+        version: str,
+        who: str,
+        *,
+        expected: int | None = None,
+        dry_run: bool = False,
+        judge: Judge | None = None,
+    ) -> Written:
         """Answer this version of a model from now on. Raises NotFound."""
         doc = await self.version(identity, version)
         if doc is None:
             raise NotFound(where="the catalog", name=f"{identity}, version {version}")
+        note = f"version {version} is the current one"
         record = docs.model_of(wire.loads(doc))
-        return await self.put(record, who, expected=expected, note=f"version {version} is the current one")
+        return await self.put(record, who, expected=expected, note=note, dry_run=dry_run, judge=judge)
 
-    async def delete_version(self, identity: str, version: str, who: str) -> None:
+    async def delete_version(
+        self, identity: str, version: str, who: str, *, expected: int | None = None, dry_run: bool = False
+    ) -> None:
         """Raises NotFound, CatalogConflict for the version that is answered."""
         async with self.transaction() as (reader, connection, seq):
             old = await _there(reader, "model", identity)
+            _insist("model", old.name, old, expected)
             doc = await reader.version(identity, version)
             if doc is None:
                 raise NotFound(where="the catalog", name=f"{identity}, version {version}")
@@ -181,6 +209,8 @@ class Store:
                 raise CatalogConflict(
                     kind="model", name=old.name, why=f"version {version} is the current one", fix="Make another one current first."
                 )  # fmt: skip
+            if dry_run:
+                return
             await writing.remove_version(connection, identity, version)
             note = f"version {version}"
             change = _change(seq + 1, self.now(), who, "deleted", "model", old, before=doc, note=note)
@@ -196,7 +226,7 @@ class Store:
     async def reading(self) -> AsyncIterator[Reader]:
         """Several questions of one moment."""
         async with self.database.reading() as connection:
-            yield Reader(self.database, connection)
+            yield Reader(self.database, connection, self._totals)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[tuple[Reader, AsyncConnection, int]]:
@@ -218,6 +248,9 @@ class _Once(Looker):
 
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         return await self._database.rows(question, values)
+
+    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
+        return await self._database.joined(kind, references)
 
 
 async def _there(reader: Reader, kind: Kind, identity: str) -> Stored:

@@ -186,3 +186,39 @@ change: Final = Table(
     _text("note"),
     Index("ix_change_kind_entity", "kind", "entity"),
 )
+
+checkup: Final = Table(
+    "checkup",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    _text("state", meaning="how it goes, or ended"),
+    _text("why", meaning="it failed"),
+    _text("who"),
+    _text("started"),
+    _text("seen", meaning="when whoever does it was last at work"),
+    _text("ended", nullable=True),
+    Column("visit", Boolean, nullable=False),
+    Column("fix", Boolean, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("examined", BigInteger, nullable=False),
+    Column("wrong", BigInteger, nullable=False),
+    Column("mendable", BigInteger, nullable=False),
+    Column("mended", BigInteger, nullable=False),
+    _text("kinds", meaning="JSON: kind of finding → how many"),
+)
+
+checkup_finding: Final = Table(
+    "checkup_finding",
+    metadata,
+    Column("number", BigInteger, ForeignKey("checkup.number", ondelete="CASCADE"), primary_key=True),
+    _position(),
+    _text("kind"),
+    _text("record", meaning="model, workflow"),
+    _text("entity"),
+    _text("name"),
+    _text("what"),
+    _text("fix"),
+    _text("url", nullable=True),
+    _text("token", nullable=True),
+    Column("mended", Boolean, nullable=False),
+)

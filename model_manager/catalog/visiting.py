@@ -16,6 +16,9 @@ from model_manager.sources.origin import Origin
 PATIENCE: Final = 60.0
 """Seconds that a host's wish for quiet is waited out, once."""
 
+FORBIDDEN: Final = 403
+"""Whose token is known, and who may not have it: of a gated model, before its licence was accepted."""
+
 Outcome = Literal["there", "closed", "gone", "strange", "forbidden", "away"]
 """there: the file; closed: it takes a token that we lack, or a licence; gone: no such file; strange: something else came, a page
 perhaps; forbidden: no machine goes there; away: nobody can tell now."""
@@ -23,7 +26,10 @@ perhaps; forbidden: no machine goes there; away: nobody can tell now."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What an address said. `gated`: it did not answer without a token. `sha256` is what its host vouches for."""
+    """What an address said. `gated`: it did not answer without a token. `sha256` is what its host vouches for.
+
+    `token`: the variable of the one that it wants; `refused`: that one was sent, and it is not a licence that is missing.
+    """
 
     url: str
     outcome: Outcome
@@ -31,6 +37,8 @@ class Visit:
     gated: bool = False
     size: int | None = None
     sha256: str | None = None
+    token: str | None = None
+    refused: bool = False
 
 
 class Visitor:
@@ -53,10 +61,11 @@ class Visitor:
                 closed = True
                 offer = await _described(self._known, name, url)
             sha256 = _promised(offer) or await self._published(url)
+        except NotAuthorized as error:
+            token, refused = error.facts.get("token"), error.facts.get("status") != FORBIDDEN
+            return Visit(url=url, outcome="closed", why=str(error), gated=True, token=token, refused=refused)
         except ModelManagerError as error:
-            return Visit(
-                url=url, outcome=_outcome(error), why=str(error), gated=closed or isinstance(error, NotAuthorized)
-            )
+            return Visit(url=url, outcome=_outcome(error), why=str(error), gated=closed)
         return Visit(url=url, outcome="there", gated=closed, size=offer.size, sha256=sha256)
 
     async def _published(self, url: str) -> str | None:
@@ -89,8 +98,6 @@ def _promised(offer: Offer) -> str | None:
 
 def _outcome(error: ModelManagerError) -> Outcome:
     match error:
-        case NotAuthorized():
-            return "closed"
         case NotFound():
             return "gone"
         case Corrupt():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import IO, Any, Final
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from model_manager.catalog.feed import Feed
 from model_manager.catalog.findings import Incoming
 from model_manager.catalog.following import follow
 from model_manager.catalog.loading import MAX_LINE, from_document, from_lines
+from model_manager.catalog.looking import Looker
 from model_manager.catalog.questions import Questions
 from model_manager.catalog.records import FIRST_VERSION, CatalogModel, Kind, Record, Stored, Written
 from model_manager.catalog.store import Store
@@ -57,13 +58,13 @@ class Writes:
         return writer_of(request, self._writers, SETTING)
 
     async def model_create(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
+        who = self.allowed(request)
         body = read(ModelBody, await asked_object(request))
         record = body.record(identity(body.id, body.name), FIRST_VERSION)
         return await self._create(request, record, who, values)
 
     async def model_put(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
+        who = self.allowed(request)
         body = read(ModelBody, await asked_object(request))
         key = identity(body.id, body.name, values["id"])
         old = (await self._store.by_id("model", [key])).get(key)
@@ -71,7 +72,7 @@ class Writes:
         return await self._put(request, body.record(key, version), who, values, old)
 
     async def version_put(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
+        who = self.allowed(request)
         body = read(ModelBody, await asked_object(request))
         if body.version not in (None, values["version"]):
             raise bad_body("version is not that of the address. Leave it out.")
@@ -80,35 +81,40 @@ class Writes:
         if old is None:
             raise NotFound(where="the catalog", name=key)
         record = body.record(key, values["version"])
-        await self._insist_no_cycle(record)
-        there = await self._store.version(key, record.version)
-        insist(request, tag(wire.raw(there)) if there is not None else None, f"version '{record.version}'")
+        there = await self._insist_version(request, key, record.version)
         expected = old.revision if conditional(request) else None
-        if values["dry_run"]:
-            return enveloped(request, docs.doc_of(record))
-        written = await self._store.put(record, who, expected=expected, current=False)
+        written = await self._store.put(
+            record, who, expected=expected, current=False, dry_run=values["dry_run"], judge=insist_no_cycle
+        )
         return self._answered(request, written, docs.doc_of(record), new=there is None)
 
     async def version_choose(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
+        """If-Match is of the model as it is answered now."""
+        who = self.allowed(request)
         body = read(CurrentBody, await asked_object(request))
-        text = await self._store.version(values["id"], body.version)
-        if text is None:
-            raise NotFound(where="the catalog", name=f"{values['id']}, version {body.version}")
-        if values["dry_run"]:
-            return enveloped(request, wire.raw(text))
-        written = await self._store.make_current(values["id"], body.version, who)
-        return self._answered(request, written, wire.raw(text))
+        key = values["id"]
+        old = (await self._store.by_id("model", [key])).get(key)
+        insist(request, await self._tag("model", old) if old else None, f"The model '{printable(key, 100)}'")
+        expected = old.revision if old and conditional(request) else None
+        written = await self._store.make_current(
+            key, body.version, who, expected=expected, dry_run=values["dry_run"], judge=insist_no_cycle
+        )
+        return self._answered(request, written, wire.raw(written.stored.doc), new=False)
 
     async def version_delete(self, request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
-        if values["dry_run"]:
-            if await self._store.version(values["id"], values["version"]) is None:
-                raise NotFound(where="the catalog", name=f"{values['id']}, version {values['version']}")
-        else:
-            await self._store.delete_version(values["id"], values["version"], who)
-            self._feed.ring()
-        return enveloped(request, {"deleted": values["version"]})
+        who, key, version = self.allowed(request), values["id"], values["version"]
+        old = (await self._store.by_id("model", [key])).get(key)
+        await self._insist_version(request, key, version)
+        expected = old.revision if old and conditional(request) else None
+        await self._store.delete_version(key, version, who, expected=expected, dry_run=values["dry_run"])
+        self._feed.ring()
+        return enveloped(request, {"deleted": version})
+
+    async def _insist_version(self, request: web.Request, key: str, version: str) -> str | None:
+        """The version as it is, once it is what the request expects."""
+        there = await self._store.version(key, version)
+        insist(request, tag(wire.raw(there)) if there is not None else None, f"version '{printable(version, 100)}'")
+        return there
 
     async def workflow_create(self, request: web.Request, values: Asked) -> web.StreamResponse:
         return await self._created(WorkflowBody, request, values)
@@ -123,14 +129,14 @@ class Writes:
         return await self._replaced("collection", CollectionBody, request, values)
 
     async def _created(self, kind: type[Whole], request: web.Request, values: Asked) -> web.StreamResponse:
-        who = self._allowed(request)
+        who = self.allowed(request)
         body = read(kind, await asked_object(request))
         return await self._create(request, body.record(identity(body.id, body.name)), who, values)
 
     async def _replaced(
         self, kind: Kind, shape: type[Whole], request: web.Request, values: Asked
     ) -> web.StreamResponse:
-        who = self._allowed(request)
+        who = self.allowed(request)
         body = read(shape, await asked_object(request))
         key = identity(body.id, body.name, values["id"])
         old = (await self._store.by_id(kind, [key])).get(key)
@@ -140,7 +146,7 @@ class Writes:
         """The handler that deletes records of a kind."""
 
         async def handle(request: web.Request, values: Asked) -> web.StreamResponse:
-            who, key = self._allowed(request), values["id"]
+            who, key = self.allowed(request), values["id"]
             old = (await self._store.by_id(kind, [key])).get(key)
             if old is None:
                 raise NotFound(where="the catalog", name=key)
@@ -156,7 +162,7 @@ class Writes:
 
     async def import_(self, request: web.Request, values: Asked) -> web.StreamResponse:
         """JSON at once; NDJSON is put aside first, so that a slow sender holds no transaction open."""
-        who = self._allowed(request)
+        who = self.allowed(request)
         if request.content_type == "application/x-ndjson":
             with tempfile.TemporaryFile() as aside:
                 await _put_aside(request, aside)
@@ -170,8 +176,8 @@ class Writes:
         self._feed.ring()
         return report
 
-    def _allowed(self, request: web.Request) -> str:
-        """Who writes. Raises Answer 401 or 403."""
+    def allowed(self, request: web.Request) -> str:
+        """Who writes, where anybody may. Raises Answer 401 or 403."""
         who = self.who(request)
         if self._read_only:
             raise Answer(
@@ -192,22 +198,11 @@ class Writes:
     ) -> web.StreamResponse:
         kind = kind_of(record)
         insist(request, await self._tag(kind, old) if old else None, f"The {kind} '{printable(record.id, 100)}'")
-        if isinstance(record, CatalogModel):
-            await self._insist_no_cycle(record)
         expected = (old.revision if old else 0) if conditional(request) else None
-        written = await self._store.put(record, who, expected=expected, dry_run=values["dry_run"])
+        written = await self._store.put(
+            record, who, expected=expected, dry_run=values["dry_run"], judge=insist_no_cycle
+        )
         return self._answered(request, written, await self._questions.shown(record))
-
-    async def _insist_no_cycle(self, record: CatalogModel) -> None:
-        """Raises Answer 422 when following what it needs leads back to it."""
-        async with self._store.reading() as reader:
-            followed = await follow([record], lambda references: reader.by_reference("model", references))
-        loops = [each for each in followed.cycles if record.name in each]
-        if loops or {record.id, record.name} & set(record.dependencies):
-            way = " → ".join(printable(each, 60) for each in (loops[0] if loops else (record.name, record.name)))
-            raise Answer(
-                422, "cycle", f"What it needs leads back to itself: {way}. Leave one of these dependencies out."
-            )
 
     async def _tag(self, kind: Kind, stored: Stored) -> str:
         """The entity tag under which GET answers it."""
@@ -220,6 +215,25 @@ class Writes:
         self._feed.ring()
         created = written.action == "created" if new is None else new
         return enveloped(request, shown, status=201 if created else 200, headers={"ETag": f'W/"{tag(shown)}"'})
+
+
+async def insist_no_cycle(record: Record, reader: Looker) -> None:
+    """Raises Answer 422 when following what it needs leads back to it."""
+    if not isinstance(record, CatalogModel) or not record.dependencies:
+        return
+    written = Stored(id=record.id, name=record.name, revision=0, doc=text_of(record))
+
+    async def look(references: Collection[str]) -> dict[str, Stored]:
+        """As it would be then: what nobody had under this name leads here."""
+        found = await reader.by_reference("model", references)
+        ours = {record.id, *([record.name] if found.get(record.name, written).id == record.id else [])}
+        return found | dict.fromkeys(ours & set(references), written)
+
+    followed = await follow([written], look)
+    loops = [each for each in followed.cycles if record.name in each]
+    if loops or {record.id, record.name} & set(record.dependencies):
+        way = " → ".join(printable(each, 60) for each in (loops[0] if loops else (record.name, record.name)))
+        raise Answer(422, "cycle", f"What it needs leads back to itself: {way}. Leave one of these dependencies out.")
 
 
 def _taken(body: dict[str, Any], name: str | None) -> list[Incoming]:

@@ -266,10 +266,12 @@ def _addresses(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """The download address, which must be one, and those `sources` in their order that are."""
     listed = fields.get("sources")
     more = [each for each in listed[:MAX_SOURCES] if isinstance(each, str)] if isinstance(listed, list) else []
-    found = [_url(_text(fields, _URL, name, "downloadUrl") or next(iter(more), None), name)]
+    first = _text(fields, _URL, name, "downloadUrl") or next(iter(more), None)
+    found = [_url(first, name)]
     for each in more:
-        with suppress(BadRecord):
-            found.append(_url(each, name))
+        if each != first:
+            with suppress(BadRecord):
+                found.append(_url(each, name))
     return _once(found)
 
 

@@ -185,8 +185,10 @@ async def catalog_at(
     ca_file: str | None = None,
     proxy: str | None = None,
     per_minute: int = PER_MINUTE,
+    traces: list[aiohttp.TraceConfig] | None = None,
 ) -> AsyncIterator[Catalog]:
-    """A Catalog for the length of a block. Its address is the operator's own choice and may be private."""
+    """A Catalog for the length of a block. Its address is the operator's own choice and may be private. `traces` hear of each
+    request."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=tls(ca_file)),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -195,6 +197,7 @@ async def catalog_at(
         proxy=proxy,
         headers={"User-Agent": "model_manager", "Accept": "application/json", "Accept-Encoding": "identity"},
         timeout=aiohttp.ClientTimeout(total=60, sock_connect=10),
+        trace_configs=traces,
     ) as session:
         yield Catalog(Asking(session, base_url, key, per_minute=per_minute))
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -62,6 +63,10 @@ class _Kept:
     record: Any
 
 
+_Due = tuple[Path, str, str, _Kept]
+"""A file, and what goes into it: kind, name, record."""
+
+
 @dataclass(slots=True)
 class _Look:
     """What one look at an assignment has gathered. `used` are the times of everything that the description rests on."""
@@ -69,6 +74,8 @@ class _Look:
     now: str
     doubts: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
+    first: list[_Due] = field(default_factory=list)
+    """What was not kept before."""
     stale: bool = False
 
 
@@ -80,6 +87,8 @@ class CachedCatalog:
         self._directory = directory
         self._now = now or _utc
         self._written: dict[Path, _Kept] = {}
+        self._keeper: Thread | None = None
+        self._troubles: list[str] = []
 
     def listen(self, cursor: str) -> AsyncIterator[Heard]:
         """The catalog's change feed; see `Catalog.listen`."""
@@ -90,7 +99,9 @@ class CachedCatalog:
 
         Nothing is raised for a catalog that is away: its silence is in the description.
         """
-        look = _Look(now=self._now())
+        await self.kept()
+        look = _Look(now=self._now(), doubts=self._troubles)
+        self._troubles = []
         collections = await self._known("collection", assignment.collections, self._catalog.collections, look)
         listed = [
             name for item in collections.values() if isinstance(item, CollectionRecord) for name in item.workflows
@@ -99,6 +110,7 @@ class CachedCatalog:
         workflows = await self._known("workflow", served, self._catalog.workflows, look)
         models = await self._models(assignment, [*workflows.values()], look)
         await asyncio.to_thread(self._prune, look)
+        self._keep_later(look.first)
         return Described(
             collections=tuple(collections.values()),
             workflows=tuple(dict.fromkeys(workflows.values())),
@@ -107,6 +119,12 @@ class CachedCatalog:
             stale=look.stale,
             described_at=min(look.used, default=look.now),
         )
+
+    async def kept(self) -> None:
+        """Returns when all that was described lies on the disk, or cannot."""
+        if self._keeper is not None:
+            await asyncio.to_thread(self._keeper.join)
+            self._keeper = None
 
     async def _models(
         self, assignment: Assignment, workflows: Sequence[WorkflowRecord | Undescribed], look: _Look
@@ -151,8 +169,18 @@ class CachedCatalog:
                 look.used.append(look.now)
                 good.append((name, _Kept(at=look.now, record=answer)))
                 settled[name] = answer
-        with ThreadPoolExecutor(WRITERS, thread_name_prefix="keep") as writers:
-            deque(writers.map(lambda item: self._keep(kind, item[0], item[1], look), good), maxlen=0)
+        due = [(self._file(kind, name), kind, name, kept) for name, kept in good]
+        due = [each for each in due if not _fresh(self._written.get(each[0]), each[3]) or not each[0].exists()]
+        there: list[_Due] = []
+        for each in due:
+            (there if each[0].exists() else look.first).append(each)
+
+        def keep(due: _Due) -> None:
+            self._keep(*due, look.doubts)
+
+        if there:
+            with ThreadPoolExecutor(WRITERS, thread_name_prefix="keep") as writers:
+                deque(writers.map(keep, there), maxlen=0)
         return settled
 
     def _stand_in(self, kind: str, name: str, error: ModelManagerError, look: _Look) -> Any:
@@ -169,14 +197,11 @@ class CachedCatalog:
         key = "\0".join((self._catalog.host, kind, name)).encode("utf-8", "surrogatepass")
         return self._directory / f"{kind}-{hashlib.sha256(key).hexdigest()[:40]}.json"
 
-    def _keep(self, kind: str, name: str, kept: _Kept, look: _Look) -> None:
-        """Written beside and renamed, when it says something new or the last writing is an hour ago."""
-        file = self._file(kind, name)
-        if _fresh(self._written.get(file), kept) and file.exists():
-            return
+    def _keep(self, file: Path, kind: str, name: str, kept: _Kept, doubts: list[str]) -> None:
+        """Written beside, brought to the disk and renamed."""
         body = wire.dumps({"format": FORMAT, "kind": kind, "name": name, "at": kept.at, "record": kept.record})
         if len(body) > MAX_FILE:
-            look.doubts.append(f"{kind} '{name}': its description is too large to be kept for later")
+            doubts.append(f"{kind} '{name}': its description is too large to be kept for later")
             return
         temporary = file.with_suffix(".tmp")
         try:
@@ -188,7 +213,18 @@ class CachedCatalog:
             temporary.replace(file)
             self._written[file] = kept
         except OSError as error:
-            look.doubts.append(f"{kind} '{name}': its description cannot be kept in {file.parent} ({error.strerror})")
+            doubts.append(f"{kind} '{name}': its description cannot be kept in {file.parent} ({error.strerror})")
+
+    def _keep_later(self, due: Sequence[_Due]) -> None:
+        """What was never kept is no loss until it is: whoever waits for the description does not wait for the disk, nor does who
+        ends this program. What goes wrong is told at the next look."""
+        if due:
+            self._keeper = Thread(target=self._keep_all, args=(due, self._troubles), name="keep", daemon=True)
+            self._keeper.start()
+
+    def _keep_all(self, due: Iterable[_Due], troubles: list[str]) -> None:
+        for each in due:
+            self._keep(*each, troubles)
 
     def _read(self, kind: str, name: str, look: _Look) -> _Kept | None:
         """What was kept; None, with a doubt, when the file is not what we write."""

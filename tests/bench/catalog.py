@@ -1,26 +1,27 @@
 """The catalog with a million models and fifty thousand workflows, in SQLite and in PostgreSQL, asked by a second process.
 
-Look-ups, batches and an agent's whole discovery, memory, and the import. There is no peer: no package of ours or of the
-registries serves such a catalog.
+Look-ups, batches and an agent's whole discovery, memory, and the import. No package of ours or of the registries serves such a
+catalog; beside the batches stands a bare server that computes nothing, for what the load itself takes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from model_manager.facts.model import Assignment
 from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
-from tests.bench.cataloguing.asking import Times, batch, single, steadily
+from tests.bench.cataloguing.asking import Ask, Times, batch, single, steadily
 from tests.bench.cataloguing.records import workflow_name, write
-from tests.bench.cataloguing.server import loaded, postgres, resident, served
+from tests.bench.cataloguing.server import bare, loaded, postgres, processor, resident, served
 from tests.bench.row import Row
 
 MODELS = "MM_BENCH_CATALOG_MODELS"
@@ -29,6 +30,9 @@ RATE = 500.0
 WORKFLOWS = 20
 FLAT = 1.1
 """Memory after all of it, by that after the first of each kind of question, which fill the caches to their bounds."""
+
+SEVERAL = max(2, min(3, len(os.sched_getaffinity(0)) - 1))
+"""Processes that serve one database together: a core is left to the load."""
 
 IMPORT = 10_000
 """Records a second: a million in two minutes."""
@@ -63,9 +67,8 @@ def _measured(case: str, database: str, file: Path, home: Path, models: int, smo
     with served(database, home) as (url, pid):
         yield from _discovered(case, url, home, 2 if smoke else 15)
         yield from _asked(case, url, pid, models, smoke)
-    several = max(2, min(3, len(os.sched_getaffinity(0)) - 1))
-    with served(database, home, processes=several) as (url, _):
-        yield from _asked_of_several(f"{case}, {several} processes", url, models, smoke)
+    with served(database, home, processes=SEVERAL) as (url, pid):
+        yield from _asked_of_several(f"{case}, {SEVERAL} processes", url, pid, home, models, smoke)
 
 
 def _asked(case: str, url: str, pid: int, models: int, smoke: bool) -> Iterator[Row]:
@@ -73,27 +76,46 @@ def _asked(case: str, url: str, pid: int, models: int, smoke: bool) -> Iterator[
     for each in (single, batch(100), batch(1000)):
         asyncio.run(steadily(url, each, models, 20, 40))
     begun = resident(pid)
-    one = asyncio.run(steadily(url, single, models, RATE, int(RATE * seconds)))
-    slower = asyncio.run(steadily(url, batch(100), models, 50, int(50 * seconds)))
-    thousand = asyncio.run(steadily(url, batch(1000), models, 4, max(4, int(4 * seconds))))
+    one, took = _taken(url, pid, single, models, RATE, seconds)
     yield _row(f"{case}: look-up, p99 at 500/s", one, 10)
     yield Row(bench="catalog", case=f"{case}: look-up, median at 500/s", ours=one.median, unit="ms")
-    yield _row(f"{case}: batch of 100, p99 at 50/s", slower, 10)
+    yield Row(bench="catalog", case=f"{case}: look-up, processor time of the server", ours=took, unit="ms")
+    hundred, took = _taken(url, pid, batch(100), models, 50, seconds)
+    yield _row(f"{case}: batch of 100, p99 at 50/s", hundred, 10)
+    yield Row(bench="catalog", case=f"{case}: batch of 100, processor time of the server", ours=took, unit="ms")
+    thousand, took = _taken(url, pid, batch(1000), models, 4, max(1.0, seconds))
     yield _row(f"{case}: batch of 1,000, p99 at 4/s", thousand, 50)
     yield Row(
         bench="catalog", case=f"{case}: memory after it, by before", ours=resident(pid) / begun, unit="×", goal=FLAT
     )
 
 
-def _asked_of_several(case: str, url: str, models: int, smoke: bool) -> Iterator[Row]:
+def _asked_of_several(case: str, url: str, pid: int, home: Path, models: int, smoke: bool) -> Iterator[Row]:
+    """The peer is a bare server that is asked the same at the same rate, and answers with as many bytes."""
     seconds = 0.2 if smoke else 10.0
     for each in (single, batch(100)):
         asyncio.run(steadily(url, each, models, 50, 40 if smoke else 200))
-    one = asyncio.run(steadily(url, single, models, RATE, int(RATE * seconds)))
-    hundred = asyncio.run(steadily(url, batch(100), models, RATE, int(RATE * seconds)))
+    one, _ = _taken(url, pid, single, models, RATE, seconds)
     yield _row(f"{case}: look-up, p99 at 500/s", one, 10)
-    yield _row(f"{case}: batch of 100, p99 at 500/s", hundred, 10)
-    yield Row(bench="catalog", case=f"{case}: batch of 100, median at 500/s", ours=hundred.median, unit="ms")
+    hundred, took = _taken(url, pid, batch(100), models, RATE, seconds)
+    with bare(hundred.received // len(hundred.taken), home) as control:
+        load = asyncio.run(steadily(control, batch(100), models, RATE, int(RATE * seconds)))
+    yield Row(
+        bench="catalog", case=f"{case}: batch of 100, p99 at 500/s", ours=hundred.p99, peer=load.p99, unit="ms", goal=10
+    )
+    yield Row(
+        bench="catalog", case=f"{case}: batch of 100, median at 500/s", ours=hundred.median, peer=load.median, unit="ms"
+    )
+    yield Row(bench="catalog", case=f"{case}: batch of 100, processor time of all", ours=took, unit="ms")
+
+
+def _taken(
+    url: str, pid: int, make: Callable[[int, random.Random], Ask], models: int, rate: float, seconds: float
+) -> tuple[Times, float]:
+    """And the processor time that the server took for each, in ms."""
+    count, before = max(4, int(rate * seconds)), processor(pid)
+    times = asyncio.run(steadily(url, make, models, rate, count))
+    return times, (processor(pid) - before) / count * 1000
 
 
 def _discovered(case: str, url: str, home: Path, rounds: int) -> Iterator[Row]:

@@ -22,6 +22,8 @@ class Hub:
 
     files: dict[str, int] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
+    refused: dict[str, int] = field(default_factory=dict)
+    """Name → the status that even a token gets."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     """(method, path, Range)"""
     sent: int = 0
@@ -45,8 +47,8 @@ class Hub:
             return web.Response(status=404)
         if request.path.startswith("/bytes/"):
             return self._byte(request, name)
-        if name in self.gated and "Authorization" not in request.headers:
-            return web.Response(status=401, headers={"X-Error-Code": "GatedRepo"})
+        if name in self.gated and ("Authorization" not in request.headers or name in self.refused):
+            return web.Response(status=self.refused.get(name, 401), headers={"X-Error-Code": "GatedRepo"})
         linked = {"X-Linked-Etag": f'"{digest(name)}"', "X-Linked-Size": str(self.files[name])}
         return web.Response(
             status=302, headers={"Location": f"/bytes/{name}", **(linked if "/resolve/" in request.path else {})}

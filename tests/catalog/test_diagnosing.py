@@ -81,7 +81,10 @@ def test_a_dead_address_goes_only_where_another_one_lives() -> None:
     told, mended = visited(replace(RECORD, sources=(dead.url, URL)), [dead, there()], ())
     assert (kinds(told), mended.sources) == ([("gone", True)], (URL,))
     alone = replace(RECORD, sources=(dead.url,))
-    assert visited(alone, [dead], ()) == ([Ailment(kind="gone", name=RECORD.name, what=f"{dead.url}: 404")], alone)
+    assert visited(alone, [dead], ()) == (
+        [Ailment(kind="gone", name=RECORD.name, what=f"{dead.url}: 404", url=dead.url)],
+        alone,
+    )
 
 
 @pytest.mark.parametrize("outcome", ["away", "strange", "forbidden"])
@@ -96,6 +99,19 @@ def test_every_record_says_that_it_needs_a_token_and_few_do() -> None:
     told, mended = visited(record, [there()], ())
     assert (kinds(told), mended.auth_required, mended.auth_env_var) == ([("no token", True)], False, None)
     assert visited(record, [there(gated=True)], {"HF_TOKEN"}) == ([], record)
+
+
+def test_a_token_that_was_refused_is_told_apart_from_one_that_is_not_set_and_from_a_licence() -> None:
+    record = replace(RECORD, auth_required=True, auth_env_var="HF_TOKEN")
+    refused = Visit(url=URL, outcome="closed", why="401", gated=True, token="HF_TOKEN", refused=True)
+    licence = replace(refused, refused=False, why="accept its licence")
+    for visit, tokens, expected in (
+        (refused, {"HF_TOKEN"}, ("expired", "HF_TOKEN")),
+        (refused, set(), ("closed", "HF_TOKEN")),
+        (licence, {"HF_TOKEN"}, ("closed", None)),
+    ):
+        ((told,), mended) = visited(record, [visit], tokens)
+        assert (told.kind, told.token, told.url, mended) == (*expected, URL, record)
 
 
 def test_k5_a_gated_model_says_which_token_and_without_it_is_told() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from model_manager.catalog import docs
+from model_manager.catalog import doctoring as module
 from model_manager.catalog.bulk import load
 from model_manager.catalog.doctoring import Doctor
 from model_manager.catalog.loading import as_written
@@ -82,6 +85,26 @@ async def test_without_a_visitor_nobody_is_asked(store: Store) -> None:
     assert {each.stored.name for each in found} == {
         "4x_Siax.pth", "kontext.safetensors", "JuggernautXL.safetensors", "juggernautXL.safetensors", "w",
     }  # fmt: skip
+
+
+async def test_names_that_clash_in_case_are_found_in_many_pages_and_workflows_told_of_the_name_that_is_here(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE", 3)
+    url = "https://h.example/{}.pt"
+    names = [f"{letter}{n}.pt" for n in range(4) for letter in "aAb"] + ["ÄÖ.pt", "äö.pt", "Only.pt"]
+    models = [{"name": each, "downloadUrl": url.format(at), "saveTo": "vae"} for at, each in enumerate(names)]
+    flows = [{"name": f"w{n}", "models": [f"B{n}.pt", "only.pt", "a0.pt", "nowhere.pt"]} for n in range(4)]
+    await load(store, as_written({"models": models, "workflows": flows}), "test")
+    found = [each async for each in Doctor(store, None, set(), {}).examine()]
+    cased = {each.stored.name for each in found if any(ailment.kind == "case" for ailment in each.ailments)}
+    assert cased == {name for name in names if name[0] not in "bO"} | {f"w{n}" for n in range(4)}
+    whats = [ailment.what for each in found if each.stored.name == "w2" for ailment in each.ailments]
+    assert whats == [
+        "it needs 'B2.pt', which is here only as 'b2.pt'",
+        "it needs 'only.pt', which is here only as 'Only.pt'",
+    ]
+    assert {each.kind for each in found} == {"model", "workflow"}
 
 
 async def _model(store: Store, name: str) -> CatalogModel:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from model_manager.catalog import docs
-from model_manager.catalog.following import MAX_DEPTH, Followed, cycles, follow
+from model_manager.catalog.following import MAX_DEPTH, Followed, cycles, follow, needs_of
 from model_manager.catalog.records import CatalogModel, Stored
 
 
@@ -15,13 +15,19 @@ async def _followed(begin: str, *models: CatalogModel) -> Followed:
     known = {each.name: each for each in models}
 
     async def look(references: Collection[str]) -> dict[str, Stored]:
-        return {
-            name: Stored(id=known[name].id, name=name, revision=1, doc=docs.text_of(known[name]))
-            for name in references
-            if name in known
-        }
+        return {name: _stored(known[name]) for name in references if name in known}
 
-    return await follow([known[begin]], look)
+    return await follow([_stored(known[begin])], look)
+
+
+def _stored(model: CatalogModel) -> Stored:
+    return Stored(id=model.id, name=model.name, revision=1, doc=docs.text_of(model))
+
+
+def test_what_a_model_needs_is_read_of_its_json_as_of_its_record() -> None:
+    odd = CatalogModel(id="o", name="o", description='"dependencies":[]}', dependencies=("x", '"dependencies":[]}'))
+    for model in (_model("a"), _model("b", "c", "d"), odd):
+        assert needs_of(_stored(model)) == list(model.dependencies)
 
 
 async def test_what_is_needed_is_met_once_and_the_nearest_first() -> None:

@@ -9,6 +9,7 @@ import pytest
 from model_manager.catalog.looking import Question
 from model_manager.catalog.records import CatalogModel
 from model_manager.catalog.store import Store
+from model_manager.facts import wire
 
 STRANGE = "a'; DROP TABLE model;-- \\ % \u202e 模型 \x1e\x1f"
 MODEL = CatalogModel(id="m", name="m.pt", sources=("https://h.example/m",), save_to="vae")
@@ -28,6 +29,32 @@ async def test_every_question_is_answered_as_a_transaction_answers_it(
     async with filled.looking() as looker:
         assert sorted(map(tuple, await looker.rows(question, wanted))) == expected
     assert expected
+
+
+@pytest.mark.parametrize("more", [0, 200])
+async def test_records_as_one_text_are_those_that_references_lead_to_each_once(store: Store, more: int) -> None:
+    for identity, name in (("a", "a.pt"), ("same", "same"), ("b", "a"), ("c", "c.pt")):
+        await store.put(replace(MODEL, id=identity, name=name), "ann")
+    nobody = [f"no-{n}" for n in range(more)]
+    for wanted in (
+        ["same"],
+        ["a"],
+        ["a.pt", "a"],
+        ["b", "a"],
+        ["c.pt", "c", "gone", "same"],
+        [],
+        ["gone"],
+        ["c.pt", "\0"],
+    ):
+        found = await store.by_reference("model", wanted)
+        expected = {each.id: each.doc for each in found.values()}
+        missing = [each for each in [*wanted, *nobody] if each not in found]
+        texts, absent = await store.texts("model", [*wanted, *nobody])
+        assert sorted(each["id"] for each in wire.loads(f"[{texts}]")) == sorted(expected)
+        assert absent == missing
+        async with store.looking() as look, store.reading() as reader:
+            assert (await look.texts("model", [*wanted, *nobody]))[1] == missing
+            assert (await reader.texts("model", [*wanted, *nobody]))[1] == missing
 
 
 async def test_what_nobody_has_is_no_row_and_nothing_asked_is_nothing_found(filled: Store) -> None:

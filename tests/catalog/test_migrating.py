@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from model_manager.catalog import migrating, tables
 from model_manager.catalog.bulk import load
 from model_manager.catalog.loading import as_written
-from model_manager.catalog.migrations import v0001_first, v0002_versions, v0003_answers
+from model_manager.catalog.migrations import v0001_first, v0002_versions, v0003_answers, v0004_checkups
 from model_manager.catalog.operating import exported
 from model_manager.catalog.run import database_at, opened
 from model_manager.catalog.store import Store
@@ -43,7 +43,8 @@ async def _migrate(address: Path | str, target: str) -> str:
 def test_the_revisions_are_a_chain() -> None:
     assert (v0001_first.revision, v0002_versions.down_revision) == ("0001", "0001")
     assert (v0002_versions.revision, v0003_answers.down_revision) == ("0002", "0002")
-    assert migrating.head() == v0003_answers.revision == "0003"
+    assert (v0003_answers.revision, v0004_checkups.down_revision) == ("0003", "0003")
+    assert migrating.head() == v0004_checkups.revision == "0004"
 
 
 async def test_a_migrated_database_is_as_a_fresh_one(address: Path | str) -> None:
@@ -57,7 +58,7 @@ async def test_a_migrated_database_is_as_a_fresh_one(address: Path | str) -> Non
     database = database_at(address)
     async with database.writing() as connection:
         assert await connection.run_sync(differences) == []
-        assert await connection.run_sync(migrating.revision) == "0003"
+        assert await connection.run_sync(migrating.revision) == "0004"
     await database.close()
 
 

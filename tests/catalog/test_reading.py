@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from model_manager.catalog.records import Asked, Named
+from typing import Any
+
+import pytest
+
+from model_manager.catalog import reading as module
+from model_manager.catalog import writing
+from model_manager.catalog.reading import Reader
+from model_manager.catalog.records import Asked, Kind, Named
 from model_manager.catalog.store import Store
 
 
@@ -44,3 +51,36 @@ async def test_a_search_finds_text_and_never_patterns(filled: Store) -> None:
 async def test_the_position_and_the_counts_are_read_together(filled: Store) -> None:
     assert (await filled.position()).seq == 7
     assert (await filled.counts()).models == 4
+
+
+async def test_who_turns_pages_has_records_counted_once_until_something_changes(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    count = Reader._total
+
+    async def noted(self: Reader, kind: Kind, wanted: Any) -> int:
+        counted.append(kind)
+        return await count(self, kind, wanted)
+
+    monkeypatch.setattr(Reader, "_total", noted)
+    for after in ("", "a", "flux1-dev.safetensors"):
+        assert (await filled.found("model", Asked(after=after, limit=1))).total == 4
+    assert (await filled.found("model", Asked(search="dev", limit=1))).total == 1
+    assert counted == ["model"] * 2
+    async with filled.reading() as before:
+        await before.position()
+        await filled.delete("model", "flux-dev", "ann", force=True)
+        assert (await filled.found("model", Asked(limit=1))).total == 3
+        assert (await before.found("model", Asked(limit=1))).total == 4
+    assert (await filled.found("model", Asked(search="dev", limit=1))).total == 0
+    async with filled.transaction() as (reader, connection, _):
+        await writing.remove(connection, "model", "t5")
+        assert (await reader.found("model", Asked(limit=1))).total == 2, "what is not committed is seen only here"
+
+
+async def test_only_so_many_sorts_are_remembered(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COUNTED", 3)
+    for n in range(10):
+        assert (await filled.found("model", Asked(search=f"no-{n}", limit=1))).total == 0
+    assert len(filled._totals._known) <= 4

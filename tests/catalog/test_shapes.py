@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_manager.catalog import shapes
+from model_manager.catalog import docs, shapes
 from model_manager.catalog.records import CatalogModel, Position
 
 
@@ -16,7 +16,7 @@ from model_manager.catalog.records import CatalogModel, Position
     ],
 )  # fmt: skip
 def test_sizes_are_gigabytes_of_ten_to_the_ninth(size: int | str | None, gigabytes: float | None) -> None:
-    assert shapes.api_model(CatalogModel(id="m", name="m", size=size)).file_size_gb == gigabytes
+    assert shapes.api_model(docs.doc_of(CatalogModel(id="m", name="m", size=size))).file_size_gb == gigabytes
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,9 @@ def test_sizes_are_gigabytes_of_ten_to_the_ninth(size: int | str | None, gigabyt
     [("HF_TOKEN", "huggingface"), ("CIVITAI_TOKEN", "civitai"), ("OTHER", "OTHER"), (None, None), ("", None)],
 )
 def test_a_variable_is_a_provider_in_the_bare_family(variable: str | None, provider: str | None) -> None:
-    assert shapes.api_model(CatalogModel(id="m", name="m", auth_env_var=variable)).auth_provider == provider
+    assert (
+        shapes.api_model(docs.doc_of(CatalogModel(id="m", name="m", auth_env_var=variable))).auth_provider == provider
+    )
 
 
 def test_a_gated_model_without_a_variable_is_counted_and_never_available() -> None:
@@ -33,7 +35,7 @@ def test_a_gated_model_without_a_variable_is_counted_and_never_available() -> No
 
 
 def test_a_hash_that_only_stands_under_its_algorithm_is_given_to_who_knows_one_field() -> None:
-    assert shapes.api_model(CatalogModel(id="m", name="m", hashes=(("sha256", "ab"),))).hash == "ab"
+    assert shapes.api_model(docs.doc_of(CatalogModel(id="m", name="m", hashes=(("sha256", "ab"),)))).hash == "ab"
 
 
 def test_a_cursor_names_the_life_of_a_database_and_a_place_in_it() -> None:

@@ -14,7 +14,7 @@ from model_manager.catalog.run import opened
 from model_manager.catalog.store import Store
 from model_manager.errors import BadSetting, Broken, CatalogUnavailable
 
-MANY = [f"m{n}" for n in range(100)]
+MANY = [f"m{n}" for n in range(sqlite_looking.SHORT + 1)]
 ASKED = Question("model", "either", True)
 
 

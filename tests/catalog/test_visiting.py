@@ -81,7 +81,8 @@ async def test_what_needs_a_token_is_asked_with_it_only_after_it_was_asked_witho
     ca = trustme.CA()
     file = tmp_path / "ca.pem"
     ca.cert_pem.write_to_path(str(file))
-    made = Hub({"g.pt": 4}, gated={"g.pt"})
+    made = Hub({"g.pt": 4, "ended.pt": 4, "licence.pt": 4}, gated={"g.pt", "ended.pt", "licence.pt"})
+    made.refused = {"ended.pt": 401, "licence.pt": 403}
     async with served(made.__call__, Authority(ca, str(file)).server("127.0.0.1")) as host:
         known = Credentials(tokens={"HF_TOKEN": SecretStr("hf_CANARY")}, hosts={"HF_TOKEN": frozenset({host})})
         async with (
@@ -89,6 +90,10 @@ async def test_what_needs_a_token_is_asked_with_it_only_after_it_was_asked_witho
             reaching(host, credentials=known, ca_file=str(file)) as named,
         ):
             visitor = Visitor([HuggingFaceOrigin(nobody, [host])], [HuggingFaceOrigin(named, [host])])
-            visit = await visitor.visit("g.pt", f"https://{host}/o/r/resolve/main/g.pt")
-    assert (visit.outcome, visit.gated, visit.size) == ("there", True, 4)
-    assert "CANARY" not in repr(visit)
+            found = [await visitor.visit(name, f"https://{host}/o/r/resolve/main/{name}") for name in made.files]
+    assert (found[0].outcome, found[0].gated, found[0].size) == ("there", True, 4)
+    assert [(each.outcome, each.token, each.refused) for each in found[1:]] == [
+        ("closed", "HF_TOKEN", True),
+        ("closed", "HF_TOKEN", False),
+    ]
+    assert "CANARY" not in repr(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,61 @@ async def test_dependencies_that_lead_back_are_refused_with_the_way(each_client:
     assert status == 422
     assert "t5xxl.safetensors → b.pt → flux1-dev.safetensors → t5xxl.safetensors" in body["error"]
     assert (await each_client.put("/models/c", model("c.pt", dependencies=["c.pt"])))[0] == 422
+
+
+async def test_a_circle_that_closes_by_a_name_that_nobody_had_is_refused(each_client: Client) -> None:
+    assert (await each_client.put("/models/b", model("b.pt", dependencies=["a.pt"])))[0] == 201
+    for needs in ("b.pt", "b"):
+        status, body = await each_client.put("/models/a", model("a.pt", dependencies=[needs]))
+        assert (status, "a.pt → b.pt → a.pt" in body["error"]) == (422, True)
+    assert (await each_client.put("/models/a", model("a.pt")))[0] == 201
+    assert (await each_client.put("/models/a/versions/2", model("a.pt", dependencies=["b"])))[0] == 422
+
+
+async def test_of_two_who_would_close_a_circle_together_one_is_refused(each_client: Client) -> None:
+    for n in range(5):
+        one, other = model(f"x{n}.pt", dependencies=[f"y{n}.pt"]), model(f"y{n}.pt", dependencies=[f"x{n}.pt"])
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(each_client.put(path, body))
+                for path, body in ((f"/models/x{n}", one), (f"/models/y{n}", other))
+            ]
+        assert sorted(task.result()[0] for task in tasks) == [201, 422]
+
+
+async def test_versions_are_chosen_and_deleted_only_as_they_were_read(each_client: Client) -> None:
+    await each_client.put("/models/new", NEW)
+    await each_client.put("/models/new/versions/2", NEW | {"licence": "two"})
+    tag = await each_client.tag("/models/new")
+    old = await each_client.tag("/models/new/versions/2")
+    await each_client.put("/models/new/versions/2", NEW | {"licence": "other"})
+    assert (await each_client.ask("DELETE", "/models/new/versions/2", If_Match=old))[0] == 412
+    assert (await each_client.put("/models/new/current", {"version": "2"}, If_Match='W/"no"'))[0] == 412
+    assert (await each_client.put("/models/new/current", {"version": "2"}, If_Match=tag))[0] == 200
+    assert (await each_client.put("/models/new/current", {"version": "1"}, If_Match=tag))[0] == 412
+    first = await each_client.tag("/models/new/versions/1")
+    assert (await each_client.ask("DELETE", "/models/new/versions/1", If_Match=first))[0] == 200
+
+
+async def test_a_dry_run_refuses_what_the_run_would_refuse(each_client: Client) -> None:
+    await each_client.put("/models/new", NEW)
+    await each_client.put("/models/new/versions/2", NEW | {"licence": "two"})
+    cursor = (await each_client.data("/health"))["cursor"]
+    asked: list[tuple[str, str, object]] = [
+        ("DELETE", "/models/new/versions/1", None),
+        ("DELETE", "/models/new/versions/3", None),
+        ("PUT", "/models/new/versions/3", model("t5xxl.safetensors")),
+        ("PUT", "/models/new/current", {"version": "3"}),
+        ("DELETE", "/models/t5", None),
+        ("DELETE", "/workflows/w1", None),
+        ("PUT", "/workflows/w9", {"name": "txt2img"}),
+    ]
+    for method, path, body in asked:
+        said = (await each_client.ask(method, f"{path}?dry_run=true", body))[0]
+        assert said == (await each_client.ask(method, path, body))[0] >= 400, path
+    assert (await each_client.put("/models/new/current?dry_run=true", {"version": "2"}))[1]["data"]["licence"] == "two"
+    assert (await each_client.ask("DELETE", "/models/new/versions/2?dry_run=true"))[0] == 200
+    assert (await each_client.data("/health"))["cursor"] == cursor
 
 
 async def test_a_dry_run_answers_as_if_and_writes_nothing(client: Client) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 
 import pytest
 
@@ -67,9 +69,18 @@ def times() -> list[str]:
     return ["2026-01-01T10:00:00.000Z"]
 
 
+class Patient(CachedCatalog):
+    """Waits until everything is kept, as no agent does."""
+
+    async def describe(self, assignment):
+        described = await super().describe(assignment)
+        await self.kept()
+        return described
+
+
 @pytest.fixture
 def make(answers, times, tmp_path):
-    return lambda: CachedCatalog(answers, tmp_path / "cache", lambda: times[-1])
+    return lambda: Patient(answers, tmp_path / "cache", lambda: times[-1])
 
 
 ASSIGNMENT = Assignment(collections=("c",), models=("a.pt",))
@@ -203,7 +214,9 @@ async def test_another_catalogs_words_do_not_stand_in(make, answers):
 
 async def test_a_cache_that_cannot_be_written_is_only_a_doubt(answers, tmp_path):
     (tmp_path / "file").write_text("")
-    described = await CachedCatalog(answers, tmp_path / "file" / "cache").describe(ASSIGNMENT)
+    cached = CachedCatalog(answers, tmp_path / "file" / "cache")
+    await cached.describe(ASSIGNMENT)
+    described = await cached.describe(ASSIGNMENT)
     assert described.workflows[0].models == ("a.pt",)
     assert not described.stale
     assert any("cannot be kept" in doubt for doubt in described.doubts)
@@ -212,6 +225,36 @@ async def test_a_cache_that_cannot_be_written_is_only_a_doubt(answers, tmp_path)
 async def test_no_half_written_file_is_left(make, tmp_path):
     await make().describe(ASSIGNMENT)
     assert {file.suffix for file in (tmp_path / "cache").iterdir()} == {".json"}
+
+
+async def test_c4_what_the_disk_refuses_to_keep_is_told_at_the_next_look(make, monkeypatch):
+    def refuse(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(catalog_cache.os, "fsync", refuse)
+    cached = make()
+    assert (await cached.describe(ASSIGNMENT)).doubts == ()
+    again = await cached.describe(ASSIGNMENT)
+    assert "cannot be kept" in again.doubts[0]
+    assert "Input/output error" in again.doubts[0]
+    assert not again.stale
+
+
+async def test_c7_nobody_waits_for_a_disk_that_keeps_what_is_new(answers, tmp_path, monkeypatch):
+    asked, go = threading.Event(), threading.Event()
+
+    def slow(_: int) -> None:
+        asked.set()
+        go.wait(30)
+
+    monkeypatch.setattr(catalog_cache.os, "fsync", slow)
+    cached = CachedCatalog(answers, tmp_path / "cache")
+    await cached.describe(ASSIGNMENT)
+    assert await asyncio.to_thread(asked.wait, 30)
+    assert list((tmp_path / "cache").glob("*.json")) == []
+    go.set()
+    await cached.kept()
+    assert len(list((tmp_path / "cache").glob("*.json"))) == 6
 
 
 async def test_the_oldest_descriptions_go_when_there_are_too_many(make, monkeypatch, tmp_path):
@@ -228,6 +271,8 @@ async def test_the_oldest_descriptions_go_when_there_are_too_many(make, monkeypa
 
 async def test_a_description_too_large_to_keep_is_still_used(make, monkeypatch):
     monkeypatch.setattr(catalog_cache, "MAX_FILE", 10)
-    described = await make().describe(ASSIGNMENT)
+    cached = make()
+    await cached.describe(ASSIGNMENT)
+    described = await cached.describe(ASSIGNMENT)
     assert described.workflows[0].models == ("a.pt",)
     assert "too large" in described.doubts[0]

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
-import aiohttp
 import click
 
 from model_manager import settings as configuration
-from model_manager.agent.entitlements import hosts, tokens
-from model_manager.catalog.doctoring import Doctor, Examined
+from model_manager.agent.entitlements import tokens
+from model_manager.catalog.checkups import Checkups
+from model_manager.catalog.doctoring import WHO, Doctor, Examined
 from model_manager.catalog.drawn import folders_of
+from model_manager.catalog.reports import Wish
 from model_manager.catalog.run import opened
-from model_manager.catalog.visiting import Visitor
+from model_manager.catalog.store import Store
+from model_manager.catalog.tallying import Tallying
 from model_manager.cli.catalog.opening import address_of, database_option
+from model_manager.cli.catalog.visiting import visitor
 from model_manager.decisions.referring import read
-from model_manager.errors import BadWorkflow
+from model_manager.errors import BadWorkflow, CatalogConflict
 from model_manager.facts import wire
-from model_manager.facts.quota import Quota, Quotas
 from model_manager.settings import Settings
-from model_manager.sources.catalog_versions import CivitaiVersions
-from model_manager.sources.civitai import CivitaiOrigin
-from model_manager.sources.credentials import Credentials
-from model_manager.sources.https import HttpsOrigin
-from model_manager.sources.huggingface import HuggingFaceOrigin
-from model_manager.sources.limits import Limits
-from model_manager.sources.origin import Origin
-from model_manager.sources.searching import Asker
-from model_manager.sources.spacing import Spacing
-from model_manager.sources.web import Web, tls, web
 
 Expected = dict[str, set[str]]
 
@@ -54,52 +46,65 @@ def command(
 ) -> None:  # fmt: skip
     """Look at every record and visit every address, asking for one byte; say what is wrong, and what would mend it.
 
-    Nothing is written without --fix. Ends with 1 when something is wrong that was not mended.
+    No record is written without --fix; what was found is kept for GET /doctor. Ends with 1 when something is wrong that was not mended.
     """
     settings = configuration.load()
     expected = expected_of(workflows)
-    coroutine = _examine(
-        settings,
-        address_of(database, settings),
-        expected,
-        None if no_visit else per_minute,
-        fix=fix,
-        yes=yes,
-        as_json=as_json,
-    )
+    wish = Wish(visit=not no_visit, fix=fix, per_minute=per_minute)
+    coroutine = _examine(settings, address_of(database, settings), expected, wish, yes=yes, as_json=as_json)
     if asyncio.run(coroutine):
         raise SystemExit(1)
 
 
 async def _examine(
-    settings: Settings, address: Path | str, expected: Expected, per_minute: int | None, *, fix: bool, yes: bool, as_json: bool
-) -> int:  # fmt: skip
+    settings: Settings, address: Path | str, expected: Expected, wish: Wish, *, yes: bool, as_json: bool
+) -> int:
     """How many records have something wrong that stays."""
-    known = tokens(settings)
-    async with opened(address, kept=settings.catalog_changes) as store, _visitor(settings, per_minute) as visitor:
-        doctor = Doctor(store, visitor, set(known), expected)
+    known = set(tokens(settings))
+    going = visitor(settings, wish.per_minute) if wish.visit else nullcontext()
+    async with opened(address, kept=settings.catalog_changes) as store, going as asking:
+        tallying, started = Tallying(), store.now()
+        doctor = Doctor(store, asking, known, expected, tallying.looked)
         found: list[Examined] = []
         async for examined in doctor.examine():
             found.append(examined)
             click.echo(_json(examined) if as_json else "\n".join(lines(examined)))
-        mendable = [each for each in found if each.mended]
-        click.echo(f"{len(found)} records have something wrong; {len(mendable)} can be mended", err=True)
-        if not fix or not mendable or not (yes or click.confirm(f"Write {len(mendable)} records?", err=True)):
-            if mendable and not fix:
-                click.echo("Nothing was written. --fix writes it.", err=True)
-            return len(found)
-        return await _mend(doctor, found)
+        mended = await _mended(doctor, found, fix=wish.fix, yes=yes)
+        for each in found:
+            tallying.add(each, mended=each.stored.id in mended)
+        await _kept(store, wish, started, tallying)
+        return sum(each.stored.id not in mended or _stays(each) for each in found)
 
 
-async def _mend(doctor: Doctor, found: list[Examined]) -> int:
-    left = 0
-    for each in found:
-        why = await doctor.mend(each) if each.mended else ""
-        left += bool(why) or any(not ailment.fix for ailment in each.ailments)
-        if why:
+async def _mended(doctor: Doctor, found: list[Examined], *, fix: bool, yes: bool) -> set[str]:
+    """The ids of what was written."""
+    mendable = [each for each in found if each.mended]
+    click.echo(f"{len(found)} records have something wrong; {len(mendable)} can be mended", err=True)
+    if not fix or not mendable or not (yes or click.confirm(f"Write {len(mendable)} records?", err=True)):
+        if mendable and not fix:
+            click.echo("Nothing was written. --fix writes it.", err=True)
+        return set()
+    written = set()
+    for each in mendable:
+        if why := await doctor.mend(each):
             click.echo(f"  {each.stored.name}: {why}", err=True)
+        else:
+            written.add(each.stored.id)
+    left = sum(each.stored.id not in written or _stays(each) for each in found)
     click.echo(f"{left} records have something wrong that only a person can mend", err=True)
-    return left
+    return written
+
+
+def _stays(examined: Examined) -> bool:
+    """Whether something is wrong with it that mending leaves."""
+    return any(not ailment.fix for ailment in examined.ailments)
+
+
+async def _kept(store: Store, wish: Wish, started: str, tallying: Tallying) -> None:
+    try:
+        await Checkups(store.database, store.now).keep(WHO, wish, started, tallying.tally())
+    except CatalogConflict as error:
+        click.echo(f"The report is not kept: {error}", err=True)
 
 
 def lines(examined: Examined) -> Iterable[str]:
@@ -128,29 +133,3 @@ def expected_of(paths: Iterable[Path]) -> Expected:
             for name, folder in folders_of(workflow):
                 expected.setdefault(name, set()).add(folder)
     return expected
-
-
-@asynccontextmanager
-async def _visitor(settings: Settings, per_minute: int | None) -> AsyncIterator[Visitor | None]:
-    """Origins with our tokens and without, below one limit for each host."""
-    if per_minute is None:
-        yield None
-        return
-    ca_file = str(settings.ca_file) if settings.ca_file else None
-    limits = Limits(Quotas(requests=Quota(each=per_minute)))
-    named = Credentials(tokens=tokens(settings), hosts=hosts(settings))
-    nobody = Credentials(hosts=hosts(settings))
-    timeout = aiohttp.ClientTimeout(total=60, sock_connect=10)
-    async with (
-        web(nobody, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy, limits=limits) as open_,
-        web(named, allow=settings.allow_hosts, ca_file=ca_file, proxy=settings.proxy, limits=limits) as known,
-        aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls(ca_file)), timeout=timeout, proxy=settings.proxy
-        ) as session,
-    ):
-        asker = Asker(session, settings.civitai_api, settings.civitai_token, "CIVITAI_TOKEN", Spacing(per_minute / 60))
-        yield Visitor(_origins(open_, settings), _origins(known, settings), CivitaiVersions(asker))
-
-
-def _origins(net: Web, settings: Settings) -> tuple[Origin, ...]:
-    return HuggingFaceOrigin(net, settings.hf_hosts), CivitaiOrigin(net, settings.civitai_hosts), HttpsOrigin(net)

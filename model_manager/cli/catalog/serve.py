@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,7 +18,9 @@ from model_manager.agent.logs import start_logs
 from model_manager.catalog.beside import Beside, leading, led
 from model_manager.catalog.run import run
 from model_manager.catalog.server import Rules
+from model_manager.catalog.tracing import tracer_at
 from model_manager.cli.catalog.opening import address_of, database_option
+from model_manager.cli.catalog.visiting import visitor
 from model_manager.settings import Settings
 
 LOG: Final = "log/catalog{}.log"
@@ -39,7 +42,10 @@ def command(host: str | None, port: int | None, read_only: bool, database: str |
     rules = rules_of(settings, read_only=read_only)
     others = led if beside else _others(settings, address, read_only)
     told = _quiet if beside else _say
-    asyncio.run(run(address, *where, rules=rules, kept=settings.catalog_changes, beside=others, started=told))
+    tracer = tracer_at(settings.otlp_endpoint)
+    asyncio.run(
+        run(address, *where, rules=rules, kept=settings.catalog_changes, beside=others, started=told, tracer=tracer)
+    )
 
 
 def _others(settings: Settings, address: Path | str, read_only: bool) -> Beside | None:
@@ -72,6 +78,7 @@ def rules_of(settings: Settings, *, read_only: bool) -> Rules:
         writers=settings.catalog_writers,
         per_minute=-(-settings.catalog_requests // settings.catalog_processes),
         read_only=read_only,
+        visiting=partial(visitor, settings),
     )
 
 

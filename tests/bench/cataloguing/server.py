@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 PROGRAM = str(Path(sys.executable).with_name("model-manager"))
 PATIENCE = 60.0
 
@@ -48,17 +50,53 @@ def loaded(database: str, file: Path, home: Path) -> float:
 @contextmanager
 def served(database: str, home: Path, *, processes: int = 1) -> Iterator[tuple[str, int]]:
     """(base URL, process id) of `catalog serve`; the id is of the first of its processes."""
+    command = [PROGRAM, "catalog", "serve", "--port", "0", "--database", database]
+    with _begun(command, home, _environment(home) | {"MODEL_MANAGER_CATALOG_PROCESSES": str(processes)}) as begun:
+        _all_there(begun[1], processes)
+        yield begun
+
+
+@contextmanager
+def bare(size: int, home: Path) -> Iterator[str]:
+    """The base URL of a server that computes nothing and answers with so many bytes."""
+    with _begun([sys.executable, "-m", "tests.bench.cataloguing.bare", str(size)], home, dict(os.environ)) as (url, _):
+        yield url
+
+
+@contextmanager
+def _begun(command: list[str], home: Path, environ: dict[str, str]) -> Iterator[tuple[str, int]]:
     log = home / "serve.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [PROGRAM, "catalog", "serve", "--port", "0", "--database", database], stderr=output, stdout=output,
-            env=_environment(home) | {"MODEL_MANAGER_CATALOG_PROCESSES": str(processes)},
-        )  # fmt: skip
+        process = subprocess.Popen(command, stderr=output, stdout=output, env=environ)
     try:
         yield _address(log), process.pid
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _all_there(pid: int, processes: int) -> None:
+    """Wait until every one of them listens: connections are dealt out to those that do."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if len(_family(pid)) >= processes and all(_listens(each) for each in _family(pid)):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{processes} processes do not listen")
+
+
+def _listens(process: psutil.Process) -> bool:
+    return any(each.status == psutil.CONN_LISTEN for each in process.net_connections("tcp"))
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    own = psutil.Process(pid)
+    return [own, *own.children(recursive=True)]
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process and those below it have taken, in user and system together."""
+    return sum(each.cpu_times().user + each.cpu_times().system for each in _family(pid))
 
 
 def resident(pid: int) -> float:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from model_manager.catalog.checkups import Checkups
 from model_manager.catalog.loading import load
+from model_manager.catalog.run import opened
 from tests.catalog.hub import digest, hub
 from tests.cli.conftest import Call
 
@@ -41,6 +43,14 @@ def filled(database: Path, host: str) -> None:
     asyncio.run(load(database, {"models": [{"name": "a.pt", "downloadUrl": url, "saveTo": "vae", "fileSize": "2GB"}]}))
 
 
+async def kept(database: Path) -> tuple[str, int, int]:
+    """Of the report that GET /doctor would show: how it ended, records that were wrong, that were mended."""
+    async with opened(database) as store:
+        shown = (await Checkups(store.database, store.now).report()).shown
+        assert shown is not None
+        return shown.state, shown.wrong, shown.mended
+
+
 def test_it_shows_first_and_writes_only_when_asked(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with hub_beside(a__pt=7_000_000_000) as host:
         monkeypatch.setenv("MODEL_MANAGER_ALLOW_HOSTS", host)
@@ -53,7 +63,9 @@ def test_it_shows_first_and_writes_only_when_asked(call: Call, tmp_path: Path, m
             assert f"-> the hash sha256:{digest('a.pt')}" in out
             assert "Nothing was written" in err
         assert call("catalog", "doctor", "--fix", "--yes")[0] == 0
+        assert asyncio.run(kept(tmp_path / "catalog.sqlite")) == ("done", 1, 1)
         assert call("catalog", "doctor")[:2] == (0, "")
+        assert asyncio.run(kept(tmp_path / "catalog.sqlite")) == ("done", 0, 0)
 
 
 def test_folders_are_held_against_workflows_without_asking_anybody(call: Call, tmp_path: Path) -> None:

@@ -16,7 +16,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     told: list[object] = []
 
     async def run(
-        database: object, host: str, port: int, *, rules: Rules, kept: int, beside: object, started: object
+        database: object,
+        host: str,
+        port: int,
+        *,
+        rules: Rules,
+        kept: int,
+        beside: object,
+        started: object,
+        tracer: object,
     ) -> None:
         told.extend((database, host, port, rules, kept, beside))
         started("http://127.0.0.1:8484")  # type: ignore[operator]

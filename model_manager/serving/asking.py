@@ -66,7 +66,8 @@ class Param:
 
     def _text(self, text: str) -> str:
         if not self.least <= len(text) <= self.most:
-            raise bad_parameter(self.name, f"is not {self.least} to {self.most} characters long.")
+            span = str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+            raise bad_parameter(self.name, f"is not {span} characters long.")
         if self.choices and text not in self.choices:
             raise bad_parameter(self.name, f"is none of {', '.join(self.choices)}.")
         if self.pattern and not re.fullmatch(self.pattern, text):

@@ -69,6 +69,13 @@ class _Exporting:
             made.set(**attributes)
             yield made
 
+    def headers(self) -> Mapping[str, str]:
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        carrier: dict[str, str] = {}
+        TraceContextTextMapPropagator().inject(carrier)
+        return carrier
+
     def close(self, seconds: float) -> None:
         """On a thread that ends with the process: a collector that is away holds nobody."""
         last = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)

@@ -29,5 +29,8 @@ class Tracer(Protocol):
         """Takes as long as its block, and is part of the span around it; or of the one that `carrier` tells, headers with W3C's
         `traceparent`. An exception that leaves the block is told as its failure."""
 
+    def headers(self) -> Mapping[str, str]:
+        """Of a request that belongs to the span around it: W3C's `traceparent`. None without a span."""
+
     def close(self, seconds: float) -> None:
         """Sends what waits, and takes no longer than this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,30 @@ def test_run_sets_up_once_and_becomes_the_agent(checkout: Path) -> None:
     moved = checkout.rename(checkout.parent / "moved")
     assert "setup: done." in call(moved, "setup", "run")[2]
     assert call(moved, "run") == (3, "agent run\n", "")
+
+
+def test_what_sends_traces_is_put_beside_the_packages_that_run(checkout: Path) -> None:
+    code, _, err = call(checkout, "setup", "otel")
+    assert code == 78
+    assert "requirements-otel.lock is missing" in err
+    (checkout / "requirements-otel.lock").write_text("# nothing\n")
+    code, _, err = call(checkout, "setup", "otel")
+    assert code == 0
+    assert err.index("setup: done.") < err.index("requirements-otel.lock")
+    assert call(checkout, "setup", "run") == (0, "", "")
+    (checkout / "requirements-otel.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
+    assert call(checkout, "setup", "otel")[0] == 78
+
+
+def test_the_locks_agree_and_name_no_address() -> None:
+    run, dev, otel = (
+        dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / f"requirements{name}.lock").read_text(), re.MULTILINE))
+        for name in ("", "-dev", "-otel")
+    )
+    assert {name: dev.get(name) for name in run} == run == {name: otel.get(name) for name in run}
+    assert {name for name in otel if name.startswith("opentelemetry-sdk")}
+    for name in ("", "-dev", "-otel"):
+        assert "://" not in (ROOT / f"requirements{name}.lock").read_text()
 
 
 def test_two_starts_at_once_set_up_once(checkout: Path) -> None:

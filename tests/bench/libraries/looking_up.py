@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,13 @@ PARTS: Final = (
     ("set0", "loras"), ("9", "loras/set0005"), ("/set", "vae"), ("0500/x", "loras"),
 )  # fmt: skip
 """Parts that many names have, some, those at the end, none; of names, of folders, and of both."""
+
+WIDE_PARTS: Final = (
+    ("e", None), ("sion 1", None), ("on 0", "loras"), ("s/m", None), ("0/", None), ("7/s", None), ("sion 3", "vae"), ("/set29", None),
+    ("99/style-0", None), ("no/such", None), ("/such", None), ("maker07/set", "loras"), ("r07/set0107/v", None), ("0/x", "loras"),
+    ("9/style-09999", "loras"), ("n 03333/", None),
+)  # fmt: skip
+"""The same where nearly every file has a subfolder of its own."""
 
 GOAL: Final = 5.0
 """Milliseconds."""
@@ -55,11 +62,17 @@ def rows(home: Path, smoke: bool) -> Iterator[Row]:
             assert ask()
             took = sorted(_timed(ask) for _ in range(rounds))[rounds // 2]
             yield Row(bench="library", case=f"{case}, among {files:,}", ours=took, unit="ms", goal=GOAL)
-        took = sorted(_timed(partial(shop.find, text, folder=folder)) for text, folder in PARTS for _ in range(rounds))
-        for case, value in (("worst", took[-1]), ("p99", took[round(0.99 * (len(took) - 1))])):
-            yield Row(
-                bench="library", case=f"{len(PARTS)} parts of names and paths, {case}", ours=value, unit="ms", goal=GOAL
-            )
+        yield from _parts(shop, PARTS, "parts of names and paths", rounds)
+    path = str(home / "wide.sqlite")
+    _fill(path, files, _wide)
+    with Shop.open(path) as shop:
+        yield from _parts(shop, WIDE_PARTS, f"parts of names and paths, {files // 3:,} subfolders", rounds)
+
+
+def _parts(shop: Shop, parts: Sequence[tuple[str, str | None]], what: str, rounds: int) -> Iterator[Row]:
+    took = sorted(_timed(partial(shop.find, text, folder=folder)) for text, folder in parts for _ in range(rounds))
+    for case, value in (("worst", took[-1]), ("p99", took[round(0.99 * (len(took) - 1))])):
+        yield Row(bench="library", case=f"{len(parts)} {what}, {case}", ours=value, unit="ms", goal=GOAL)
 
 
 def _timed(ask: Callable[[], object]) -> float:
@@ -68,18 +81,34 @@ def _timed(ask: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-def _fill(path: str, files: int) -> None:
+def _fill(path: str, files: int, name_of: Callable[[int], str] | None = None) -> None:
+    name_of = name_of or _name
     store = Store(path)
     store.open()
     try:
         store.begin_epoch(1_700_000_000_000, MachineId("m1"))
-        store.apply(Diff(appeared=tuple(_held(number) for number in range(files))), at=AT)
+        store.apply(
+            Diff(
+                appeared=tuple(_held(number, name_of(number), 3 if name_of is _wide else 1) for number in range(files))
+            ),
+            at=AT,
+        )
     finally:
         store.close()
 
 
-def _held(number: int) -> Held:
-    folder, name = FOLDERS[number % len(FOLDERS)], f"set{number % 1000:04d}/style-{number:06d}.safetensors"
+def _name(number: int) -> str:
+    return f"set{number % 1000:04d}/style-{number:06d}.safetensors"
+
+
+def _wide(number: int) -> str:
+    """Three files to a subfolder, in three levels, as a person has them who gives each model its own."""
+    third = number // 3
+    return f"maker{third % 100:02d}/set{third % 3000:04d}/version {third:05d}/style-{number:06d}.safetensors"
+
+
+def _held(number: int, name: str, per: int) -> Held:
+    folder = FOLDERS[number // per % len(FOLDERS)]
     digest = sha256(str(number).encode())
     return Held(
         file=f"/models/{folder}/{name}",

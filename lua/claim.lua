@@ -12,7 +12,6 @@
 
 local LONGEST_LEASE, LONGEST_PARK, LONGEST_BONUS, RESULT_BYTES = 86400000, 3600000, 120000, 4096
 local DOSE, EVERY, STEPS, TRIES, IDLE_WAIT = 16, 8, 20, 10, 30000 -- housekeeping in one of eight claims, by the clock
-local REMEMBERED = 20000
 
 local function read(arguments)
   local take = taker(arguments)
@@ -33,17 +32,32 @@ local function read(arguments)
   return claim
 end
 
--- UNKNOWN, AWAY or STALE; or the seat.
-local function seated(root, keys, claim, now)
-  local seat = routing.seat(root, claim.machine, claim.seat)
-  if not seat then return nil, 'UNKNOWN' end
-  if seat.ends > 0 and seat.ends < now / 1000 then return nil, 'AWAY' end
-  if seat.declared and seat.ends > 0 then return seat end
+local function is_over(seat, now) return seat.ends > 0 and seat.ends < now / 1000 end
+
+-- Whether the machine's inventory is indexed as far as it is stored.
+local function is_indexed(root, keys, known)
+  if known.seat.declared then return true end
+  local stored = redis.pcall('HMGET', keys[3], 'epoch', 'seq')
+  stored = stored[1] and stored[2] and stored[1] .. ' ' .. stored[2] or false
+  if known.at == stored and stored then return true end
+  known.at = redis.call('HGET', root .. ':at', known.seat.ord)
+  return known.at == stored
+end
+
+-- UNKNOWN, AWAY or STALE; or what is known of the seat.
+local function seated(root, pool, keys, claim, name, now)
+  local known = pool.known[name]
+  if not known or known.seat.ends > 0 then
+    local seat = routing.seat(root, claim.machine, claim.seat)
+    if not seat then return nil, 'UNKNOWN' end
+    known = routing.know(pool, name, seat)
+  end
+  local seat = known.seat
+  if is_over(seat, now) then return nil, 'AWAY' end
+  if seat.declared and seat.ends > 0 then return known end
   if redis.call('EXISTS', keys[2]) == 0 then return nil, 'AWAY' end
-  local at = redis.pcall('HMGET', keys[3], 'epoch', 'seq')
-  local stored = at[1] and at[2] and at[1] .. ' ' .. at[2] or false
-  if not seat.declared and redis.call('HGET', root .. ':at', seat.ord) ~= stored then return nil, 'STALE' end
-  return seat
+  if not is_indexed(root, keys, known) then return nil, 'STALE' end
+  return known
 end
 
 -- What no bitmap knows: a seat without a row that is excluded by its machine, a worker of the running fleet that failed the job last.
@@ -65,24 +79,36 @@ local function is_hot(claim, sid)
   return false
 end
 
+-- The keys of the bitmaps that decide for a seat, and the bitmaps; nil when it has none.
+local function bitmaps(root, pool, seat)
+  local fit = routing.fit_of(root, pool, seat.profile)
+  if not fit then return nil end
+  local keys, maps = {root .. ':fit:' .. seat.profile}, {fit}
+  if seat.declared then return keys, maps end
+  keys[2] = root .. ':row:' .. seat.ord
+  maps[2] = redis.call('GET', keys[2]) or nil
+  return maps[2] and keys, maps
+end
+
 -- Takes the best job out of its queue and starts it. Nil when there is none for this seat, and whether that is so until the pool turns.
-function routing.take_best(root, seat, claim, now)
-  local keys = {root .. ':fit:' .. seat.profile}
-  if not seat.declared then keys[2] = root .. ':row:' .. seat.ord end
-  local maps, passed = {}, {}
-  for n, key in ipairs(keys) do
-    maps[n] = redis.call('GET', key)
-    if not maps[n] then return nil, nil, true end
-  end
+function routing.take_best(root, pool, seat, claim, now)
+  local keys, maps = bitmaps(root, pool, seat)
+  if not keys then return nil, nil, true end
+  local passed, cursor = {}, not seat.declared and not claim.old and routing.cursor(pool, seat, maps) or nil
   for _ = 1, TRIES do
-    local sid = routing.best(root, keys, maps, passed)
-    if not sid then return nil, nil, next(passed) == nil end
-    if claim.bonus > 0 and #claim.hot > 0 then sid = routing.warmest(root, sid, claim.hot, claim.bonus * 1000, maps, passed) end
+    local best, base = routing.best(root, pool, keys, maps, passed, cursor and cursor.score)
+    if not best then
+      if cursor then cursor.score = math.huge end
+      return nil, nil, next(passed) == nil
+    end
+    local sid = best
+    if claim.bonus > 0 and #claim.hot > 0 then sid = routing.warmest(root, best, claim.hot, claim.bonus * 1000, maps, passed) end
     if kept_away(root, sid, seat, claim) then
       passed[sid] = true
     else
-      local id, score = routing.pop(root, sid)
-      local job = id and routing.start(root, id, score, claim.machine, claim.worker, claim.token, claim.lease, now)
+      local id, score = routing.pop(root, sid, base)
+      if cursor and id and sid == best then cursor.score = tonumber(score) end
+      local job = id and routing.start(root, pool, id, score, claim.machine, claim.worker, claim.token, claim.lease, now)
       if job and is_hot(claim, sid) then routing.count(root, 'claims_hot') end
       if job then return job, id end
     end
@@ -105,27 +131,14 @@ local function wait_of(root, claim, now)
   return math.max(wait, 10)
 end
 
--- Seats that had nothing, as this server remembers them. That holds until the pool turns: its turn has a new value whenever a seat may
--- have something that had nothing. Nobody else knows these, and nobody needs to.
-local idle, remembered = {}, 0
+local function name_of(claim) return claim.machine .. '\n' .. claim.seat end
 
-local function name_of(root, claim) return root .. '\n' .. claim.machine .. '\n' .. claim.seat end
-
-local function remember(root, claim, seat)
-  if remembered >= REMEMBERED then idle, remembered = {}, 0 end
-  local name = name_of(root, claim)
-  if not idle[name] then remembered = remembered + 1 end
-  idle[name] = {turn = routing.turn(root), seat = seat}
-end
-
--- The seat, if there can be nothing for it.
-local function still_idle(root, keys, claim, turn, now)
-  local before = turn and idle[name_of(root, claim)]
-  if not before or before.turn ~= turn then return nil end
-  local seat = before.seat
-  if seat.ends > 0 and seat.ends < now / 1000 then return nil end
-  if seat.declared and seat.ends > 0 then return seat end
-  return redis.call('EXISTS', keys[2]) == 1 and seat or nil
+-- What is known of the seat, if there can be nothing for it.
+local function still_idle(pool, keys, name, now)
+  local known = pool.known[name]
+  if not known or not known.idle or is_over(known.seat, now) then return nil end
+  if known.seat.declared and known.seat.ends > 0 then return known end
+  return redis.call('EXISTS', keys[2]) == 1 and known or nil
 end
 
 local function keep_house(root, now)
@@ -134,41 +147,54 @@ local function keep_house(root, now)
   return told.requeued + told.promoted > 0
 end
 
-local function empty(root, seat, claim, now, finished, more)
+local function empty(root, known, claim, now, finished, more)
   local wait, bell = wait_of(root, claim, now), ''
   if claim.park > 0 then
     bell = routing.bell(root, claim.machine, claim.worker)
-    routing.park(root, seat, claim.worker, math.floor(now / 1000) + claim.park + 1000)
+    routing.park(root, known.seat, claim.worker, math.floor(now / 1000) + claim.park + 1000)
+    known.up[claim.worker] = nil
   end
   return {'EMPTY', bell, text_of(wait), more and '1' or '0', finished}
+end
+
+-- Indexing goes on, and now and then leases and delays that ended are looked at. Whether there is more to index.
+local function go_on(root, pool, now)
+  local more = false
+  if not pool.settled then
+    local left
+    more, left = routing.settle(root, STEPS)
+    pool.settled = left == STEPS
+  end
+  if math.floor(now / 1000) % EVERY == 0 then routing.due(root, now, DOSE) end
+  return more
 end
 
 local function mm_claim(keys, arguments)
   local root, now = keys[1], routing.now()
   local claim, why = read(arguments)
   if why then return routing.bad(why) end
-  local finished = ''
-  if claim.job ~= '' then
-    finished = routing.complete(root, claim.job, claim.job_token, claim.result, routing.keep_ms(root), now)
-  end
   local before, turn = routing.token(root, claim.token)
-  local seat, not_now = not before and still_idle(root, keys, claim, turn, now), nil
-  if seat and not keep_house(root, now) then
-    routing.unpark(root, seat, claim.worker)
-    return empty(root, seat, claim, now, finished, false)
+  local pool, finished = routing.pool(root, turn), ''
+  if claim.job ~= '' then
+    finished = routing.complete(root, claim.job, claim.job_token, claim.result, routing.keep_ms(root, pool), now)
   end
-  local more = routing.settle(root, STEPS)
-  if math.floor(now / 1000) % EVERY == 0 then routing.due(root, now, DOSE) end
-  seat, not_now = seated(root, keys, claim, now)
-  if not seat then return {not_now, finished} end
+  local name = name_of(claim)
+  local known, not_now = not before and still_idle(pool, keys, name, now), nil
+  if known and not keep_house(root, now) then
+    routing.rise(root, pool, known, claim.worker)
+    return empty(root, known, claim, now, finished, false)
+  end
+  local more = go_on(root, pool, now)
+  known, not_now = seated(root, pool, keys, claim, name, now)
+  if not known then return {not_now, finished} end
   local job, id, certain = routing.again(root, before, claim.token, claim.machine, claim.worker, claim.lease, now)
   if job then return told(root, job, id, finished) end
-  routing.unpark(root, seat, claim.worker)
-  job, id, certain = routing.take_best(root, seat, claim, now)
-  if not job and routing.came_back(root, now, DOSE) then job, id, certain = routing.take_best(root, seat, claim, now) end
+  routing.rise(root, pool, known, claim.worker)
+  job, id, certain = routing.take_best(root, pool, known.seat, claim, now)
+  if not job and routing.came_back(root, now, DOSE) then job, id, certain = routing.take_best(root, pool, known.seat, claim, now) end
   if job then return told(root, job, id, finished) end
-  if certain and not more then remember(root, claim, seat) end
-  return empty(root, seat, claim, now, finished, more)
+  known.idle = certain and not more and pool.known[name] == known
+  return empty(root, known, claim, now, finished, more)
 end
 
 register('mm_claim', mm_claim, {'allow-oom'})

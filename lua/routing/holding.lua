@@ -1,7 +1,7 @@
 -- What machines hold. A model, `folder/name` and its digest, has a number and a bitmap of the machines that hold it (held).
 -- A token that some signature names has a column: the machines that hold a model which gives it. Others have none until then.
 
-local AT_ONCE = 100 -- models that one call takes up; more are a task
+local AT_ONCE = 50 -- models that one call takes up; more are a task
 local COST = 2 -- steps of a model
 
 local tokens_of = routing.remembered(function(model) return rules.tokens_of(model) end)
@@ -128,6 +128,7 @@ end
 -- `moved`: stored model -> how many verified files of it the machine has more, or less. What is too much for one call goes on
 -- in later ones; until then the machine is not marked, and claims nothing.
 function routing.move(root, ord, moved)
+  if routing.is_comparing(root, ord) then return routing.move_meanwhile(root, ord, moved) end
   local number = 0
   for model, by in pairs(moved) do
     if by ~= 0 then number = number + 1 end
@@ -148,13 +149,14 @@ local function clear(root, ord, steps)
     lose(root, ord, models, moved, {})
     if redis.call('EXISTS', root .. ':holds:' .. ord) == 1 and #models > 0 then return 1, COST * #numbers end
   end
-  redis.call('DEL', root .. ':holds:' .. ord, root .. ':copies:' .. ord, coming(root, ord))
+  if not (routing.cleared(root .. ':telling:' .. ord) and routing.cleared(coming(root, ord))) then return 1, 20 end
+  redis.call('DEL', root .. ':holds:' .. ord, root .. ':copies:' .. ord)
   redis.call('HDEL', root .. ':leaving', ord)
   routing.give_back(root, 'machine', ord)
   return nil, COST * #numbers + 1
 end
 
-local function arrived(root, ord)
+function routing.arrived(root, ord)
   local at = redis.call('HGET', root .. ':told', ord)
   redis.call('HDEL', root .. ':told', ord)
   if at then redis.call('HSET', root .. ':at', ord, at) end
@@ -171,7 +173,7 @@ function routing.carry_on(root, ord, steps)
   local gained, lost = apply(root, ord, moved)
   routing.follow(root, ord, gained, lost)
   if redis.call('EXISTS', key) == 1 then return 1, COST * #taken end
-  arrived(root, ord)
+  if not routing.is_comparing(root, ord) then routing.arrived(root, ord) end
   return nil, COST * #taken + 1
 end
 
@@ -198,7 +200,7 @@ end
 
 -- Up to where its inventory is in here: "epoch seq". What is still put off is not in here.
 function routing.mark(root, ord, epoch, seq)
-  local whole = redis.call('EXISTS', coming(root, ord)) == 0
+  local whole = redis.call('EXISTS', coming(root, ord)) == 0 and not routing.is_comparing(root, ord)
   redis.call('HSET', root .. (whole and ':at' or ':told'), ord, epoch .. ' ' .. seq)
   redis.call('HDEL', root .. (whole and ':told' or ':at'), ord)
 end
@@ -212,8 +214,8 @@ function routing.marked(root, machine, epoch, seq)
 end
 
 -- The machines that hold a model which gives the token, as a bitmap at `target`.
-function routing.fill(root, token, target)
+function routing.fill(root, token, target, is_new)
   local keys = {}
   for n, number in ipairs(redis.call('SMEMBERS', root .. ':gives:' .. token)) do keys[n] = root .. ':held:' .. number end
-  if #keys > 0 then routing.combine('OR', target, keys) else redis.call('DEL', target) end
+  if #keys > 0 then routing.combine('OR', target, keys) elseif not is_new then redis.call('DEL', target) end
 end

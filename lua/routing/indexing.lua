@@ -1,17 +1,32 @@
 -- Work that may be long goes on in later calls: a list of tasks and where the first one stands. Until it is done a bit is
 -- missing somewhere, so that a job waits, and none goes where it must not.
 --   d<demand> asks every profile    p<profile> asks every demand, or every signature    s<signature> goes into the machines' rows
+--   b<signature> asks every profile that declares its models
 --   m<machine> goes on with what it holds, or held    r<machine> looks at signatures that it may serve now
---   h finds the heads of the queues anew
+--   t<machine> compares what it told in parts with what it holds
+--   h finds the heads of the queues anew, l the leases
 --   w sorts waiting jobs by the customers and workflows that are named now    x<signature>, q<profile> clear what is gone
 
 local MACHINES_PER_STEP = 10
+local FEW = 16 -- offers that declare their models, for a signature to ask at once
+local BYTES = 512 -- of an offer and a demand that are judged in a step, besides those of a usual one
 
 -- Has a task done in a later call. `first`: before the others.
 function routing.later(root, task, first)
   redis.call(first and 'LPUSH' or 'RPUSH', root .. ':todo', task)
   if first then redis.call('DEL', root .. ':todo:at') end
   routing.turned(root)
+end
+
+-- From `first` to `last` - 1, some at least and no longer than a call may take: where it stopped.
+local function some_of(first, last, work)
+  local number = first
+  while number < last do
+    work(number)
+    number = number + 1
+    if routing.is_too_much() then return number end
+  end
+  return number
 end
 
 local doing = {}
@@ -22,32 +37,32 @@ function doing.d(root, demand, cursor, steps)
   local text = redis.call('HGET', root .. ':demand', demand)
   if not text then return nil, 1 end
   local parts, last = cjson.decode(text), tonumber(redis.call('HGET', root, 'profile') or '0')
-  local stop = math.min(last, cursor + steps)
-  for number = cursor, stop - 1 do
+  local stop = some_of(cursor, math.min(last, cursor + steps), function(number)
     local profile = text_of(number)
     local offer = redis.call('HGET', root .. ':profile', profile)
     if offer and redis.call('SISMEMBER', root .. ':declared', profile) == 0 then
-      routing.judge(root, profile, routing.offer_of(offer), demand, parts)
+      routing.judge(root, profile, routing.offer_of(offer), demand, parts, #offer + #text)
     end
-  end
+  end)
   return stop < last and stop or nil, stop - cursor + 1
 end
 
 -- Whether a profile meets a demand; then it fits every signature that asks for it.
-function routing.judge(root, profile, offer, demand, parts)
+function routing.judge(root, profile, offer, demand, parts, bytes)
+  routing.weigh(bytes / BYTES)
   if #rules.refusals(parts, offer) > 0 then return end
   redis.call('SETBIT', root .. ':meets:' .. demand, profile, 1)
   redis.call('BITOP', 'OR', root .. ':fit:' .. profile, root .. ':fit:' .. profile, root .. ':asks:' .. demand)
   routing.turned(root)
 end
 
-local function declared(root, profile, offer, cursor, steps)
+local function declared(root, profile, offer, bytes, cursor, steps)
   local last = tonumber(redis.call('HGET', root, 'signature') or '0')
-  local stop = math.min(last, cursor + steps)
-  for number = cursor, stop - 1 do
+  local stop = some_of(cursor, math.min(last, cursor + steps), function(number)
     local parts = routing.parts(root, text_of(number))
+    routing.weigh(bytes / BYTES)
     if parts and #rules.refusals(parts, offer) == 0 then redis.call('SETBIT', root .. ':fit:' .. profile, number, 1) end
-  end
+  end)
   routing.turned(root)
   return stop < last and stop or nil, stop - cursor + 1
 end
@@ -56,30 +71,52 @@ function doing.p(root, profile, cursor, steps)
   local text = redis.call('HGET', root .. ':profile', profile)
   if not text then return nil, 1 end
   local offer, last = routing.offer_of(text), tonumber(redis.call('HGET', root, 'demand') or '0')
-  if offer.models then return declared(root, profile, offer, cursor, steps) end
-  local stop = math.min(last, cursor + steps)
-  for number = cursor, stop - 1 do
+  if offer.models then return declared(root, profile, offer, #text, cursor, steps) end
+  local stop = some_of(cursor, math.min(last, cursor + steps), function(number)
     local demand = text_of(number)
     local asked = redis.call('HGET', root .. ':demand', demand)
-    if asked then routing.judge(root, profile, offer, demand, cjson.decode(asked)) end
-  end
+    if asked then routing.judge(root, profile, offer, demand, cjson.decode(asked), #asked + #text) end
+  end)
   return stop < last and stop or nil, stop - cursor + 1
 end
 
-local function by_declaration(root, sid, parts)
-  for _, profile in ipairs(redis.call('SMEMBERS', root .. ':declared')) do
-    local text = redis.call('HGET', root .. ':profile', profile)
-    if text and #rules.refusals(parts, routing.offer_of(text)) == 0 then
-      redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1)
-      routing.turned(root)
-    end
+local function by_declaration(root, sid, parts, profile)
+  local text = redis.call('HGET', root .. ':profile', profile)
+  routing.weigh(#(text or '') / BYTES)
+  if text and #rules.refusals(parts, routing.offer_of(text)) == 0 then
+    redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1)
+    routing.turned(root)
   end
+end
+
+function doing.b(root, sid, cursor, steps)
+  local parts = routing.parts(root, sid)
+  if not parts then return nil, 1 end
+  local last = tonumber(redis.call('HGET', root, 'profile') or '0')
+  local stop = some_of(cursor, math.min(last, cursor + steps), function(number)
+    local profile = text_of(number)
+    if redis.call('SISMEMBER', root .. ':declared', profile) == 1 then by_declaration(root, sid, parts, profile) end
+  end)
+  if stop < last then return stop, stop - cursor + 1 end
+  routing.ring(root, sid, redis.call('ZCARD', root .. ':queue:' .. sid))
+  return nil, stop - cursor + 1
+end
+
+-- Few are asked at once. Whether they were.
+local function all_declared(root, sid, parts)
+  local some = redis.call('SRANDMEMBER', root .. ':declared', text_of(FEW + 1))
+  if #some > FEW then return false end
+  for _, profile in ipairs(some) do
+    if routing.is_too_much() then return false end
+    by_declaration(root, sid, parts, profile)
+  end
+  return true
 end
 
 function doing.s(root, sid, cursor, steps)
   local parts = routing.parts(root, sid)
   if not parts then return nil, 1 end
-  if cursor == 0 then by_declaration(root, sid, parts) end
+  if cursor == 0 and not all_declared(root, sid, parts) then routing.later(root, 'b' .. sid) end
   local tokens = routing.tokens(root, sid)
   local text = routing.aside(function()
     local target = routing.holders(root, tokens)
@@ -95,6 +132,10 @@ function doing.s(root, sid, cursor, steps)
 end
 
 function doing.m(root, ord, _, steps) return routing.carry_on(root, ord, steps) end
+
+function doing.t(root, ord, _, steps) return routing.compare(root, ord, steps) end
+
+function doing.l(root, _, cursor, steps) return routing.find_leases(root, cursor, steps) end
 
 function doing.h(root, _, cursor, steps) return routing.find_heads(root, cursor, steps) end
 
@@ -135,6 +176,7 @@ function doing.w(root, _, cursor, steps)
     local page = redis.call('ZSCAN', root .. ':queue:' .. sid, at, 'COUNT', 10)
     for n = 1, #page[2], 2 do
       routing.sort_anew(root, sid, page[2][n], page[2][n + 1])
+      if routing.is_too_much() and n + 2 <= #page[2] then return cursor, taken + n end -- the page once more
     end
     taken = taken + 1 + #page[2] / 2
     redis.call('HSET', root, 'sorting', page[1])
@@ -143,14 +185,25 @@ function doing.w(root, _, cursor, steps)
   return cursor < last and cursor or nil, taken
 end
 
+-- A task of a later release, which does it: others come first.
+local function pass_on(todo, task)
+  redis.call('RPUSH', todo, task)
+  redis.call('LPOP', todo)
+  redis.call('DEL', todo .. ':at')
+  return false
+end
+
 -- Goes on with what is to be done, for about `steps`. Whether there is more, and how many steps are left.
 function routing.settle(root, steps)
   local todo = root .. ':todo'
-  while steps > 0 do
+  local begun = false
+  while steps > 0 and not (begun and routing.is_too_much()) do
+    begun = true
     local task = redis.call('LINDEX', todo, 0)
     if not task then return false, steps end
-    local cursor = tonumber(redis.call('GET', todo .. ':at') or '0')
-    local go_on, taken = doing[string.sub(task, 1, 1)](root, string.sub(task, 2), cursor, steps)
+    local cursor, doer = tonumber(redis.call('GET', todo .. ':at') or '0'), doing[string.sub(task, 1, 1)]
+    if not doer then return pass_on(todo, task), steps end
+    local go_on, taken = doer(root, string.sub(task, 2), cursor, steps)
     steps = steps - math.max(1, taken)
     routing.weigh(taken / 2)
     if go_on then

@@ -164,8 +164,9 @@ function routing.leave(root, machine)
   local ord = routing.machine(root, machine)
   if not ord then return end
   routing.drop_seats(root, machine, ord)
-  redis.call('DEL', root .. ':row:' .. ord, root .. ':col:a:' .. machine, root .. ':coming:' .. ord,
-    root .. ':hope:' .. ord)
+  redis.call('DEL', root .. ':row:' .. ord, root .. ':col:a:' .. machine, root .. ':hope:' .. ord)
+  redis.call('HDEL', root .. ':staged', ord)
+  redis.call('HDEL', root .. ':comparing', ord)
   local free = redis.call('ZSCORE', root .. ':disk', ord)
   if free then
     for _, threshold in ipairs(redis.call('ZRANGEBYSCORE', root .. ':thresholds', '-inf', free)) do

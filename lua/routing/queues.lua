@@ -2,7 +2,7 @@
 -- so that the best of any set of signatures is found by ANDs instead of a walk.
 
 local FIRST_LOOK = 8 -- heads that a claim looks at before it asks the bitmaps
-local LONGER_LOOK = 32 -- the same while there are no slices; then it walks on, for bitmaps would leave all candidates to be compared
+local LONGER_LOOK = 32 -- the same of a seat that comes for the first time while there are no slices
 local MANY = 128 -- non-empty signatures from which on slices are kept
 local FEW = 16 -- candidates whose scores are compared one by one
 local QUANTUM = 262144 -- us: what the slices tell apart; below it scores are compared exactly
@@ -17,10 +17,10 @@ local function quantum_of(score, base)
 end
 
 -- Cuts the head of a signature into bits. A slice has those whose bit is 0, for these are what is looked for. Only those change that
--- differ from what was cut before. What an empty signature leaves behind stays: nobody looks at it.
-local function slice(root, sid, score, base)
+-- differ from what was cut before: its head until now, or what an empty signature left behind, which nobody looks at.
+local function slice(root, sid, score, before, base)
   local new = quantum_of(score, base)
-  local old = tonumber(redis.call('HGET', root .. ':cuts', sid) or NEVER)
+  local old = before and quantum_of(before, base) or tonumber(redis.call('HGET', root .. ':cuts', sid) or NEVER)
   if new == old then return end
   redis.call('HSET', root .. ':cuts', sid, text_of(new))
   for bit = 0, TOP do
@@ -50,41 +50,46 @@ local function end_slices(root)
   local keys = {root .. ':noughts', root .. ':cuts'}
   for bit = 0, TOP do keys[#keys + 1] = root .. ':nought:' .. bit end
   redis.call('DEL', unpack(keys))
+  routing.no_base(root)
 end
 
 routing.end_slices = end_slices
 
-local function head_is(root, sid, score, is_new)
+-- `before` is its score until now, or nil.
+local function head_is(root, sid, score, before, base)
   redis.call('ZADD', root .. ':heads', score, sid)
-  if is_new then redis.call('SETBIT', root .. ':filled', sid, 1) end
-  local base = base_of(root)
+  if not before then redis.call('SETBIT', root .. ':filled', sid, 1) end
   if base then
-    slice(root, sid, score, base)
-  elseif is_new and redis.call('ZCARD', root .. ':heads') > MANY then
+    slice(root, sid, score, before, base)
+  elseif not before and redis.call('ZCARD', root .. ':heads') > MANY then
     begin_slices(root)
   end
 end
 
-local function emptied(root, sid)
+local function came_down(root, sid, score, before)
+  routing.turned(root)
+  routing.came_down(root, sid, score)
+  head_is(root, sid, score, before, base_of(root))
+end
+
+local function emptied(root, sid, base)
   redis.call('ZREM', root .. ':heads', sid)
   redis.call('SETBIT', root .. ':filled', sid, 0)
-  if base_of(root) and redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
+  if base and redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
 end
 
 -- A job joins the queue of its signature. `score` is text.
 function routing.enqueue(root, sid, id, score)
   redis.call('ZADD', root .. ':queue:' .. sid, score, id)
   local head = redis.call('ZSCORE', root .. ':heads', sid)
-  if not head or tonumber(score) < tonumber(head) then
-    head_is(root, sid, score, not head)
-    if not head then routing.turned(root) end
-  end
+  if not head or tonumber(score) < tonumber(head) then came_down(root, sid, score, head or nil) end
 end
 
 local function renew_head(root, sid, before)
   local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 0, 'WITHSCORES')
-  if not first[1] then return emptied(root, sid) end
-  if first[2] ~= before then head_is(root, sid, first[2], false) end
+  local base = base_of(root)
+  if not first[1] then return emptied(root, sid, base) end
+  if first[2] ~= before then head_is(root, sid, first[2], before, base) end
 end
 
 -- The head of a queue whose entry among the heads was lost.
@@ -92,8 +97,7 @@ function routing.find_head(root, sid)
   if redis.call('ZSCORE', root .. ':heads', sid) then return end
   local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 0, 'WITHSCORES')
   if first[1] then
-    head_is(root, sid, first[2], true)
-    routing.turned(root)
+    came_down(root, sid, first[2])
     routing.ring(root, sid, 1)
   end
 end
@@ -107,21 +111,18 @@ function routing.dequeue(root, sid, id)
 end
 
 -- The first job of a queue, taken out, and its score; nil when there is none. It leaves last, so that no failure loses it.
-function routing.pop(root, sid)
+function routing.pop(root, sid, base)
   local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 1, 'WITHSCORES')
   if not first[1] then return nil end
-  if not first[3] then emptied(root, sid)
-  elseif first[4] ~= first[2] then head_is(root, sid, first[4], false) end
+  if not first[3] then emptied(root, sid, base)
+  elseif first[4] ~= first[2] then head_is(root, sid, first[4], first[2], base) end
   redis.call('ZREM', root .. ':queue:' .. sid, first[1])
   return first[1], first[2]
 end
 
-local function fits(sid, maps)
-  for _, map in ipairs(maps) do
-    if not routing.has(map, sid) then return false end
-  end
-  return true
-end
+local function fits(sid, maps) return routing.has(maps[1], sid) and (not maps[2] or routing.has(maps[2], sid)) end
+
+routing.fits = fits
 
 -- Leaves out, from the highest bit that tells two heads apart, the candidates that have it where others have not. The key of the rest,
 -- `candidates` or `half`.
@@ -151,33 +152,34 @@ local function best_of(root, sids)
 end
 
 -- Among all signatures: the AND of the bitmaps, then the least head.
-local function by_bitmaps(root, keys, passed)
+local function by_bitmaps(root, keys, passed, base)
   return routing.aside(function()
     local candidates, half = routing.scratch(root, 'candidates'), routing.scratch(root, 'half')
     redis.call('BITOP', 'AND', candidates, root .. ':filled', unpack(keys))
     for sid in pairs(passed) do redis.call('SETBIT', candidates, sid, 0) end
     local number, found = redis.call('BITCOUNT', candidates), candidates
-    local base = number > FEW and base_of(root)
-    if base then found = least_quantum(root, candidates, half, number, base) end
+    if base and number > FEW then found = least_quantum(root, candidates, half, number, base) end
     local sids = number > 0 and routing.members(redis.call('GET', found), 1e6) or {}
     redis.call('DEL', candidates, half)
     return best_of(root, sids)
   end)
 end
 
--- The signature whose first job is the best of those that every bitmap allows; nil for none. `passed` are signatures that are left out.
-function routing.best(root, keys, maps, passed)
-  local from, to, last = 0, FIRST_LOOK, FIRST_LOOK
-  if not base_of(root) then to, last = LONGER_LOOK, 2 * MANY end
-  while from < last do
-    local heads = redis.call('ZRANGE', root .. ':heads', from, to - 1)
-    for _, sid in ipairs(heads) do
-      if not passed[sid] and fits(sid, maps) then return sid end
+-- The signature whose first job is the best of those that every bitmap allows, or nil; and the base of the slices. `passed` are
+-- signatures that are left out, `from` a score before which no head fits.
+function routing.best(root, pool, keys, maps, passed, from)
+  local base, least, at = routing.base(root, pool), from and string.format('%.17g', from) or '-inf', 0
+  local size, last = FIRST_LOOK, FIRST_LOOK
+  if not base then size, last = from and FIRST_LOOK or LONGER_LOOK, 2 * MANY end
+  while at < last do
+    local heads = redis.call('ZRANGEBYSCORE', root .. ':heads', least, '+inf', 'LIMIT', at, size)
+    for n = 1, #heads do
+      if not passed[heads[n]] and fits(heads[n], maps) then return heads[n], base end
     end
-    if #heads < to - from then return nil end
-    from, to = to, last
+    if #heads < size then return nil, base end
+    at, size = at + size, 2 * size
   end
-  return by_bitmaps(root, keys, passed)
+  return by_bitmaps(root, keys, passed, base), base
 end
 
 -- A hot signature goes first when its head is at most `bonus` us behind the best one.

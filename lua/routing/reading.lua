@@ -2,8 +2,8 @@
 
 local MAX_DEPTH, MAX_STRING = 8, 1024
 local REQUIREMENT = {bytes = 16384, values = 512} -- read in a call that others wait for
-local OFFER = {bytes = 65536, values = 4096} -- of the fleet's workers, with the models that they declare
-local MEMO = 2097152 -- bytes of texts that are remembered, twice; the same text always means the same
+local OFFER = {bytes = 32768, values = 1200} -- of the fleet's workers, with the models that they declare
+local MEMO, LONGEST = 2097152, 16384 -- bytes of texts that are remembered, twice, and of one; the same text always means the same
 local ENTRY = 100 -- bytes that an entry counts at least
 
 -- Whether it is an id of ours: short, and on one line.
@@ -15,7 +15,7 @@ function routing.is_machine(text) return routing.is_word(text) and not string.fi
 
 -- A whole number within limits, or nil.
 function routing.whole(text, low, high)
-  if type(text) ~= 'string' or #text > 15 or not string.match(text, '^%-?%d+$') then return nil end
+  if type(text) ~= 'string' or #text > 15 or not string.find(text, '^%-?%d+$') then return nil end
   local number = tonumber(text)
   if number < low or number > high then return nil end
   return number
@@ -90,6 +90,13 @@ local function number_text(value)
   return string.format('%.17g', value)
 end
 
+local function all_text(values)
+  for _, each in ipairs(values) do
+    if type(each) ~= 'string' then return false end
+  end
+  return true
+end
+
 -- JSON with sorted names: equal values have equal texts. An empty table is written as an object.
 function routing.canonical(value)
   local kind = type(value)
@@ -97,13 +104,17 @@ function routing.canonical(value)
   if kind ~= 'table' then return cjson.encode(value) end
   local parts = {}
   if #value > 0 then
+    if all_text(value) then return cjson.encode(value) end
     for n, each in ipairs(value) do parts[n] = routing.canonical(each) end
     return '[' .. table.concat(parts, ',') .. ']'
   end
   local names = {}
   for name in pairs(value) do names[#names + 1] = name end
   table.sort(names)
-  for n, name in ipairs(names) do parts[n] = cjson.encode(name) .. ':' .. routing.canonical(value[name]) end
+  for n, name in ipairs(names) do
+    local each = value[name]
+    parts[n] = cjson.encode(name) .. ':' .. (type(each) == 'string' and cjson.encode(each) or routing.canonical(each))
+  end
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
@@ -121,7 +132,7 @@ function routing.remembered(compute)
     if found then return found[1], found[2] end
     found = before[text]
     if not found then found = {compute(text)} end
-    if #text <= 4096 then
+    if #text <= LONGEST then
       if size >= MEMO then known, before, size = {}, known, 0 end
       known[text], size = found, size + #text + ENTRY
     end
@@ -137,9 +148,15 @@ function routing.names_of(value)
   return names
 end
 
+local now -- of this call, in us since 1970
+
+function routing.begin_call() now = nil end
+
 function routing.now()
+  if now then return now end
   local time = redis.call('TIME')
-  return tonumber(time[1]) * 1e6 + tonumber(time[2])
+  now = tonumber(time[1]) * 1e6 + tonumber(time[2])
+  return now
 end
 
 function routing.bad(why) return {'BAD', why} end

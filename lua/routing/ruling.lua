@@ -5,13 +5,15 @@
 --   keys         names in a requirement that it reads; one rule, the last, has none and reads whatever is left
 --   read(given)  those names with their values -> its part (nil: nothing is asked), or nil and why it is unreadable
 --   offer_keys, offer(given)  the same for an offer
---   refuse(part, mine)  why a machine that offers `mine` cannot do it, or nil; part is nil where nothing is asked
+--   refuse(part, mine, offer, parts, all)  why a machine that offers `mine` cannot do it, or nil; part is nil where nothing is asked;
+--                without `all` one reason will do
 --   single(part) a list of parts that ask for one thing each; a machine that fits one of them is refused when they stand
 --                below negative_requirements. Without it the rule cannot be negated.
 --   machine      true: the machine's files and disk decide, not its offer, unless the offer declares them
 -- }
 
 local IGNORED = {timeout_minutes = true, priority = true, negative_requirements = true, positive_requirements = true}
+local MOST_TOKENS = 128 -- of one requirement, wanted or not
 local UNOFFERED = {worker_id = true, machine_id = true}
 
 rules.list, rules.by_name, rules.owner, rules.offering = {}, {}, {}, {}
@@ -72,6 +74,8 @@ rules.read = routing.remembered(function(text)
     parts.no, why = negated(given.negative_requirements)
     if why then return nil, why end
   end
+  local _, tokens = rules.split(parts)
+  if #tokens > MOST_TOKENS then return nil, 'it names more than ' .. MOST_TOKENS .. ' models, those with a digest twice' end
   return parts
 end)
 
@@ -79,9 +83,15 @@ end)
 function rules.read_offer(text)
   local given, why = routing.object(text, true)
   if not given then return nil, 'the offer: ' .. why end
+  return rules.offered(given)
+end
+
+-- The same of what was read already.
+function rules.offered(given)
   local shares, offer = sorted_out(given, rules.offering, UNOFFERED), {}
   for _, rule in ipairs(rules.list) do
     if shares[rule.name] then
+      local why
       offer[rule.name], why = rule.offer(shares[rule.name])
       if why then return nil, why end
     end
@@ -103,7 +113,7 @@ function rules.refusals(parts, offer, all)
   end
   for _, rule in ipairs(rules.list) do
     if weighs(rule, offer) then
-      if note(rule, rule.refuse(parts[rule.name], offer[rule.name], offer, parts)) then return found end
+      if note(rule, rule.refuse(parts[rule.name], offer[rule.name], offer, parts, all)) then return found end
       for _, single in ipairs(parts.no and parts.no[rule.name] and rule.single(parts.no[rule.name]) or {}) do
         local fits = not rule.refuse(single, offer[rule.name], offer, parts)
         if note(rule, fits and 'it has what is not wanted: ' .. routing.canonical(single) or nil) then return found end

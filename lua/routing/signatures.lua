@@ -2,14 +2,14 @@
 -- A signature has tokens, which machines hold, and a demand, which offers meet; demands are shared by many signatures.
 
 local FULL = 65536 -- signatures of one pool at a time
-local JUDGED = 400 -- offers that one call asks
+local JUDGED, USUAL, JUDGED_BYTES = 400, 1024, 32768 -- offers that one call asks; bytes of a usual one, and of all beyond these
 
 -- The parts of a signature by its canonical form.
 local parsed = routing.remembered(function(text) return cjson.decode(text) end)
 
 local split = routing.remembered(function(text)
   local asked, tokens = rules.split(parsed(text))
-  return {demand = routing.canonical(asked), tokens = tokens}
+  return {demand = #tokens == 0 and text or routing.canonical(asked), tokens = tokens}
 end)
 
 function routing.parsed(text) return parsed(text) end
@@ -46,42 +46,60 @@ local function new_absence(root, token)
   if ord then redis.call('SETBIT', root .. ':col:a:' .. machine, ord, 1) end
 end
 
-local function new_column(root, token)
+local function new_column(root, token, columns)
   if string.find(token, '^[ad]:') then return new_threshold(root, token) end
-  redis.call('SADD', root .. ':columns', token)
-  routing.fill(root, token, root .. ':col:' .. token)
+  columns[#columns + 1] = token
+  routing.fill(root, token, root .. ':col:' .. token, true)
 end
 
 local function use(root, sid, tokens)
-  for _, token in ipairs(tokens) do
-    if redis.call('HINCRBY', root .. ':used', token, 1) == 1 then
-      new_column(root, (string.gsub(token, '^!', '')))
+  local used, counts, columns = routing.gathered('HMGET', root .. ':used', tokens), {}, {}
+  for n, token in ipairs(tokens) do
+    counts[2 * n - 1], counts[2 * n] = token, text_of((tonumber(used[n] or nil) or 0) + 1)
+    if not used[n] then
+      new_column(root, (string.gsub(token, '^!', '')), columns)
       new_absence(root, token)
     end
     redis.call('SETBIT', root .. ':need:' .. token, sid, 1)
   end
+  in_chunks('HSET', root .. ':used', counts)
+  in_chunks('SADD', root .. ':columns', columns)
 end
 
--- Nobody names it any more, with or without the `!`.
-local function drop_column(root, token)
-  local named = redis.call('HMGET', root .. ':used', token, '!' .. token)
-  if named[1] or named[2] then return end
-  redis.call('SREM', root .. ':columns', token)
-  redis.call('DEL', root .. ':col:' .. token)
-  local threshold = string.match(token, '^d:(.+)$')
-  if threshold then redis.call('ZREM', root .. ':thresholds', threshold) end
+-- Nobody names these any more; the column goes when nobody does with or without the `!`.
+local function drop(root, tokens)
+  in_chunks('HDEL', root .. ':used', tokens)
+  local others, keys, columns = {}, {}, {}
+  for n, token in ipairs(tokens) do
+    others[n] = string.match(token, '^!(.+)$') or '!' .. token
+    keys[n] = root .. ':need:' .. token
+  end
+  for n, named in ipairs(routing.gathered('HMGET', root .. ':used', others)) do
+    if not named then
+      local plain = string.gsub(tokens[n], '^!', '')
+      columns[#columns + 1], keys[#keys + 1] = plain, root .. ':col:' .. plain
+      local threshold = string.match(plain, '^d:(.+)$')
+      if threshold then redis.call('ZREM', root .. ':thresholds', threshold) end
+    end
+  end
+  in_chunks('SREM', root .. ':columns', columns)
+  in_chunks('DEL', keys[1], keys)
 end
 
 local function unuse(root, sid, tokens)
-  for _, token in ipairs(tokens) do
-    if redis.call('HINCRBY', root .. ':used', token, -1) > 0 then
+  local used, counts, gone = routing.gathered('HMGET', root .. ':used', tokens), {}, {}
+  for n, token in ipairs(tokens) do
+    local left = (tonumber(used[n] or nil) or 1) - 1
+    if left > 0 then
+      counts[#counts + 1] = token
+      counts[#counts + 1] = text_of(left)
       redis.call('SETBIT', root .. ':need:' .. token, sid, 0)
     else
-      redis.call('HDEL', root .. ':used', token)
-      redis.call('DEL', root .. ':need:' .. token)
-      drop_column(root, (string.gsub(token, '^!', '')))
+      gone[#gone + 1] = token
     end
   end
+  in_chunks('HSET', root .. ':used', counts)
+  drop(root, gone)
 end
 
 local function demand_of(root, text)
@@ -106,9 +124,9 @@ local function begin(root, text)
   redis.call('HSET', root .. ':signature', sid, text)
   redis.call('SETBIT', root .. ':live', sid, 1)
   use(root, sid, known.tokens)
-  for _, token in ipairs(known.tokens) do
-    if string.sub(token, 1, 1) ~= '!' then redis.call('SETBIT', root .. ':needy', sid, 1) end
-  end
+  local needy = false
+  for _, token in ipairs(known.tokens) do needy = needy or string.sub(token, 1, 1) ~= '!' end
+  if needy then redis.call('SETBIT', root .. ':needy', sid, 1) end
   local demand = demand_of(root, known.demand)
   redis.call('HSET', root .. ':asked', sid, demand)
   redis.call('SETBIT', root .. ':asks:' .. demand, sid, 1)
@@ -202,29 +220,55 @@ end
 
 routing.column_key = column
 
--- The machines that hold a token, as a bitmap's text, and how many they are.
-function routing.column(root, token)
+-- The keys of many columns, in the order of their tokens; what was made for the moment is in `borrowed`.
+function routing.column_keys(root, tokens, borrowed)
+  local keys, known = {}, routing.gathered('SMISMEMBER', root .. ':columns', tokens)
+  for n, token in ipairs(tokens) do
+    keys[n] = known[n] == 1 and root .. ':col:' .. token or column(root, token, borrowed)
+  end
+  return keys
+end
+
+-- Of each token the machines that hold it, as a bitmap's text by token. Machines that left may still be in it.
+function routing.columns(root, tokens)
   return routing.aside(function()
-    local borrowed, target = {}, routing.scratch(root, 'holders')
-    redis.call('BITOP', 'AND', target, root .. ':present', column(root, token, borrowed))
-    local text, number = redis.call('GET', target), redis.call('BITCOUNT', target)
+    local borrowed, texts = {}, {}
+    for n, key in ipairs(routing.column_keys(root, tokens, borrowed)) do texts[tokens[n]] = redis.call('GET', key) or '' end
+    if #borrowed > 0 then redis.call('DEL', unpack(borrowed)) end
+    return texts
+  end)
+end
+
+-- How many machines hold each of the tokens.
+function routing.numbers(root, tokens)
+  return routing.aside(function()
+    local borrowed, target, numbers = {}, routing.scratch(root, 'holders'), {}
+    local leaving = redis.call('EXISTS', root .. ':leaving') == 1
+    for n, key in ipairs(routing.column_keys(root, tokens, borrowed)) do
+      if leaving then redis.call('BITOP', 'AND', target, root .. ':present', key) end
+      numbers[n] = redis.call('BITCOUNT', leaving and target or key)
+    end
     redis.call('DEL', target, unpack(borrowed))
-    return text or '', number
+    return numbers
   end)
 end
 
 -- The bitmap of the machines that hold these tokens, in a scratch key; its name.
 function routing.holders(root, tokens)
-  local target, columns, barred, borrowed = routing.scratch(root, 'holders'), {root .. ':present'}, {}, {}
+  local target, plain, denied, borrowed = routing.scratch(root, 'holders'), {}, {}, {}
   for _, token in ipairs(tokens) do
-    if string.sub(token, 1, 1) == '!' then
-      barred[#barred + 1] = column(root, string.sub(token, 2), borrowed)
-    else
-      columns[#columns + 1] = column(root, token, borrowed)
-    end
+    local barred = string.match(token, '^!(.+)$')
+    table.insert(barred and denied or plain, barred or token)
   end
+  local columns = routing.column_keys(root, plain, borrowed)
+  columns[#columns + 1] = root .. ':present'
   routing.combine('AND', target, columns)
-  for _, key in ipairs(barred) do routing.without(root, target, key) end
+  if #denied > 0 then
+    local any = routing.scratch(root, 'denied')
+    routing.combine('OR', any, routing.column_keys(root, denied, borrowed))
+    routing.without(root, target, any)
+    redis.call('DEL', any)
+  end
   if #borrowed > 0 then redis.call('DEL', unpack(borrowed)) end
   return target
 end
@@ -252,8 +296,8 @@ function routing.able(root, parts, tokens, profiles)
   end)
 end
 
--- The same for a signature, from what is indexed.
-function routing.able_of(root, sid)
+-- The same for a signature, from what is indexed; `tokens`: these in the place of its own.
+function routing.able_of(root, sid, tokens)
   local demand = redis.call('HGET', root .. ':asked', sid)
   local found = {plain = {}, declared = {}}
   if not demand then return '', 0 end
@@ -266,24 +310,29 @@ function routing.able_of(root, sid)
     end
   end
   local text = routing.definition(root, sid)
-  return routing.able(root, parsed(text), split(text).tokens, found)
+  return routing.able(root, parsed(text), tokens or split(text).tokens, found)
 end
 
-function routing.judges_all(root) return redis.call('HLEN', root .. ':profile') <= JUDGED end
-
--- The same for any parts, by the rules themselves: of a pool with more offers than one call can judge, at least so many.
+-- The same for any parts, by the rules themselves. Of a pool with more offers than one call can judge, or larger ones, at least so many;
+-- the third answer is whether it was the whole pool.
 function routing.able_to(root, parts)
-  local found = {plain = {}, declared = {}}
-  local offers = routing.judges_all(root) and redis.call('HGETALL', root .. ':profile')
-    or redis.call('HRANDFIELD', root .. ':profile', JUDGED, 'WITHVALUES')
-  for n = 1, #offers, 2 do
-    local offer = routing.offer_of(offers[n + 1])
+  local found, whole, bytes = {plain = {}, declared = {}}, true, 0
+  for n, profile in ipairs(redis.call('HKEYS', root .. ':profile')) do
+    if n > JUDGED or bytes > JUDGED_BYTES then
+      whole = false
+      break
+    end
+    local text = redis.call('HGET', root .. ':profile', profile)
+    local offer = routing.offer_of(text)
+    bytes = bytes + math.max(0, #text - USUAL)
     if #rules.refusals(parts, offer) == 0 then
-      table.insert(offer.models and found.declared or found.plain, root .. ':users:' .. offers[n])
+      table.insert(offer.models and found.declared or found.plain, root .. ':users:' .. profile)
     end
   end
+  routing.weigh(bytes / 512)
   local _, tokens = rules.split(parts)
-  return routing.able(root, parts, tokens, found)
+  local text, number = routing.able(root, parts, tokens, found)
+  return text, number, whole
 end
 
 function routing.number_able_of(root, sid)
@@ -291,7 +340,8 @@ function routing.number_able_of(root, sid)
   return number
 end
 
+-- How many, and whether these are all.
 function routing.number_able_to(root, parts)
-  local _, number = routing.able_to(root, parts)
-  return number
+  local _, number, whole = routing.able_to(root, parts)
+  return number, whole
 end

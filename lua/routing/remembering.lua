@@ -1,0 +1,187 @@
+-- What this server keeps in mind of a pool between calls, so that it need not be read again. All of it follows from what Redis has: no
+-- replica, no other release and no server after this one knows it, or needs to. It holds as long as every turn of the pool came
+-- from here. Whoever else changed something (another release, a primary before this one, a flush) left a turn that did not; and a pool
+-- that nobody used for a while may have been another server's meanwhile.
+--   used     when it was used last (us)        settled      nothing is left to index
+--   keep, fresh  the pool's keep_ms, and until when it is believed (us)
+-- Until the pool turns:
+--   known    machine and seat -> its seat, up to where its inventory is indexed (at), whether there is nothing for it (idle), and the
+--            workers that do not wait at a bell (up)
+--   fits     profile -> the signatures that it fits      base  from where the heads' slices count (false: there are none)
+-- Also beyond that, for what changes them says so here:
+--   shown    signature -> its requirement and its models      seats  where the claims of a seat left off, see `cursor`
+--   scores, sids, least, last  heads that came or came down, in their order, and the least score of each BLOCK of them
+
+local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK = 64, 20000, 16777216, 2097152, 8192, 32
+local UNUSED_US = 10000000
+local KEEP_MS, FRESH_US = 3600000, 1000000 -- what is over is remembered for an hour, unless the pool says otherwise
+local TURN = '\n' -- among the tokens, under a name that no token has, so that a claim reads both at once
+
+local pools, number = {}, 0
+
+local function forget_heads(pool) pool.scores, pool.sids, pool.least, pool.last, pool.seats, pool.seats_bytes = {}, {}, {}, 0, {}, 0 end
+
+local function forget_turn(pool) pool.settled, pool.known, pool.known_number, pool.fits, pool.base = false, {}, 0, {}, nil end
+
+local function begin(turn)
+  local pool = {turn = turn, used = routing.now(), settled = false, shown = {}, shown_bytes = 0}
+  forget_heads(pool)
+  forget_turn(pool)
+  return pool
+end
+
+-- What is known of a pool whose turn is this one; of a pool without a turn nothing is kept.
+function routing.pool(root, turn)
+  local pool = pools[root]
+  if pool and pool.turn == turn and routing.now() - pool.used < UNUSED_US then
+    pool.used = routing.now()
+    return pool
+  end
+  local new = begin(turn)
+  if not turn then return new end
+  if not pool then
+    if number >= POOLS then pools, number = {}, 0 end
+    number = number + 1
+  end
+  pools[root] = new
+  return new
+end
+
+-- After a failure nobody knows what was done and what was not.
+function routing.forget_pools() pools, number = {}, 0 end
+
+-- The job that was claimed with this token, if any, and the pool's turn.
+function routing.token(root, token)
+  local found = redis.call('HMGET', root .. ':tokens', token, TURN)
+  return found[1] or nil, found[2] or nil
+end
+
+-- Something may be claimed that could not be before, or before something else. This is called amidst other writes, and so must not fail.
+-- A call has one time, and so turns a pool once.
+function routing.turned(root)
+  local turn, pool = text_of(routing.now()), pools[root]
+  if pool then
+    forget_turn(pool)
+    if pool.turn == turn then return turn end
+  end
+  local before = redis.pcall('HGET', root .. ':tokens', TURN)
+  if type(before) == 'table' or type(redis.pcall('HSET', root .. ':tokens', TURN, turn)) ~= 'number' then
+    redis.call('DEL', root .. ':tokens')
+    redis.call('HSET', root .. ':tokens', TURN, turn)
+  end
+  if pool and pool.turn == before then pool.turn = turn else routing.pool(root, turn) end
+  return turn
+end
+
+local function room_to_know(pool)
+  if pool.known_number >= KNOWN then pool.known, pool.known_number = {}, 0 end
+  pool.known_number = pool.known_number + 1
+end
+
+-- Who asks does not wait at a bell.
+function routing.rise(root, pool, known, worker)
+  if known.up[worker] then return end
+  routing.unpark(root, known.seat, worker)
+  room_to_know(pool)
+  known.up[worker] = true
+end
+
+-- What is known of a seat, by its machine's name and its own.
+function routing.know(pool, name, seat)
+  room_to_know(pool)
+  pool.known[name] = {seat = seat, up = {}}
+  return pool.known[name]
+end
+
+-- The signatures that a profile fits, as the text of their bitmap; nil for none.
+function routing.fit_of(root, pool, profile)
+  local fit = pool.fits[profile]
+  if fit == nil then
+    fit = redis.call('GET', root .. ':fit:' .. profile)
+    pool.fits[profile] = fit
+  end
+  return fit or nil
+end
+
+-- The score from which slices are counted, while there are any.
+function routing.base(root, pool)
+  if pool.base == nil then pool.base = tonumber(redis.call('GET', root .. ':noughts') or nil) or false end
+  return pool.base or nil
+end
+
+function routing.no_base(root)
+  if pools[root] then pools[root].base = nil end
+end
+
+-- How long what is over is remembered, in ms.
+function routing.keep_ms(root, pool)
+  local now = routing.now()
+  if pool and pool.keep and now < pool.fresh then return pool.keep end
+  local keep = tonumber(redis.call('HGET', root, 'keep_ms') or KEEP_MS)
+  if pool then pool.keep, pool.fresh = keep, now + FRESH_US end
+  return keep
+end
+
+function routing.retuned(root)
+  if pools[root] then pools[root].keep = nil end
+end
+
+-- What a claim tells of a signature.
+function routing.requirement_known(root, pool, sid)
+  local known = pool.shown[sid]
+  if known then return known.asks, known.tokens end
+  local asks, tokens = routing.requirement(root, sid)
+  if pool.shown_bytes >= SHOWN_BYTES then pool.shown, pool.shown_bytes = {}, 0 end
+  pool.shown[sid], pool.shown_bytes = {asks = asks, tokens = tokens}, pool.shown_bytes + 2 * #asks + 200
+  return asks, tokens
+end
+
+-- A number of a signature means something else now.
+function routing.renamed(root, sid)
+  if pools[root] then pools[root].shown[sid] = nil end
+end
+
+-- A head came, or came down: whoever is beyond it must look at it.
+function routing.came_down(root, sid, score)
+  local pool = pools[root]
+  if not pool or next(pool.seats) == nil then return end
+  if pool.last >= LOGGED then return forget_heads(pool) end
+  local at, number_of_score = pool.last + 1, tonumber(score)
+  local block = math.floor((at - 1) / BLOCK)
+  pool.last, pool.scores[at], pool.sids[at] = at, number_of_score, sid
+  pool.least[block] = math.min(pool.least[block] or number_of_score, number_of_score)
+end
+
+-- Goes back to what came or came down since and fits; where that is much, to the first of it, whether it fits or not.
+local function turn_back(pool, cursor, maps)
+  local at, last = cursor.at + 1, pool.last
+  if last - at >= 2 * BLOCK then
+    for block = math.floor((at - 1) / BLOCK), math.floor((last - 1) / BLOCK) do
+      cursor.score = math.min(cursor.score, pool.least[block])
+    end
+  else
+    for n = at, last do
+      if pool.scores[n] < cursor.score and routing.fits(pool.sids[n], maps) then cursor.score = pool.scores[n] end
+    end
+  end
+  cursor.at = last
+end
+
+-- Where the claims of a seat left off: no head before `score` fits it, with these bitmaps. That stays so, for a head goes back by
+-- leaving its queue only, and what comes or comes down is looked at.
+function routing.cursor(pool, seat, maps)
+  local name = seat.profile .. ' ' .. seat.ord
+  local cursor = pool.seats[name]
+  if cursor and cursor.one == maps[1] and cursor.other == maps[2] then
+    turn_back(pool, cursor, maps)
+    return cursor
+  end
+  if not cursor then
+    local bytes = 200 + #maps[1] + #(maps[2] or '')
+    if pool.seats_bytes + bytes > SEATS_BYTES then forget_heads(pool) end
+    pool.seats_bytes = pool.seats_bytes + bytes
+  end
+  cursor = {one = maps[1], other = maps[2], score = -math.huge, at = pool.last}
+  pool.seats[name] = cursor
+  return cursor
+end

@@ -2,11 +2,14 @@
 --
 -- KEYS  1 routing   and, when one machine is asked about, 2 machine:{id}:model_manager (read)
 -- ARGV  job (empty = none), requirements as JSON, customer, workflow, machine id (empty = those that lack least), at most so many
---       machines (1 to 50; the nearest alone when there are many models)
--- Returns OK JSON (eligible, pending, models: model, machines, without (how many could, if only this one were not needed);
---       requirement; machines: machine, seat, fits, live, missing, reasons (rule, why)) | GONE | UNKNOWN | BAD reason
+--       machines (0 to 50), the first model to tell of (1 ...; 0 = none, and nothing of what only the first call says), the first
+--       machine (1 ...)
+-- Returns OK JSON next_model next_machine (0 = none is left: else ask for the rest, with these) | GONE | UNKNOWN | BAD reason
+-- JSON  of the first call (with machines and models): eligible (at least, in a pool of more or larger offers than one call can judge), pending, signature, storage_gb;
+--       of all: models (model, machines, without (how many could, if only this one were not needed)), machines (machine, seat, fits,
+--       live, missing, reasons (rule, why))
 
-local LOOKED_AT = 300
+local LOOKED_AT, MOST = 300, 50
 
 local function asked(root, arguments)
   local id, requirement, customer, workflow = arguments[1], arguments[2], arguments[3], arguments[4]
@@ -22,40 +25,68 @@ local function asked(root, arguments)
   return routing.with_facets(root, parts, customer, workflow)
 end
 
-local function about(root, parts, limit)
+-- The verdicts of the nearest machines from `first` on, and the next one; 0 for none.
+local function about(root, parts, limit, first)
   local found, _, tokens = {}, rules.split(parts)
-  for _, near in ipairs(routing.nearest(root, tokens, limit, LOOKED_AT)) do
-    local machine = redis.call('HGET', root .. ':names', near.ord)
-    for _, verdict in ipairs(machine and routing.verdicts(root, machine, parts) or {}) do
+  local columns = routing.columns_of(root, tokens)
+  local near = routing.nearest(root, tokens, MOST, LOOKED_AT, columns)
+  for n = first, #near do
+    if #found >= limit then return found, 0 end
+    if n > first and routing.is_much() then return found, n end
+    local machine = redis.call('HGET', root .. ':names', near[n].ord)
+    for _, verdict in ipairs(machine and routing.verdicts(root, machine, parts, columns) or {}) do
       if #found < limit then found[#found + 1] = verdict end
       routing.weigh(1 + #tokens / 6)
     end
-    if routing.is_much() then return found end
   end
-  return found
+  return found, 0
+end
+
+-- One machine's, or nil when it is unknown.
+local function alone(root, machine, parts, lease)
+  local verdicts = routing.verdicts(root, machine, parts)
+  for _, verdict in ipairs(verdicts or {}) do verdict.live = lease ~= nil and redis.call('EXISTS', lease) == 1 end
+  return verdicts
+end
+
+local function eligible(root, parts, sid)
+  if sid and redis.call('EXISTS', root .. ':todo') == 0 then return routing.number_able_of(root, sid) end
+  return (routing.number_able_to(root, parts))
+end
+
+-- What only the first of several calls says.
+local function head(root, parts)
+  local sid = redis.call('HGET', root .. ':signatures', routing.canonical(parts))
+  return '"eligible":' .. text_of(eligible(root, parts, sid))
+    .. ',"pending":' .. text_of(sid and redis.call('ZCARD', root .. ':queue:' .. sid) or 0)
+    .. ',"signature":"' .. (sid or '') .. '","storage_gb":' .. routing.canonical(parts.storage or 0)
+end
+
+local function told(said, verdicts, models, next_model, next_machine)
+  local texts = {}
+  for n, verdict in ipairs(verdicts) do texts[n] = routing.verdict_json(verdict) end
+  local text = '{' .. said .. '"models":' .. routing.list_json(models) .. ',"machines":[' .. table.concat(texts, ',') .. ']}'
+  return {'OK', text, text_of(next_model), text_of(next_machine)}
 end
 
 local function mm_explain(keys, arguments)
-  local root, machine, limit = keys[1], arguments[5] or '', routing.whole(arguments[6], 1, 50)
-  if not limit then return routing.bad('1 to 50 machines can be explained') end
+  local root, machine, limit = keys[1], arguments[5] or '', routing.whole(arguments[6], 0, MOST)
+  local first, machines = routing.whole(arguments[7] or '1', 0, 1000), routing.whole(arguments[8] or '1', 1, MOST)
+  if not limit or not first or not machines then return routing.bad('0 to 50 machines can be explained, from some model and machine on') end
   local parts, refusal = asked(root, arguments)
   if refusal then return refusal end
-  local verdicts
-  if machine == '' then
-    verdicts = about(root, parts, limit)
-  else
-    verdicts = routing.verdicts(root, machine, parts)
-    if not verdicts then return {'UNKNOWN'} end
-    for _, verdict in ipairs(verdicts) do verdict.live = keys[2] ~= nil and redis.call('EXISTS', keys[2]) == 1 end
+  if limit == 0 then
+    local models, next_model = routing.weighed(root, parts, math.max(first, 1))
+    return told('', {}, models, next_model or 0, 0)
   end
-  local sid = redis.call('HGET', root .. ':signatures', routing.canonical(parts))
-  local texts = {}
-  for n, verdict in ipairs(verdicts) do texts[n] = routing.verdict_json(verdict) end
-  return {'OK', '{"eligible":' .. text_of(routing.number_able_to(root, parts))
-    .. ',"pending":' .. text_of(sid and redis.call('ZCARD', root .. ':queue:' .. sid) or 0)
-    .. ',"signature":"' .. (sid or '') .. '","models":' .. routing.list_json(routing.weighed(root, parts))
-    .. ',"storage_gb":' .. routing.canonical(parts.storage or 0)
-    .. ',"machines":[' .. table.concat(texts, ',') .. ']}'}
+  local said, verdicts, next_machine = first > 0 and head(root, parts) .. ',' or '', nil, 0
+  if first > 0 and routing.is_much() then return told(said, {}, {}, first, machines) end
+  if machine ~= '' then verdicts = alone(root, machine, parts, keys[2])
+  else verdicts, next_machine = about(root, parts, limit, machines) end
+  if not verdicts then return {'UNKNOWN'} end
+  if first == 0 or routing.is_much() then return told(said, verdicts, {}, first, next_machine) end
+  local models, next_model = routing.weighed(root, parts, first)
+  return told(said, verdicts, models, next_model or 0, next_machine)
 end
 
 register('mm_explain', mm_explain, {'allow-oom'})

@@ -49,12 +49,14 @@ end
 
 -- Who says this, by the sum of its text: a worker says the same with every call.
 local known, remembered = {}, 0
+local last = {} -- what was read last
 
 local function read(text)
   local sum = redis.sha1hex(text or '')
   if known[sum] then return known[sum] end
   local said, why = routing.object(text, true)
   if not said then return nil, why end
+  last = {text = text, said = said}
   if not routing.is_word(said.worker_id) then return nil, 'worker_id is no id' end
   local machine = routing.is_word(said.machine_id) and said.machine_id or said.worker_id
   local performance = type(said.performance) == 'table' and said.performance or {}
@@ -66,9 +68,11 @@ local function read(text)
 end
 
 local function offer_of(text, agent)
-  local said = routing.object(text, true)
+  local said = last.text == text and last.said or routing.object(text, true)
+  last = {}
+  routing.weigh(#text / 300)
   if agent then said.models = nil elseif said.models == nil then said.models = {} end
-  return rules.read_offer(routing.canonical(said))
+  return rules.offered(said)
 end
 
 -- The worker's seat, offered anew when it says something else, or when half of its time is over. Nil and why.
@@ -146,7 +150,8 @@ end
 local function claimed(root, worker, seat, token, now)
   local claim = {machine = worker.machine, worker = worker.name, lease = LEASE_MS, bonus = 0, hot = {}, old = true,
     token = token ~= '' and token or worker.name .. ' ' .. text_of(now)}
-  local job, id = routing.take_best(root, seat, claim, now)
+  local _, turn = routing.token(root, claim.token)
+  local job, id = routing.take_best(root, routing.pool(root, turn), seat, claim, now)
   if not job then return nil end
   if not job.l then lend_record(root, id, job, worker, now) end
   return id, tell(root, worker, id, now)

@@ -2,15 +2,15 @@
 --
 -- KEYS  1 routing
 -- ARGV  job
--- Returns OK JSON (id, state, signature, priority, attempts, max_attempts, submitted_ms, policy, customer, workflow, worker, machine,
---       why, result, payload, requirement, excluded, score, taken_in, eligible, models; deadline_ms while it runs, due_ms while it
---       is delayed) | GONE | BAD reason
+-- Returns OK JSON payload | GONE | BAD reason
+-- JSON  id, state, signature, priority, attempts, max_attempts, submitted_ms, policy, customer, workflow, worker, machine, why, result,
+--       requirement, excluded, score, taken_in, eligible, models; deadline_ms while it runs, due_ms while it is delayed
 
 local function mm_job(keys, arguments)
   if not routing.is_word(arguments[1]) then return routing.bad('the job is no id') end
-  local told = routing.told_job(keys[1], arguments[1], true)
+  local told, payload = routing.told_job(keys[1], arguments[1], true)
   if not told then return {'GONE'} end
-  return {'OK', told}
+  return {'OK', told, payload}
 end
 
 register('mm_job', mm_job, {'allow-oom'})

@@ -2,23 +2,39 @@
 --
 -- KEYS  1 routing
 -- ARGV  state (next, pending, running, delayed, dead, done), cursor (0 begins), at most so many (1 to 100)
--- Returns OK next(0 = the end) number JSON... (as mm_job says them, without eligible and models) | BAD reason
--- next: one page of the pending ones, in the order of claiming. pending: all of them, signature by signature. The others come by time.
--- done holds what was cancelled, too. `number` is that of the whole state.
+-- Returns OK next(0 = the end) number, and for each: JSON (as mm_job says it, without eligible and models), payload | BAD reason
+-- next: the first 100 pending ones, in the order of claiming. pending: all of them, signature by signature. The others come by time.
+-- done holds what was cancelled, too. `number` is that of the whole state. A page ends early when it is much: go on with its cursor.
 
 local ZSETS = {running = ':leases', delayed = ':delayed', dead = ':dead', done = ':done'}
 local WALKED = 200 -- signatures of one page
+local FIRST = 100 -- jobs that are told in the order of claiming
+local BYTES = 1048576 -- of one page, more or less
+local AT_ONCE = 8 -- jobs of a queue that are read together
 
-local function told(root, ids, next_one, number)
-  local reply = {'OK', next_one, text_of(number)}
-  for _, id in ipairs(ids) do reply[#reply + 1] = routing.told_job(root, id) end
+-- As many of the jobs as one call can tell; `after(n)` is the cursor behind the first n, `next_one` that behind all.
+local function told(root, ids, after, next_one, number)
+  local reply, bytes = {'OK', next_one, text_of(number)}, 0
+  for n, id in ipairs(ids) do
+    local job, payload = routing.told_job(root, id)
+    if job then
+      reply[#reply + 1], reply[#reply + 2] = job, payload
+      bytes = bytes + #job + #payload
+      routing.weigh(2 + #job / 1024)
+    end
+    if n < #ids and (bytes > BYTES or routing.is_too_much()) then
+      reply[2] = after(n)
+      return reply
+    end
+  end
   return reply
 end
 
 local function by_time(root, key, cursor, limit)
-  local from = tonumber(cursor)
-  local number = redis.call('ZCARD', key)
-  return told(root, redis.call('ZRANGE', key, from, from + limit - 1), from + limit < number and text_of(from + limit) or '0', number)
+  local from, number = tonumber(cursor), redis.call('ZCARD', key)
+  local ids = redis.call('ZRANGE', key, from, from + limit - 1)
+  local function after(n) return text_of(from + n) end
+  return told(root, ids, after, from + limit < number and after(limit) or '0', number)
 end
 
 -- Every job is in one of the states; the pending ones are spread over their queues.
@@ -28,51 +44,89 @@ local function waiting(root)
   return math.max(number, 0)
 end
 
--- The best of all: they stand in the queues with the `limit` best heads, and, if there are so many, none behind the last of these.
-local function in_order(root, limit)
-  local found, heads = {}, redis.call('ZRANGE', root .. ':heads', 0, limit - 1, 'WITHSCORES')
-  local last = heads[2 * limit] or '+inf'
-  for at = 1, #heads, 2 do
-    local page = redis.call('ZRANGEBYSCORE', root .. ':queue:' .. heads[at], '-inf', last, 'WITHSCORES', 'LIMIT', 0, limit)
-    for n = 1, #page, 2 do found[#found + 1] = {id = page[n], score = tonumber(page[n + 1])} end
+local function is_before(one, other)
+  if one.score ~= other.score then return one.score < other.score end
+  return one.id < other.id
+end
+
+-- The next job of a queue, some of which are in `ready`; nil at its end.
+local function next_of(root, queue)
+  if queue.at > #queue.ready then
+    local page = redis.call('ZRANGE', root .. ':queue:' .. queue.sid, queue.read, queue.read + AT_ONCE - 1, 'WITHSCORES')
+    queue.ready, queue.at, queue.read = {}, 1, queue.read + #page / 2
+    for n = 1, #page, 2 do queue.ready[#queue.ready + 1] = {id = page[n], score = tonumber(page[n + 1])} end
   end
-  table.sort(found, function(one, other)
-    if one.score ~= other.score then return one.score < other.score end
-    return one.id < other.id
-  end)
-  local ids = {}
-  for n = 1, math.min(limit, #found) do ids[n] = found[n].id end
+  return queue.ready[queue.at]
+end
+
+-- Where a queue belongs among others that are sorted by their next job, from the second place on.
+local function resort(queues)
+  local first, at = queues[1], 1
+  while queues[at + 1] and is_before(queues[at + 1].job, first.job) do
+    queues[at], at = queues[at + 1], at + 1
+  end
+  queues[at] = first
+end
+
+-- The ids of the best `last` of all: they stand in the queues with as many best heads.
+local function in_order(root, last)
+  local queues, ids = {}, {}
+  for n, sid in ipairs(redis.call('ZRANGE', root .. ':heads', 0, last - 1)) do
+    queues[n] = {sid = sid, ready = {}, at = 1, read = 0}
+    queues[n].job = next_of(root, queues[n])
+  end
+  for n = #queues, 1, -1 do
+    if not queues[n].job then table.remove(queues, n) end
+  end
+  table.sort(queues, function(one, other) return is_before(one.job, other.job) end)
+  while #ids < last and queues[1] do
+    local queue = queues[1]
+    ids[#ids + 1], queue.at = queue.job.id, queue.at + 1
+    queue.job = next_of(root, queue)
+    if queue.job then resort(queues) else table.remove(queues, 1) end
+  end
   return ids
 end
 
--- Cursor "signature:position", signatures by number.
+local function best(root, cursor, limit)
+  local from, all = tonumber(cursor), nil
+  all = in_order(root, math.min(from + limit, FIRST))
+  local ids = {}
+  for n = from + 1, #all do ids[#ids + 1] = all[n] end
+  return told(root, ids, function(n) return text_of(from + n) end, '0', waiting(root))
+end
+
+-- Cursor "signature:position", signatures by number. The ids, the cursor behind each, and the one behind all.
 local function by_signature(root, cursor, limit)
   local sid, from = string.match(cursor, '^(%d+):(%d+)$')
   sid, from = tonumber(sid), tonumber(from)
-  local last, ids = tonumber(redis.call('HGET', root, 'signature') or '0'), {}
+  local last, ids, cursors = tonumber(redis.call('HGET', root, 'signature') or '0'), {}, {}
   for _ = 1, WALKED do
-    if sid >= last then return ids, '0' end
-    local page = redis.call('ZRANGE', root .. ':queue:' .. text_of(sid), from, from + limit - #ids - 1)
-    for _, id in ipairs(page) do ids[#ids + 1] = id end
-    if #ids == limit then return ids, text_of(sid) .. ':' .. text_of(from + #page) end
+    if sid >= last then return ids, cursors, '0' end
+    for n, id in ipairs(redis.call('ZRANGE', root .. ':queue:' .. text_of(sid), from, from + limit - #ids - 1)) do
+      ids[#ids + 1], cursors[#cursors + 1] = id, text_of(sid) .. ':' .. text_of(from + n)
+    end
+    if #ids == limit then return ids, cursors, cursors[#cursors] end
     sid, from = sid + 1, 0
   end
-  return ids, text_of(sid) .. ':0'
+  return ids, cursors, text_of(sid) .. ':0'
+end
+
+local function pending(root, cursor, limit)
+  if cursor == '0' then cursor = '0:0' end
+  if not string.match(cursor, '^%d+:%d+$') or #cursor > 30 then return routing.bad('the cursor is none of ours') end
+  local ids, cursors, next_one = by_signature(root, cursor, limit)
+  return told(root, ids, function(n) return cursors[n] end, next_one, waiting(root))
 end
 
 local function mm_jobs(keys, arguments)
   local root, state, cursor, limit = keys[1], arguments[1], arguments[2], routing.whole(arguments[3], 1, 100)
   if not limit then return routing.bad('a page has 1 to 100 jobs') end
-  if ZSETS[state] then
-    if not routing.whole(cursor, 0, 1e12) then return routing.bad('the cursor is none of ours') end
-    return by_time(root, root .. ZSETS[state], cursor, limit)
-  end
-  if state == 'next' then return told(root, in_order(root, limit), '0', waiting(root)) end
-  if state ~= 'pending' then return routing.bad('the state is none of next, pending, running, delayed, dead and done') end
-  if cursor == '0' then cursor = '0:0' end
-  if not string.match(cursor, '^%d+:%d+$') or #cursor > 30 then return routing.bad('the cursor is none of ours') end
-  local ids, next_one = by_signature(root, cursor, limit)
-  return told(root, ids, next_one, waiting(root))
+  if state == 'pending' then return pending(root, cursor, limit) end
+  if not routing.whole(cursor, 0, 1e12) then return routing.bad('the cursor is none of ours') end
+  if state == 'next' then return best(root, cursor, limit) end
+  if ZSETS[state] then return by_time(root, root .. ZSETS[state], cursor, limit) end
+  return routing.bad('the state is none of next, pending, running, delayed, dead and done')
 end
 
 register('mm_jobs', mm_jobs, {'allow-oom'})

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 routing
 -- ARGV  requirements as JSON, customer, workflow, at most so many ids (0 to 1000)
--- Returns OK number id... | BAD reason
+-- Returns OK number (at least, in a pool of more or larger offers than one call can judge) id... | BAD reason
 
 local function mm_machines_for(keys, arguments)
   local root, limit = keys[1], routing.whole(arguments[4], 0, 1000)

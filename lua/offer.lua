@@ -16,6 +16,7 @@ local function mm_offer(keys, arguments)
     routing.vacate(root, machine, seat)
     return {'OK', '', routing.settle(root, STEPS) and '1' or '0'}
   end
+  routing.weigh(#(text or '') / 300)
   local offer, why = rules.read_offer(text)
   if why then return routing.bad(why) end
   local ends = ttl > 0 and math.floor(routing.now() / 1000) + ttl or 0

@@ -33,26 +33,42 @@ local function culprit(callback, keys, arguments)
   return done, reply
 end
 
--- What this call has done so far, roughly in steps of 20 us. What is long stops when it is much, and whoever asked asks again.
-local MUCH = 100
-local done_so_far = 0
+-- What this call has done so far, roughly in steps of 20 us. Where it is much nothing more is begun, and whoever asked asks again; where it
+-- is too much, what was begun goes on in a later call. Some servers have a clock for us; there what takes longer than it should ends after LONG seconds, too.
+local MUCH, TOO_MUCH, LONG = 100, 130, 0.008
+local done_so_far, begun = 0, 0
+
+local function clock() return 0 end
+
+local function take_over_clock()
+  local here, found = pcall(function() return os.clock end)
+  if here and found then clock = found end
+end
 
 function routing.weigh(steps) done_so_far = done_so_far + steps end
 
-function routing.is_much() return done_so_far >= MUCH end
+function routing.is_too_much() return done_so_far >= TOO_MUCH or clock() - begun >= LONG end
+
+function routing.is_much() return done_so_far >= MUCH or clock() - begun >= LONG end
 
 local function text_of_error(reply) return type(reply) == 'table' and reply.err or tostring(reply) end
 
 -- Somebody wrote something else where routing keeps its own. What can be made anew is; of the rest the key is named.
 local function guarded(callback)
   return function(keys, arguments)
-    if not redis.call then take_over() end
-    done_so_far = 0
+    if not redis.call then
+      take_over()
+      take_over_clock()
+    end
+    done_so_far, begun = 0, clock()
+    routing.begin_call()
     local done, reply = pcall(callback, keys, arguments)
     if done then return reply end
+    routing.forget_pools()
     if not string.find(text_of_error(reply), 'WRONGTYPE', 1, true) then error(reply, 0) end
     for _ = 1, 8 do
       local touched
+      routing.begin_call()
       done, reply, touched = culprit(callback, keys, arguments)
       if done then return reply end
       if not touched or not routing.mend(touched) then return routing.broken(touched, text_of_error(reply)) end
@@ -114,7 +130,7 @@ local function standing(models, inventory, names)
   local got = redis.call('HMGET', models, 'epoch', 'seq', 'digest', 'total_models', 'total_names', 'total_bytes',
     'ahead_epoch', 'ahead_seq')
   local epoch, seq, ahead = integer(got[1]), integer(got[2]), integer(got[7]) and integer(got[8])
-  local at = {digest = got[3], bytes = integer(got[6])}
+  local at = {digest = got[3], bytes = got[6] and string.match(got[6], '^%d+$') and tonumber(got[6])} -- may exceed what a double tells apart
   at.known = whole and epoch and seq and got[3] and at.bytes and not ahead
     and redis.call('HEXISTS', models, 'models') == 1
     and integer(got[4]) == redis.call('HLEN', inventory)

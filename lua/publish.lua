@@ -10,10 +10,12 @@
 -- mode  strict: the stored inventory must be the one before the first event.
 --       blind: the events are history that a snapshot follows; nothing but the stream and the position moves.
 -- Returns OK id | DUP seq (all of it was here already) | GAP seq (this one is next) | FENCED epoch (a later one than the caller's wrote)
---       | SNAP seq (the stored inventory is unknown, or another one than the new epoch starts from)
+--       | SNAP seq (the stored inventory is unknown, or another one than the new epoch starts from, or this is too much for one call)
 --       | BUSY host (another installation is alive under this machine id) | NEEDS name... (pass their index keys too)
 
 local EDITS = 8
+local CHANGES = 60 -- of one call; with more, or when a large inventory would be written anew, a snapshot in parts keeps nobody waiting
+local RENDERED = 400 -- entries that are written anew
 
 local function judged(at, event, mode)
   local epoch, seq = tonumber(event.epoch), tonumber(event.seq)
@@ -128,6 +130,7 @@ local function mm_publish(keys, arguments)
   local host = rival(keys[4], installation)
   if host then return {'BUSY', host} end
   local at = standing(keys[1], keys[2], keys[3])
+  local stood = {epoch = at.epoch, seq = at.seq}
   at.known = at.known and routing.marked(keys[6], machine, at.epoch, at.seq)
   if own_epoch < at.epoch then return {'FENCED', text_of(at.epoch)} end
   local over = {models = keys[1], inventory = keys[2], names = keys[3], index = index_of(take, keys, 7), entries = {}, counts = {},
@@ -153,6 +156,9 @@ local function mm_publish(keys, arguments)
   if missing then return missing end
   local text = nil
   if #over.steps > 0 then
+    if #over.steps > CHANGES or (#over.steps > EDITS and redis.call('HLEN', over.inventory) > RENDERED) then
+      return {'SNAP', expected(stood)}
+    end
     text = edited(over) or rendered(over)
     if not text then return {'SNAP', expected(at)} end
     write(over, machine)

@@ -6,8 +6,18 @@
 --       number of names, the names (those of the entries, and those that machine:{id}:names lists)
 --       the event: epoch, seq, instance, kind, at, digest, data
 --       number of entries, and for each: path, entry (JSON), name, verified (0|1), size in bytes
--- Returns OK id | DUP seq (this snapshot is what is stored) | GAP seq (that place in the stream is taken: give it a new
+-- Returns OK id | STAGE (too much for one call, it or what is stored: mm_stage and mm_adopt) | DUP seq (this snapshot is what is stored) | GAP seq (that place in the stream is taken: give it a new
 --       seq) | FENCED epoch | BUSY host | NEEDS name... (as in mm_publish)
+
+local MOST, STORED = 100, 500 -- entries that come, and that are replaced
+
+-- Whether it is too much for one call.
+local function is_large(keys, machine, number)
+  if number > MOST or redis.call('HLEN', keys[2]) > STORED or redis.call('HLEN', keys[3]) > STORED then return true end
+  local ord = routing.machine(keys[6], machine)
+  return ord and (routing.is_comparing(keys[6], ord) or redis.call('EXISTS', keys[6] .. ':coming:' .. ord) == 1
+    or redis.call('SCARD', keys[6] .. ':holds:' .. ord) > STORED)
+end
 
 local function contents(take, index)
   local all = {put = {}, texts = {}, counts = {}, held = {}, missing = {}, bytes = 0}
@@ -52,6 +62,7 @@ local function mm_snapshot(keys, arguments)
   if epoch < at.epoch then return {'FENCED', text_of(at.epoch)} end
   at.known = at.known and routing.marked(keys[6], machine, at.epoch, at.seq)
   if epoch == at.epoch and seq <= at.seq then return {at.known and 'DUP' or 'GAP', expected(at)} end
+  if is_large(keys, machine, tonumber(arguments[13 + tonumber(arguments[5])])) then return {'STAGE'} end
   local all, before = contents(take, index), listed(keys[2], keys[3])
   for name in pairs(before) do
     if not index[name] then all.missing[name] = true end

@@ -9,7 +9,7 @@
 --       it ask for something new, and nothing was done: send this one once more); how many machines can
 --       take it now; its signature; JSON with `models` (model, machines) and `why` | BAD reason (nothing was read)
 
-local MOST_JOBS, MOST_BYTES, PAYLOAD_BYTES = 50, 4194304, 1048576
+local MOST_JOBS, MOST_BYTES, PAYLOAD_BYTES = 50, 1310720, 1048576
 local STEPS = 60 -- of indexing, in one call; the rest goes on in later ones
 local POLICIES = {wait = true, reject = true, fetch = true}
 
@@ -18,7 +18,7 @@ local function report(root, parts, eligible)
   local models, lacking = routing.availability(root, parts)
   local why = ''
   if eligible == 0 then
-    why = lacking and 'no machine has ' .. lacking or 'no machine fits all of it at once; ask mm_explain'
+    why = lacking and 'no machine has ' .. lacking or 'no machine fits all of it at once'
   end
   return '{"models":' .. models .. ',"why":' .. cjson.encode(why) .. '}'
 end
@@ -55,13 +55,14 @@ local function rejected(call, job, parts, text)
   local sid = redis.call('HGET', call.root .. ':signatures', text)
   local able = sid and eligible_of(call, sid) or 0
   if able > 0 then return nil end
-  if not routing.judges_all(call.root) and (not sid or redis.call('EXISTS', call.root .. ':todo') == 1) then
-    sid = sid or routing.signature(call.root, text)
-    if sid then routing.refer(call.root, sid, 0, call.now) end
-    return refused('there are too many different offers to ask them all at once, and these requirements are new: send the job again')
-  end
-  able = routing.number_able_to(call.root, parts)
-  if able == 0 then return {'REJECTED', '0', sid or '', report(call.root, parts, 0)} end
+  if sid and redis.call('EXISTS', call.root .. ':todo') == 0 then return {'REJECTED', '0', sid, report(call.root, parts, 0)} end
+  local whole
+  able, whole = routing.number_able_to(call.root, parts)
+  if able > 0 then return nil end
+  if whole then return {'REJECTED', '0', sid or '', report(call.root, parts, 0)} end
+  sid = sid or routing.signature(call.root, text)
+  if sid then routing.refer(call.root, sid, 0, call.now) end
+  return refused('there are too many different offers to ask them all at once, and these requirements are new: send the job again')
 end
 
 local function submit(call, job)
@@ -80,7 +81,7 @@ local function submit(call, job)
   if why then return refused(why) end
   call.sent = call.sent + 1
   job.p = string.format('%.17g', call.now + call.sent - tonumber(job.pr) * call.worth)
-  if call.steps > 0 then
+  if call.steps > 0 and not routing.is_much() then
     local _, left = routing.settle(call.root, call.steps)
     call.steps = left
   end
@@ -96,16 +97,18 @@ local function mm_submit(keys, arguments)
   if not number or #arguments ~= 1 + 8 * number then return routing.bad('there are not 1 to 50 jobs of eight values each') end
   local bytes = 0
   for _, value in ipairs(arguments) do bytes = bytes + #value end
-  if bytes > MOST_BYTES then return routing.bad('more than 4 MiB in one call; send fewer jobs at a time') end
+  if bytes > MOST_BYTES then return routing.bad('more than 1.25 MiB in one call; send fewer jobs at a time') end
   local call = {root = root, now = routing.now(), sent = 0, eligible = {}, reports = {}, steps = STEPS}
   call.worth = tonumber(redis.call('HGET', root, 'priority_ms') or '60000') * 1000
   local reply = {'OK', '0'}
   local take = taker(arguments)
   take()
-  for _ = 1, number do
+  local stopped = false
+  for n = 1, number do
     local job = {id = take(), pr = take(), requirement = take(), c = take(), wf = take(), payload = take(), mx = take(), pol = take()}
-    local told = routing.is_much() and {'AGAIN', '0', '', '{}'} or submit(call, job)
-    routing.weigh(1 + #job.requirement / 256)
+    stopped = stopped or n > 1 and routing.is_much()
+    if not stopped then routing.weigh(1 + #job.requirement / 256) end
+    local told = stopped and {'AGAIN', '0', '', '{}'} or submit(call, job)
     for _, part in ipairs(told) do reply[#reply + 1] = part end
   end
   if redis.call('EXISTS', root .. ':todo') == 1 then reply[2] = '1' end

@@ -1,5 +1,5 @@
 -- mm_take_in: jobs that others put into jobs:pending, with their hash job:{id}, become ours; what cannot be read becomes a dead letter.
--- They keep their order among each other, and go before jobs of our own.
+-- They stand in one order with jobs of our own, by priority (50 there is 0 here) and age.
 --
 -- KEYS  1 routing   2 jobs:pending (read and trimmed; job:{id} of its members is read)
 -- ARGV  at most so many (1 to 100), mode

@@ -19,6 +19,7 @@ local function mm_tune(keys, arguments)
   local value = routing.whole(arguments[2], bounds_of[1], bounds_of[2])
   if not value then return routing.bad('the value is out of bounds') end
   redis.call('HSET', keys[1], arguments[1], text_of(value))
+  routing.retuned(keys[1])
   return {'OK'}
 end
 

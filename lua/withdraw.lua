@@ -10,8 +10,37 @@
 -- mode  bye: by the machine itself, with its last event, which is appended if it is the next one.
 --       dead: by anybody, once the lease is gone and its deadline has passed.
 --       stray: by anybody; of a machine of which nothing is left, no hash, no lease, no deadline, the names below forget it.
--- Returns OK id ('-' when dead or stray) | DUP seq, GAP seq, SNAP seq (withdrawn, but the event was here already, is not the next
+-- Returns OK id ('-' when dead or stray) | MORE (a large inventory goes name by name: call again, with names that are left, 200 at most) | DUP seq, GAP seq, SNAP seq (withdrawn, but the event was here already, is not the next
 --       one, or nothing was known) | FENCED epoch, BUSY host (not yours: nothing changed) | ALIVE | NEEDS name...
+
+local MANY, STORED = 200, 400 -- names and entries that go at once
+
+-- Some paths of the inventory; and of these the names that are not below, where nothing else tells them.
+local function page(keys, index)
+  local flat, paths, missing = redis.call('HSCAN', keys[2], '0', 'COUNT', '200')[2], {}, {}
+  local untold = redis.call('EXISTS', keys[3]) == 0
+  for n = 1, #flat, 2 do
+    paths[#paths + 1] = flat[n]
+    local entry = untold and decoded(flat[n + 1])
+    if entry and not index[entry.name] then missing[entry.name] = true end
+  end
+  return paths, needs(missing)
+end
+
+-- It claims nothing from now on, and is forgotten name by name; the rest goes when little is left.
+local function part(keys, machine, index)
+  local paths, more = page(keys, index)
+  if more then return more end
+  local names = {}
+  routing.leave(keys[9], machine)
+  for name, key in pairs(index) do
+    enlist(key, machine, false)
+    names[#names + 1] = name
+  end
+  in_chunks('HDEL', keys[3], names)
+  in_chunks('HDEL', keys[2], paths)
+  return {'MORE'}
+end
 
 local function expired(lease, alive, machine)
   if redis.call('EXISTS', lease) == 1 then return false end
@@ -57,6 +86,7 @@ local function mm_withdraw(keys, arguments)
   local event = mode == 'bye' and event_of(take, machine)
   local verdict = event and farewell(at, event) or 'OK'
   if verdict == 'FENCED' then return {verdict, text_of(at.epoch)} end
+  if redis.call('HLEN', keys[3]) > MANY or redis.call('HLEN', keys[2]) > STORED then return part(keys, machine, index) end
   local before, missing = listed(keys[2], keys[3]), {}
   for name in pairs(before) do
     if not index[name] then missing[name] = true end

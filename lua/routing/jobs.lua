@@ -3,9 +3,9 @@
 local LIFTED_AFTER_MS = 600000 -- a machine that was found to lack a model is tried again after this
 local MOST_EXCLUDED = 5
 local LONGEST_BACKOFF_MS = 3600000
-local KEEP_MS = 3600000 -- what is over is remembered so long, unless the pool says otherwise
 local ATTEMPTS = '3' -- that are not written down
 local WORTH_MS = 60000 -- of a point of priority, unless the pool says otherwise
+local USUAL_LEASE_MS = 60000
 local BODY_BYTES = 64 -- what is longer would make the record's hash four times as large
 
 function routing.job_key(root, id) return root .. ':job:' .. id end
@@ -137,46 +137,27 @@ function routing.add(root, id, job, payload, now, told)
 end
 
 -- Gives a job that was just popped to a worker. Nil when its record is gone or not waiting.
-function routing.start(root, id, score, machine, worker, token, lease_ms, now)
-  local job = routing.job(root, id, 's', 'a', 'pr', 'l', 'b', 'pol', 'at')
-  if not job or job.st ~= 'pending' then return nil end
+function routing.start(root, pool, id, score, machine, worker, token, lease_ms, now)
+  local found = redis.call('HMGET', routing.job_key(root, id), 'st', 's', 'a', 'pr', 'l', 'b', 'pol', 'at')
+  if found[1] ~= 'pending' then return nil end
+  local job = {st = 'pending', s = found[2], a = found[3] or nil, pr = found[4] or nil, l = found[5] or nil, b = found[6] or nil,
+    pol = found[7] or nil, at = found[8] or nil, asks = '', deadline = ''}
   local deadline = text_of(math.floor(now / 1000) + lease_ms)
   local attempt = text_of(tonumber(job.a or '0') + 1)
+  redis.call('HSET', root .. ':tokens', token, id) -- first: by these leases are found again
   redis.call('HSET', routing.job_key(root, id), 'st', 'running', 't', token, 'w', worker, 'm', machine, 'a', attempt,
     'p', score)
   redis.call('ZADD', root .. ':leases', deadline, id)
-  redis.call('HSET', root .. ':tokens', token, id)
   if job.l then
     tell_old(root, id, now, 'status', 'assigned', 'worker_id', worker, 'machine_id', machine, 'assigned_at', 'NOW')
   end
   routing.claimed(root, job, score)
   local tokens
-  job.asks, tokens = routing.requirement(root, job.s)
+  job.asks, tokens = routing.requirement_known(root, pool, job.s)
   routing.ran(root, machine, tokens, now)
   job.a, job.deadline = attempt, deadline
   return job
 end
-
--- Among the tokens stands the pool's turn, under a name that no token has, so that a claim reads both at once.
-local TURN = '\n'
-
--- The job that was claimed with this token, if any, and the pool's turn.
-function routing.token(root, token)
-  local found = redis.call('HMGET', root .. ':tokens', token, TURN)
-  return found[1] or nil, found[2] or nil
-end
-
--- Something may be claimed that could not be before. This is called amidst other writes, and so must not fail.
-function routing.turned(root)
-  local turn = text_of(routing.now())
-  if type(redis.pcall('HSET', root .. ':tokens', TURN, turn)) ~= 'number' then
-    redis.call('DEL', root .. ':tokens')
-    redis.call('HSET', root .. ':tokens', TURN, turn)
-  end
-  return turn
-end
-
-function routing.turn(root) return redis.call('HGET', root .. ':tokens', TURN) or routing.turned(root) end
 
 -- What a claim with this token got before, `id`, if it still runs; its lease is renewed.
 function routing.again(root, id, token, machine, worker, lease_ms, now)
@@ -192,14 +173,25 @@ function routing.release(root, id, token)
   if token then redis.call('HDEL', root .. ':tokens', token) end
 end
 
+-- The task: leases of jobs that run, from their tokens. How long they were is known no more.
+function routing.find_leases(root, cursor, steps)
+  local page = redis.call('HSCAN', root .. ':tokens', text_of(cursor), 'COUNT', text_of(math.max(10, steps)))
+  local ends = text_of(math.floor(routing.now() / 1000) + USUAL_LEASE_MS)
+  for n = 1, #page[2], 2 do
+    local token, id = page[2][n], page[2][n + 1]
+    local job = routing.job(root, id, 't')
+    if job and job.st == 'running' and job.t == token then redis.call('ZADD', root .. ':leases', 'NX', ends, id) end
+  end
+  local go_on = tonumber(page[1])
+  return go_on > 0 and go_on or nil, #page[2] / 2 + 1
+end
+
 -- Who comes with this token: nil if it is the holder, else GONE, CANCELLED or STALE.
 function routing.refusal(job, token)
   if not job then return 'GONE' end
   if job.st == 'cancelled' then return 'CANCELLED' end
   if job.st ~= 'running' or job.t ~= token then return 'STALE' end
 end
-
-function routing.keep_ms(root) return tonumber(redis.call('HGET', root, 'keep_ms') or KEEP_MS) end
 
 local function over(root, id, now, keep_ms, has_short_body)
   redis.call('ZADD', root .. ':done', text_of(now / 1000 + keep_ms), id)
@@ -208,7 +200,8 @@ end
 
 -- DONE exactly once; REPEAT for the same token again.
 function routing.complete(root, id, token, result, keep_ms, now)
-  local job = routing.job(root, id, 't', 'l', 'b')
+  local found = redis.call('HMGET', routing.job_key(root, id), 'st', 't', 'l', 'b')
+  local job = found[1] and {st = found[1], t = found[2] or nil, l = found[3] or nil, b = found[4] or nil} or nil
   if job and job.st == 'done' and job.t == token then return 'REPEAT' end
   local refusal = routing.refusal(job, token)
   if refusal then return refusal end
@@ -275,6 +268,7 @@ local function expire(root, now, limit, told)
       local answer = routing.failed(root, id, job, 'retry', 'its worker ' .. (job.w or '') .. ' was not heard of until the lease ended', 0, now)
       if answer[1] == 'DEAD' then told.dead = told.dead + 1 else told.requeued = told.requeued + 1 end
     end
+    if routing.is_too_much() then return end
   end
 end
 
@@ -283,6 +277,7 @@ local function promote(root, now, limit, told)
     redis.call('ZREM', root .. ':delayed', id)
     local job = routing.placeable(root, id)
     if job and job.st == 'delayed' and routing.place(root, id, job, now) then told.promoted = told.promoted + 1 end
+    if routing.is_too_much() then return end
   end
 end
 
@@ -294,6 +289,7 @@ local function tidy(root, now, limit)
     redis.call('DEL', routing.job_key(root, id), root .. ':body:' .. id)
     redis.call('HINCRBY', root, 'jobs', -1)
     if job and job.s then routing.refer(root, job.s, -1, now) end
+    if routing.is_too_much() then return end
   end
 end
 
@@ -323,6 +319,7 @@ local function lift(root, now, limit)
       local job = routing.placeable(root, id)
       routing.dequeue(root, sid, id)
       if job then routing.place(root, id, job, now) end
+      if routing.is_too_much() then return end
     end
     if #ids < limit then redis.call('ZREM', root .. ':kept_away', sid) end
   end
@@ -331,7 +328,10 @@ end
 -- Signatures that nobody asked for in an hour.
 local function forget_spare(root, now)
   local old = text_of(now / 1000 - 3600000)
-  for _, sid in ipairs(redis.call('ZRANGEBYSCORE', root .. ':spare', '-inf', old, 'LIMIT', 0, 4)) do routing.forget(root, sid) end
+  for _, sid in ipairs(redis.call('ZRANGEBYSCORE', root .. ':spare', '-inf', old, 'LIMIT', 0, 4)) do
+    if routing.is_too_much() then return end
+    routing.forget(root, sid)
+  end
 end
 
 -- Rings for what waits at the head, in turns: a ring may have been lost with the worker that heard it.

@@ -2,7 +2,7 @@
 
 local HEADS = {heads = true, filled = true, noughts = true, cuts = true, nought = true}
 local SPARE = {bell = true, idle = true, parked = true, scratch = true, asking = true, free = true, tokens = true,
-  errands = true, shown = true}
+  errands = true, shown = true, staged = true, disk = true}
 
 -- The root and the kind of a key of ours. A machine's own keys have none.
 local function kind_of(key)
@@ -10,18 +10,65 @@ local function kind_of(key)
   return root, kind
 end
 
+-- A machine's inventory is asked for again, at its next beat.
+local function untold(root, ord)
+  for _, name in ipairs{':at', ':told', ':comparing', ':staged'} do redis.call('HDEL', root .. name, ord) end
+end
+
+-- By kind: makes a key anew, now or by a task. `rest` is what stands behind the kind.
+local anew = {}
+
+function anew.leases(root) routing.later(root, 'l') end
+
+function anew.row(root, ord)
+  routing.put_bits(root .. ':hope:' .. ord, redis.call('GET', root .. ':live') or '')
+  routing.later(root, 'r' .. ord)
+end
+
+function anew.hope(root, ord)
+  redis.call('DEL', root .. ':row:' .. ord)
+  anew.row(root, ord)
+end
+
+function anew.fit(root, profile) routing.later(root, 'p' .. profile) end
+
+function anew.meets(root, demand) routing.later(root, 'd' .. demand) end
+
+function anew.col(root, token)
+  if redis.call('SISMEMBER', root .. ':columns', token) == 1 then routing.fill(root, token, root .. ':col:' .. token) end
+end
+
+function anew.at(root) redis.call('DEL', root .. ':told') end
+
+function anew.told(root) redis.call('DEL', root .. ':at') end
+
+function anew.comparing(root) redis.call('DEL', root .. ':at', root .. ':told', root .. ':staged') end
+
+function anew.coming(root, ord) untold(root, ord) end
+
+function anew.telling(root, ord) untold(root, ord) end
+
+local function heads_anew(root)
+  redis.call('DEL', root .. ':heads', root .. ':filled')
+  routing.end_slices(root)
+  routing.later(root, 'h')
+end
+
 -- Whether the key is sound, or gone and being made anew.
 function routing.mend(key)
   local root, kind = kind_of(key)
   if not root then return false end
-  if SPARE[kind] then
-    redis.call('DEL', key)
+  if HEADS[kind] then
+    heads_anew(root)
     return true
   end
-  if not HEADS[kind] then return false end
-  redis.call('DEL', root .. ':heads', root .. ':filled')
-  routing.end_slices(root)
-  routing.later(root, 'h')
+  local rest = string.sub(key, #root + #kind + 3)
+  if not (SPARE[kind] or anew[kind]) or kind == 'col' and string.find(rest, '^[ad]:') then return false end
+  redis.call('DEL', key)
+  if anew[kind] then
+    anew[kind](root, rest)
+    routing.turned(root)
+  end
   return true
 end
 

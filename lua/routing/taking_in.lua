@@ -1,8 +1,11 @@
 -- Jobs of the running fleet: the zset jobs:pending and the hashes job:{id}. Taken in, they are ours, with `l` in their record.
--- They keep the order of the zset among each other, whatever formula its scores follow, and go before jobs of our own.
+-- One order of priority and age holds for them and for ours: both formulas of the fleet's scores say how old a job is, and how urgent. A
+-- score of another formula says only who is first among its like; these go before all others, in the order of the zset.
 
 local STEPS = 40
 local AT_HEAD = 10 -- of the zset that are looked at each time; the rest in turns
+local USUAL = 50 -- the fleet's priority that is 0 here
+local MOST_PRIORITY = 1000
 local OVER = {cancelled = true, completed = true, failed = true}
 
 local function old_job(root, id)
@@ -10,9 +13,10 @@ local function old_job(root, id)
   if redis.call('TYPE', key)['ok'] ~= 'hash' then return nil, 'it has no hash' end
   if redis.call('HSTRLEN', key, 'requirements') > 16384 then return nil, 'the requirements: it is longer than 16384 bytes' end
   local found = redis.call('HMGET', key, 'requirements', 'service_required', 'customer_id', 'workflow_id', 'max_retries', 'status',
-    'last_failed_worker')
+    'last_failed_worker', 'priority', 'created_at')
   return {requirements = found[1] or '', service = found[2] or '', c = found[3] or '', wf = found[4] or '',
-    attempts = found[5] or '', status = found[6] or '', lf = found[7] or ''}
+    attempts = found[5] or '', status = found[6] or '', lf = found[7] or '',
+    priority = routing.whole(found[8] or '', -MOST_PRIORITY, MOST_PRIORITY), created = found[9] or ''}
 end
 
 -- Its parts, or nil and why it cannot be read.
@@ -50,6 +54,40 @@ local function refuse(root, id, why, now)
   routing.bury(root, id, {l = '1'}, why, now)
 end
 
+-- us since 1970 of a time in ISO 8601, UTC; nil for anything else.
+local function us_of(text)
+  local year, month, day, hour, minute, second = string.match(text, '^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)Z$')
+  if not year or #text > 40 then return nil end
+  year, month = tonumber(year), tonumber(month)
+  if month <= 2 then year, month = year - 1, month + 12 end
+  local days = 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
+    + math.floor((153 * (month - 3) + 2) / 5) + tonumber(day) - 719469
+  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 6e7 + tonumber(second) * 1e6
+end
+
+-- What a score says: priority, and when it was submitted, in us since 1970. Nil for other formulas.
+--   priority * 1e15 - seconds               of a new job; a double of that size tells some 8 s apart, created_at more
+--   priority * 1e6 + 2^53 - 1 - milliseconds  of one that came back
+local function read_score(score, old)
+  local priority = math.floor(score / 1e15) + 1
+  local seconds = priority * 1e15 - score
+  if priority >= 1 and priority <= MOST_PRIORITY and seconds > 1e9 and seconds < 1e10 then
+    local created = us_of(old.created)
+    if created and math.abs(created - seconds * 1e6) < 60e6 then return priority, created end
+    return priority, seconds * 1e6
+  end
+  priority = old.priority or USUAL
+  local ms = 2 ^ 53 - 1 - score + priority * 1e6
+  if ms > 1e12 and ms < 1e13 then return priority, ms * 1000 end
+end
+
+-- Where it stands among all jobs.
+local function place_of(root, score, old)
+  local priority, submitted = read_score(score, old)
+  if not priority then return -score / 1024 end
+  return submitted - (priority - USUAL) * tonumber(redis.call('HGET', root, 'priority_ms') or '60000') * 1000
+end
+
 local function word(text) return routing.is_word(text) and text or '' end
 
 -- 'taken', 'bad' or 'left'.
@@ -61,7 +99,10 @@ local function take_one(root, pending, id, score, mode, now)
     redis.call('ZREM', pending, id)
     return 'bad'
   end
-  if not why then parts, why = parts_of(old) end
+  if not why then
+    routing.weigh(#old.requirements / 256)
+    parts, why = parts_of(old)
+  end
   if why then
     redis.call('ZREM', pending, id)
     refuse(root, id, why, now)
@@ -85,7 +126,7 @@ local function take_one(root, pending, id, score, mode, now)
   forget(root, id, now)
   redis.call('ZREM', pending, id)
   local attempts = routing.whole(old.attempts, 0, 99)
-  local job = {s = sid, p = string.format('%.17g', -tonumber(score) / 1024), mx = text_of((attempts or 2) + 1), c = customer, wf = workflow, l = '1',
+  local job = {s = sid, p = string.format('%.17g', place_of(root, tonumber(score), old)), mx = text_of((attempts or 2) + 1), c = customer, wf = workflow, l = '1',
     lf = failed_by}
   routing.add(root, id, job, '', now, true)
   return 'taken'

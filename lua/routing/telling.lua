@@ -1,6 +1,7 @@
 -- What is said of a job, a requirement and a machine: by the same rules that decide.
 
-local LOOKS = 5000 -- tokens that are looked up in one search; half a microsecond each
+local LOOKS = 1500 -- tokens that are looked up in one search; half a microsecond each
+local WEIGHED = 32 -- models that one call weighs
 
 local function listed(names)
   local models = {}
@@ -22,6 +23,8 @@ local function readable(parts)
   return shown
 end
 
+local function number_of(text) return routing.canonical(tonumber(text or '0')) end
+
 -- JSON of a table whose empty lists stay lists: those below `lists`.
 local function json_of(value, lists)
   local parts = {}
@@ -34,13 +37,17 @@ end
 
 -- What a claim tells of a signature is written down when it begins, so that nobody reads JSON while others wait: the requirement, and
 -- a line for each of its models.
-local function lines_of(parts)
-  local lines = {routing.canonical(readable(parts))}
+local function lines_of(parts, text)
+  local plain = text and not parts.models and not (parts.no and parts.no.models)
+  local lines = {plain and text or routing.canonical(readable(parts))}
   for _, token in ipairs(parts and parts.models or {}) do lines[#lines + 1] = token end
   return table.concat(lines, '\n')
 end
 
-function routing.show(root, sid, text) redis.call('HSET', root .. ':shown', sid, lines_of(routing.parsed(text))) end
+function routing.show(root, sid, text)
+  redis.call('HSET', root .. ':shown', sid, lines_of(routing.parsed(text), text))
+  routing.renamed(root, sid)
+end
 
 -- A signature's requirement as JSON, for people and workers, and its models as tokens.
 function routing.requirement(root, sid)
@@ -55,107 +62,131 @@ local LISTS = {models = true, excluded = true, machines = true, reasons = true, 
 
 -- Which models are at how many machines, as JSON; and one that is nowhere.
 function routing.availability(root, parts)
-  local found, lacking = {}, nil
-  for n, token in ipairs(parts.models or {}) do
-    local _, number = routing.column(root, token)
-    local model = rules.model_of(token)
+  local found, lacking, models = {}, nil, parts.models or {}
+  for n, number in ipairs(#models > 0 and routing.numbers(root, models) or {}) do
+    local model = rules.model_of(models[n])
     found[n] = '{"machines":' .. text_of(number) .. ',"model":' .. cjson.encode(model) .. '}'
     if number == 0 then lacking = lacking or model end
   end
   return '[' .. table.concat(found, ',') .. ']', lacking
 end
 
--- A job as JSON, or nil. `fully`: with the availability of its models.
-function routing.told_job(root, id, fully)
-  local job = routing.job(root, id, 's', 'pr', 'a', 'mx', 'at', 'pol', 'c', 'wf', 'w', 'm', 'why', 'rs', 'x', 'l', 'p')
-  if not job then return nil end
-  local parts, score = job.s and routing.parts(root, job.s), routing.score(root, id, job)
-  local shown = {id = id, state = job.st, signature = job.s or '', priority = tonumber(job.pr or '0'), attempts = tonumber(job.a or '0'),
-    max_attempts = tonumber(job.mx or '3'), submitted_ms = routing.submitted(job, score), policy = job.pol or 'wait', customer = job.c or '',
-    workflow = job.wf or '', worker = job.w or '', machine = job.m or '', why = job.why or '', result = job.rs or '',
-    payload = routing.body(root, id), requirement = readable(parts), excluded = job.x and cjson.decode(job.x) or {},
-    score = tonumber(score or '0'), taken_in = job.l ~= nil}
-  if job.st == 'running' then shown.deadline_ms = tonumber(redis.call('ZSCORE', root .. ':leases', id) or '0') end
-  if job.st == 'delayed' then shown.due_ms = tonumber(redis.call('ZSCORE', root .. ':delayed', id) or '0') end
-  if not fully or not parts then return json_of(shown, LISTS) end
-  shown.eligible = routing.number_able_of(root, job.s)
-  local models = routing.availability(root, parts)
-  return string.sub(json_of(shown, LISTS), 1, -2) .. ',"models":' .. models .. '}'
+local TEXTS = {{'c', 'customer'}, {'wf', 'workflow'}, {'w', 'worker'}, {'m', 'machine'}, {'why', 'why'}, {'rs', 'result'}}
+
+local function counted(name, value) return ',"' .. name .. '":' .. number_of(value) end
+
+-- When its lease ends, or its delay.
+local function ends_of(root, id, job)
+  if job.st == 'running' then return counted('deadline_ms', redis.call('ZSCORE', root .. ':leases', id)) end
+  if job.st == 'delayed' then return counted('due_ms', redis.call('ZSCORE', root .. ':delayed', id)) end
+  return ''
 end
 
-local function lacking(root, ord, tokens)
+-- A job as JSON, and its payload; or nil. `fully`: with the availability of its models.
+function routing.told_job(root, id, fully)
+  local job = routing.job(root, id, 's', 'pr', 'a', 'mx', 'at', 'pol', 'c', 'wf', 'w', 'm', 'why', 'rs', 'x', 'l', 'p', 'b')
+  if not job then return nil end
+  local score = routing.score(root, id, job)
+  local told = {'{"id":', cjson.encode(id), ',"state":"', job.st, '","signature":"', job.s or '', '","policy":"', job.pol or 'wait', '"',
+    counted('priority', job.pr), counted('attempts', job.a), counted('max_attempts', job.mx or '3'), counted('score', score),
+    ',"submitted_ms":', number_of(text_of(routing.submitted(job, score))), ',"taken_in":', job.l and 'true' or 'false', ',"excluded":', job.x or '[]',
+    ',"requirement":', job.s and (routing.requirement(root, job.s)) or '{}', ends_of(root, id, job)}
+  for _, name in ipairs(TEXTS) do told[#told + 1] = ',"' .. name[2] .. '":' .. cjson.encode(job[name[1]] or '') end
+  local parts = fully and job.s and routing.parts(root, job.s)
+  if parts then
+    told[#told + 1] = counted('eligible', text_of(routing.number_able_of(root, job.s))) .. ',"models":' .. routing.availability(root, parts)
+  end
+  told[#told + 1] = '}'
+  return table.concat(told), job.b or redis.call('GET', root .. ':body:' .. id) or ''
+end
+
+local function why_not(token, barred, root, ord)
+  local kind, rest = string.sub(token, 1, 2), string.sub(token, 3)
+  if kind == 'a:' then return {rule = 'elsewhere', why = 'it was found to lack what this job needs, a short while ago'} end
+  if kind == 'd:' then
+    local free = redis.call('ZSCORE', root .. ':disk', ord)
+    local amount = free and routing.canonical(math.floor(tonumber(free) / 1e6) / 1e3) .. ' GB are free' or 'it does not say how much is free'
+    return {rule = 'storage', why = amount .. ', wanted are ' .. (barred and 'less than ' or '') .. rest}
+  end
+  if barred then return {rule = 'models', why = 'it has what is not wanted: ' .. rules.model_of(token)} end
+end
+
+-- `columns`: the texts of their columns, as routing.columns has them.
+local function lacking(root, ord, tokens, columns)
   local missing, reasons = {}, {}
   for _, token in ipairs(tokens) do
-    local plain = string.gsub(token, '^!', '')
-    local barred = plain ~= token
-    if not routing.holds(root, ord, token) then
-      local kind = string.sub(plain, 1, 2)
-      if kind == 'a:' then
-        reasons[#reasons + 1] = {rule = 'elsewhere', why = 'it was found to lack what this job needs, a short while ago'}
-      elseif kind == 'd:' then
-        local free = redis.call('ZSCORE', root .. ':disk', ord)
-        local amount = free and routing.canonical(math.floor(tonumber(free) / 1e6) / 1e3) .. ' GB are free' or 'it does not say how much is free'
-        reasons[#reasons + 1] = {rule = 'storage', why = amount .. ', wanted are ' .. (barred and 'less than ' or '') .. string.sub(plain, 3)}
-      elseif barred then
-        reasons[#reasons + 1] = {rule = 'models', why = 'it has what is not wanted: ' .. rules.model_of(plain)}
-      else
-        missing[#missing + 1] = rules.model_of(plain)
-      end
+    local plain = string.match(token, '^!(.+)$')
+    local has = routing.has(columns[plain or token], ord)
+    if has == (plain ~= nil) then
+      local reason = why_not(plain or token, plain ~= nil, root, ord)
+      if reason then reasons[#reasons + 1] = reason else missing[#missing + 1] = rules.model_of(token) end
     end
   end
   if #missing > 0 then reasons[#reasons + 1] = {rule = 'models', why = 'it lacks ' .. table.concat(missing, ', ')} end
   return missing, reasons
 end
 
+local function kept_from(tokens)
+  local barred = {}
+  for _, token in ipairs(tokens) do
+    if string.sub(token, 1, 3) == '!a:' then barred[#barred + 1] = token end
+  end
+  return barred
+end
+
+-- The columns of all tokens, also of those with a `!`.
+function routing.columns_of(root, tokens)
+  local plain = {}
+  for n, token in ipairs(tokens) do plain[n] = string.match(token, '^!(.+)$') or token end
+  return routing.columns(root, plain)
+end
+
 -- Why one seat of a machine can or cannot do it.
-function routing.verdict(root, machine, ord, seat, profile, parts)
+local function verdict(root, machine, ord, seat, profile, parts, tokens, columns)
   local text = redis.call('HGET', root .. ':profile', profile)
   local offer = text and routing.offer_of(text) or {}
-  local _, tokens = rules.split(parts)
-  local missing, reasons = {}, {}
-  if offer.models then
-    local barred = {}
-    for _, token in ipairs(tokens) do
-      if string.sub(token, 1, 3) == '!a:' then barred[#barred + 1] = token end
-    end
-    tokens = barred
-  end
-  missing, reasons = lacking(root, ord, tokens)
+  routing.weigh(#(text or '') / 512)
+  if offer.models then tokens = kept_from(tokens) end
+  local missing, reasons = lacking(root, ord, tokens, columns)
   for _, refusal in ipairs(rules.refusals(parts, offer, true)) do reasons[#reasons + 1] = refusal end
   return {machine = machine, seat = seat, fits = #reasons == 0, reasons = reasons, missing = missing}
 end
 
--- Per seat of a machine; one without a seat is told so.
-function routing.verdicts(root, machine, parts)
-  local ord, found = routing.machine(root, machine), {}
+local function without_seat(root, machine, ord, tokens, columns)
+  local missing, reasons = lacking(root, ord, tokens, columns)
+  reasons[#reasons + 1] = {rule = 'service', why = 'none of its workers has said what it offers'}
+  return {machine = machine, seat = '', fits = false, reasons = reasons, missing = missing}
+end
+
+-- Per seat of a machine, as many as one call can tell; one without a seat is told so. Nil for an unknown machine.
+function routing.verdicts(root, machine, parts, columns)
+  local ord, found, _, tokens = routing.machine(root, machine), {}, rules.split(parts)
   if not ord then return nil end
-  local seats = redis.call('HGETALL', root .. ':seats:' .. ord)
-  for n = 1, #seats, 2 do found[#found + 1] = routing.verdict(root, machine, ord, seats[n], seats[n + 1], parts) end
-  if #found == 0 then
-    local _, tokens = rules.split(parts)
-    local missing, reasons = lacking(root, ord, tokens)
-    reasons[#reasons + 1] = {rule = 'service', why = 'none of its workers has said what it offers'}
-    found[1] = {machine = machine, seat = '', fits = false, reasons = reasons, missing = missing}
+  columns = columns or routing.columns_of(root, tokens)
+  local seats, of = redis.call('HGETALL', root .. ':seats:' .. ord), {}
+  for n = 1, #seats, 2 do of[seats[n]] = seats[n + 1] end
+  for _, seat in ipairs(routing.names_of(of)) do
+    if #found > 0 and routing.is_too_much() then return found end
+    found[#found + 1] = verdict(root, machine, ord, seat, of[seat], parts, tokens, columns)
   end
+  if #found == 0 then found[1] = without_seat(root, machine, ord, tokens, columns) end
   return found
 end
 
-function routing.verdict_json(verdict) return json_of(verdict, LISTS) end
+function routing.verdict_json(told) return json_of(told, LISTS) end
 
 -- The machines that lack the fewest of the tokens: {ord, number lacking}, among `most` that are looked at, fewer for many tokens.
-function routing.nearest(root, tokens, limit, most)
-  local found, columns = {}, {}
-  for n, token in ipairs(tokens) do
-    local plain = string.match(token, '^!(.+)$')
-    columns[n] = {text = (routing.column(root, plain or token)), barred = plain ~= nil}
-  end
+function routing.nearest(root, tokens, limit, most, columns)
+  local found = {}
+  columns = columns or routing.columns_of(root, tokens)
   most = math.min(most, math.ceil(LOOKS / (#tokens + 1)))
-  for _, ord in ipairs((routing.members(redis.call('GET', root .. ':present') or '', most))) do
-    local number = 0
-    for _, column in ipairs(columns) do
-      if routing.has(column.text, ord) == column.barred then number = number + 1 end
+  for _, number in ipairs((routing.members(redis.call('GET', root .. ':present') or '', most))) do
+    local ord, lacks = text_of(number), 0
+    for _, token in ipairs(tokens) do
+      local plain = string.match(token, '^!(.+)$')
+      if routing.has(columns[plain or token], ord) == (plain ~= nil) then lacks = lacks + 1 end
     end
-    found[#found + 1] = {ord = text_of(ord), lacking = number}
+    found[#found + 1] = {ord = ord, lacking = lacks}
   end
   table.sort(found, function(one, other)
     if one.lacking ~= other.lacking then return one.lacking < other.lacking end
@@ -165,21 +196,20 @@ function routing.nearest(root, tokens, limit, most)
   return found
 end
 
--- How many machines hold all but one of the models, for each of them. Of the models before and of those behind it the AND is
--- known already, so that many cost little more than few.
+-- How many machines hold all but one of the models, for each of `models`; `rest` are all others that are asked for. Of the models before
+-- and of those behind it the AND is known already, so that many cost little more than few.
 local function without_each(root, models, rest)
-  local before, target, columns, borrowed = routing.scratch(root, 'before'), routing.scratch(root, 'each'), {}, {}
-  local behind = {[#models + 1] = routing.scratch(root, 'behind0')}
+  local before, target, borrowed = routing.scratch(root, 'before'), routing.scratch(root, 'each'), {}
+  local behind, columns = {[#models + 1] = routing.scratch(root, 'behind0')}, routing.column_keys(root, models, borrowed)
   redis.call('BITOP', 'OR', behind[#models + 1], routing.holders(root, rest))
   redis.call('BITOP', 'OR', before, behind[#models + 1])
   for n = #models, 1, -1 do
-    columns[n], behind[n] = routing.column_key(root, models[n], borrowed), routing.scratch(root, 'behind' .. n)
+    behind[n] = routing.scratch(root, 'behind' .. n)
     redis.call('BITOP', 'AND', behind[n], behind[n + 1], columns[n])
   end
   local numbers = {}
   for n = 1, #models do
-    redis.call('BITOP', 'AND', target, before, behind[n + 1])
-    numbers[n] = redis.call('BITCOUNT', target)
+    numbers[n] = redis.call('BITOP', 'AND', target, before, behind[n + 1]) > 0 and redis.call('BITCOUNT', target) or 0
     redis.call('BITOP', 'AND', before, before, columns[n])
   end
   redis.call('DEL', before, target, routing.scratch(root, 'holders'), routing.scratch(root, 'both'), unpack(behind))
@@ -187,18 +217,22 @@ local function without_each(root, models, rest)
   return numbers
 end
 
--- Per model: how many machines have it, and how many could do the job if only this one were not needed.
-function routing.weighed(root, parts)
-  local models, rest, seen, _, tokens = parts.models or {}, {}, {}, rules.split(parts)
+-- Per model, from `first` (1 ...) on, WEIGHED of them: how many machines have it, and how many could do the job if only this one were
+-- not needed. And where to go on, or nil.
+function routing.weighed(root, parts, first)
+  local all, models, rest, seen, _, tokens = parts.models or {}, {}, {}, {}, rules.split(parts)
+  for n = first, math.min(#all, first + WEIGHED - 1) do
+    models[#models + 1] = all[n]
+    seen[all[n]] = true
+  end
   if #models == 0 then return {} end
-  for _, token in ipairs(models) do seen[token] = true end
   for _, token in ipairs(tokens) do
     if not seen[token] then rest[#rest + 1] = token end
   end
   local numbers, told = routing.aside(function() return without_each(root, models, rest) end), {}
+  local machines = routing.numbers(root, models)
   for n, token in ipairs(models) do
-    local _, machines = routing.column(root, token)
-    told[n] = {model = rules.model_of(token), machines = machines, without = numbers[n]}
+    told[n] = {model = rules.model_of(token), machines = machines[n], without = numbers[n]}
   end
-  return told
+  return told, all[first + WEIGHED] and first + WEIGHED or nil
 end

@@ -3,6 +3,18 @@
 
 local WITHIN = {'capabilities', 'performance', 'location', 'cost', 'metadata'}
 
+local FEW = 4 -- values that are looked for one by one
+
+-- What is among a table's values, or is one of its names that is not false.
+local function contents_of(have)
+  local set = {}
+  for key, value in pairs(have) do
+    if value == value then set[value] = true end
+    if type(key) == 'string' and value ~= false then set[key] = true end
+  end
+  return set
+end
+
 local function among(wanted, have)
   if type(have) ~= 'table' then return have == wanted end
   for key, value in pairs(have) do
@@ -21,8 +33,10 @@ function rules.satisfies(wanted, have)
   end
   if type(wanted) ~= 'table' then return among(wanted, have) end
   if routing.is_list(wanted) then
+    local set = #wanted > FEW and type(have) == 'table' and contents_of(have)
     for _, each in ipairs(wanted) do
-      if not among(each, have) then return false end
+      if set and not set[each] then return false end
+      if not set and not among(each, have) then return false end
     end
     return true
   end
@@ -32,9 +46,20 @@ function rules.satisfies(wanted, have)
   return true
 end
 
+-- What a long value begins with.
+local function beginning(value)
+  if type(value) ~= 'table' then return value end
+  local some, number = {}, 0
+  for key, each in pairs(value) do
+    some[key], number = each, number + 1
+    if number == 20 then return some end
+  end
+  return value
+end
+
 function rules.lacks(name, wanted, have)
   if have == nil then return 'it does not offer ' .. name end
-  local offered, asked = routing.canonical(have), routing.canonical(wanted)
+  local offered, asked = routing.canonical(beginning(have)), routing.canonical(beginning(wanted))
   return name .. ' is ' .. string.sub(offered, 1, 100) .. ', wanted is ' .. string.sub(asked, 1, 100)
 end
 

@@ -3,7 +3,7 @@
 --   f:loras/SD15/x.safetensors              folder and whole name; unet, clip and t2i_adapter are called as ComfyUI lists them
 --   h:<64 or 10 hex digits>                 SHA-256, or AutoV2
 
-local MAX_MODELS = 128
+local MAX_MODELS, MAX_DECLARED = 128, 1000
 local CATEGORY = {unet = 'diffusion_models', clip = 'text_encoders', t2i_adapter = 'controlnet'}
 local FOLDERS = {
   checkpoints = true, configs = true, loras = true, vae = true, text_encoders = true, diffusion_models = true,
@@ -29,7 +29,7 @@ local function path_token(path)
 end
 
 local function by_text(reference)
-  if reference == '' or string.find(reference, '%c') then return nil, 'a model has no name' end
+  if reference == '' or string.find(reference, '%c') then return nil, 'a model has no name, or one with control characters' end
   if string.find(reference, '^sha256:') or string.find(reference, '^autov2:') then
     local token = digest_token(reference)
     if not token then return nil, "'" .. reference .. "' is no digest" end
@@ -104,7 +104,9 @@ local function declared(models)
       mine[service] = {}
       for _, name in ipairs(names) do
         number = number + 1
-        if type(name) ~= 'string' or number > 2000 then return nil, 'the models of ' .. service .. ' are no list of at most 2000 names' end
+        if type(name) ~= 'string' or number > MAX_DECLARED then
+          return nil, 'the models of ' .. service .. ' are no list of at most ' .. MAX_DECLARED .. ' names'
+        end
         mine[service][#mine[service] + 1] = name
       end
       table.sort(mine[service])
@@ -122,18 +124,77 @@ local function names_match(token, name)
   return #name > #text and string.sub(name, -#text - 1) == '/' .. text
 end
 
-local function held(token, mine, services)
+local FEW = 4 -- tokens that are looked for one by one
+local DEEP = 8 -- directories of a token; one with more is looked for in every name
+
+-- All tokens that these names match, but deeper ones.
+local function called(names)
+  local set = {}
+  for _, name in ipairs(names) do
+    set['f:' .. name], set['n:' .. name] = true, true
+    if string.find(name, '/', 1, true) then
+      set[path_token(name)] = true
+      local slashes = {}
+      for at in string.gmatch(name, '()/') do slashes[#slashes + 1] = at end
+      for n = #slashes, math.max(1, #slashes - DEEP), -1 do set['n:' .. string.sub(name, slashes[n] + 1)] = true end
+    end
+  end
+  return set
+end
+
+local function any_matches(token, names, set)
+  if set then
+    if set[token] then return true end
+    local _, deep = string.gsub(token, '/', '')
+    if deep <= DEEP then return false end
+  end
+  for _, name in ipairs(names) do
+    if names_match(token, name) then return true end
+  end
+  return false
+end
+
+-- The names that these services have; `all` for whatever they may be called.
+local function names_of(mine, services)
+  local found = {}
   for service, names in pairs(mine) do
     local meant = #services == 0
     for _, each in ipairs(services) do meant = meant or each == service end
-    if meant then
-      if names == 'all' then return true end
-      for _, name in ipairs(names) do
-        if names_match(token, name) then return true end
-      end
+    if meant and names == 'all' then return 'all' end
+    for _, name in ipairs(meant and names or {}) do found[#found + 1] = name end
+  end
+  return found
+end
+
+local KEPT = 50 -- declarations of which is remembered what was made of them
+local known, remembered = {}, 0
+
+local function declared_for(mine, services)
+  if not known[mine] then
+    if remembered >= KEPT then known, remembered = {}, 0 end
+    known[mine], remembered = {}, remembered + 1
+  end
+  local key = table.concat(services, '\n')
+  local found = known[mine][key]
+  if not found then
+    found = {names = names_of(mine, services), asked = 0}
+    known[mine][key] = found
+  end
+  return found
+end
+
+-- Those of the tokens that none of the names match; without `all` the first.
+local function not_declared(tokens, found, all)
+  local lacking = {}
+  for _, token in ipairs(tokens) do
+    found.asked = found.asked + 1
+    if found.asked > FEW and not found.set then found.set = called(found.names) end
+    if string.sub(token, 1, 2) == 'h:' or not any_matches(token, found.names, found.set) then
+      lacking[#lacking + 1] = token
+      if not all then return lacking end
     end
   end
-  return false
+  return lacking
 end
 
 rules.define{
@@ -167,12 +228,12 @@ rules.define{
   end,
   tokens = function(part) return part end,
   offer = function(given) return declared(given.models) end,
-  refuse = function(part, mine, _, parts)
-    if mine == nil or mine == 'all' then return nil end
-    local lacking = {}
-    for _, token in ipairs(part or {}) do
-      if not held(token, mine, parts.service or {}) then lacking[#lacking + 1] = rules.model_of(token) end
-    end
+  refuse = function(part, mine, _, parts, all)
+    if mine == nil or mine == 'all' or not part then return nil end
+    local found = declared_for(mine, parts.service or {})
+    if found.names == 'all' then return nil end
+    local lacking = not_declared(part, found, all)
+    for n, token in ipairs(lacking) do lacking[n] = rules.model_of(token) end
     if #lacking > 0 then return 'it does not declare ' .. table.concat(lacking, ', ') end
   end,
   single = function(part)

@@ -33,9 +33,9 @@ from model_manager.facts.event import (
     Unknown,
 )
 
-BATCH_EVENTS: Final = 500
-BATCH_CHANGES: Final = 2_000
-BATCH_BYTES: Final = 4 * 1024 * 1024
+BATCH_EVENTS: Final = 200
+BATCH_CHANGES: Final = 50
+BATCH_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,4 +133,4 @@ def _why(error: Exception) -> str:
         return "it is out of memory (maxmemory). Give it more, or shorten the stream"
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
         return "it did not answer in time"
-    return str(error) or type(error).__name__
+    return str(error).rstrip(".") or type(error).__name__

@@ -18,9 +18,11 @@ SHARED: Final = (
     "routing/reading",
     "routing/ruling",
     "routing/bits",
+    "routing/remembering",
     "routing/queues",
     "routing/machines",
     "routing/holding",
+    "routing/adopting",
     "routing/signatures",
     "routing/profiles",
     "routing/indexing",
@@ -50,6 +52,8 @@ RULES: Final = (
 FUNCTIONS: Final = (
     "publish",
     "snapshot",
+    "stage",
+    "adopt",
     "beat",
     "withdraw",
     "offer",
@@ -67,6 +71,7 @@ FUNCTIONS: Final = (
     "machines_for",
     "take_in",
     "demand",
+    "starving",
     "settle",
     "tune",
     "find_matching_job",
@@ -127,5 +132,6 @@ class Functions:
 
     async def _once(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> list[bytes]:
         called = f"{name}_{version()}"
-        reply: Any = await self._redis.fcall(called, len(keys), *keys, *arguments)
+        values = [each.encode("utf-8", "surrogateescape") if isinstance(each, str) else each for each in arguments]
+        reply: Any = await self._redis.fcall(called, len(keys), *keys, *values)
         return cast(list[bytes], reply)

@@ -22,10 +22,10 @@ def body(text: str) -> Any:
     return wire.loads(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), "answer")
 
 
-def read(text: str, how: Callable[[Any], Read]) -> Read:
+def read(text: str, how: Callable[..., Read], *more: str) -> Read:
     """Raises BusUnavailable when the answer is of another shape than this release knows."""
     try:
-        return how(body(text))
+        return how(body(text), *more)
     except (BadRecord, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BusUnavailable(
             why=f"its function answered in an unknown shape ({type(error).__name__}: {error})"
@@ -88,8 +88,15 @@ def returned(word: str, rest: Sequence[str]) -> Returned:
     return Returned(word=cast(Any, said), due=int(rest[0]) / 1000 if said == "delayed" else None)
 
 
-def filed(told: Mapping[str, Any]) -> Filed:
+def jobs_of(rest: Sequence[str]) -> tuple[Filed, ...]:
+    """Of mm_jobs: behind the cursor and the number each job, and its payload."""
+    return tuple(read(told, filed, payload) for told, payload in zip(rest[2::2], rest[3::2], strict=True))
+
+
+def filed(told: Mapping[str, Any], payload: str) -> Filed:
+    """`payload` as the function answered it: what is no UTF-8 in it is shown with replacements."""
     return Filed(
+        payload=payload.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
         id=str(told["id"]),
         state=told["state"],
         signature=str(told.get("signature") or ""),
@@ -108,7 +115,7 @@ def filed(told: Mapping[str, Any]) -> Filed:
     )
 
 
-_TEXTS = ("customer", "workflow", "worker", "machine", "why", "result", "payload")
+_TEXTS = ("customer", "workflow", "worker", "machine", "why", "result")
 
 
 def _text(value: Any) -> str:
@@ -124,8 +131,12 @@ def explanation(told: Mapping[str, Any]) -> Explanation:
         eligible=int(told["eligible"]),
         pending=int(told.get("pending") or 0),
         models=available(told.get("models")),
-        machines=tuple(map(_verdict, told.get("machines") or ())),
+        machines=verdicts(told.get("machines")),
     )
+
+
+def verdicts(told: Any) -> tuple[Verdict, ...]:
+    return tuple(map(_verdict, told or ()))
 
 
 def _verdict(told: Mapping[str, Any]) -> Verdict:

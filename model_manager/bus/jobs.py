@@ -15,15 +15,19 @@ from model_manager.bus.functions import Argument
 from model_manager.bus.keys import Keys
 from model_manager.bus.patience import FIX, Patience
 from model_manager.errors import BadRequest, JobOver, NoSuchJob
-from model_manager.facts.job import Asks, Explanation, Filed, Job, Reaped, State, Submitted, asked
+from model_manager.facts.job import Asks, Available, Explanation, Filed, Job, Reaped, State, Submitted, Verdict, asked
 
 PER_CALL: Final = 50
-"""Jobs of one call, and 3 MiB of them: the function takes 4."""
+"""Jobs of one call, and 1 MiB of them or one large one: the function takes 1.25."""
 
 AGAIN: Final = "AGAIN"
 """Of a job that was not read, for those before it took long; all behind it have this answer, too."""
 
-BYTES_PER_CALL: Final = 3 * 1024 * 1024
+BYTES_PER_CALL: Final = 1024 * 1024
+
+Fields = tuple[Argument, ...]
+"""A job, as mm_submit takes it."""
+
 PAGE: Final = 100
 
 
@@ -46,39 +50,52 @@ class Jobs:
 
     async def submit_all(self, jobs: Iterable[Job]) -> tuple[Submitted, ...]:
         """Many at once; a job that cannot be meant so has the word `bad`, and keeps no other from being taken."""
-        answers_: list[Submitted] = []
-        for batch in _batches(jobs):
+        given = [_fields(job) for job in jobs]
+        told: list[Submitted] = []
+        for batch in _batches(each for each in given if not isinstance(each, Submitted)):
             while batch:
-                told = await self._hand_in(batch)
-                answers_ += told
-                batch = batch[len(told) :]
-        return tuple(answers_)
+                some = await self._hand_in(batch)
+                told += some
+                batch = batch[len(some) :]
+        answered = iter(told)
+        return tuple(each if isinstance(each, Submitted) else next(answered) for each in given)
 
-    async def _hand_in(self, batch: Sequence[tuple[str, tuple[Argument, ...]]]) -> list[Submitted]:
+    async def _hand_in(self, batch: Sequence[Fields]) -> list[Submitted]:
         """The answers to one job at least; those behind them were too much for one call."""
-        _, rest = await self._ask("mm_submit", str(len(batch)), *chain.from_iterable(fields for _, fields in batch))
+        _, rest = await self._ask("mm_submit", str(len(batch)), *chain.from_iterable(batch))
         if rest[0] == "1":
             await self.settle()
         told = [rest[1 + 4 * n : 5 + 4 * n] for n in range(len(batch))]
-        return [answers.submitted(id, *each) for (id, _), each in zip(batch, told, strict=True) if each[0] != AGAIN]
+        return [
+            answers.submitted(str(fields[0]), *each)
+            for fields, each in zip(batch, told, strict=True)
+            if each[0] != AGAIN
+        ]
 
     async def job(self, id: str) -> Filed:
         """One job, with where its models are. Raises NoSuchJob."""
         word, rest = await self._ask("mm_job", id)
         if word == "GONE":
             raise _none(id)
-        return answers.read(rest[0], answers.filed)
+        return answers.read(rest[0], answers.filed, rest[1])
 
     async def next_up(self, limit: int = PAGE) -> tuple[Filed, ...]:
         """The first `limit` (1 to 100) pending jobs in the order of claiming."""
-        _, (_, _, *found) = await self._ask("mm_jobs", "next", "0", str(limit))
-        return tuple(answers.read(each, answers.filed) for each in found)
+        found: dict[str, Filed] = {}
+        cursor = "0"
+        while True:
+            _, rest = await self._ask("mm_jobs", "next", cursor, str(limit - int(cursor)))
+            for each in answers.jobs_of(rest):
+                found.setdefault(each.id, each)
+            cursor = rest[0]
+            if not 0 < int(cursor) < limit:
+                return tuple(found.values())
 
     async def page(self, state: State, cursor: str = "0", limit: int = PAGE) -> tuple[tuple[Filed, ...], str, int]:
-        """One page (1 to 100) of `jobs`, the cursor of the next ("0" at the end), and how many jobs are in that state. Raises
-        BadRequest for a cursor that is none."""
-        _, (after, total, *found) = await self._ask("mm_jobs", state, cursor, str(limit))
-        return tuple(answers.read(each, answers.filed) for each in found), after, int(total)
+        """One page (1 to 100) of `jobs`, shorter where jobs are large, the cursor of the next ("0" at the end), and how many jobs are
+        in that state. Raises BadRequest for a cursor that is none."""
+        _, rest = await self._ask("mm_jobs", state, cursor, str(limit))
+        return answers.jobs_of(rest), rest[0], int(rest[1])
 
     async def jobs(self, state: State, *, at_most: int | None = None) -> AsyncIterator[Filed]:
         """All jobs in a state: pending ones in no order but with those that ask for the same together, and with those that are done the
@@ -86,9 +103,9 @@ class Jobs:
         cursor, left = "0", at_most
         while left is None or left > 0:
             limit = PAGE if left is None else min(PAGE, left)
-            _, (cursor, _, *found) = await self._ask("mm_jobs", state, cursor, str(limit))
+            found, cursor, _ = await self.page(state, cursor, limit)
             for each in found:
-                yield answers.read(each, answers.filed)
+                yield each
             left = None if left is None else left - len(found)
             if cursor == "0":
                 return
@@ -117,16 +134,41 @@ class Jobs:
         that never offered anything is in no explanation. Raises NoSuchJob, BadRequest.
         """
         requirement: Argument = b"" if asks is None else asked(asks)
-        word, rest = await self._ask("mm_explain", job, requirement, customer, workflow, machine, str(limit))
+        about = job, requirement, customer, workflow, machine
+        word, rest = await self._ask("mm_explain", *about, str(limit), "1", "1")
         if word == "GONE":
             raise _none(job)
         if word == "UNKNOWN":
             return Explanation(eligible=0, pending=0, models=(), machines=())
         found = answers.read(rest[0], answers.explanation)
+        machines = found.machines + await self._other_machines(about, rest[2], limit - len(found.machines))
+        found = replace(found, models=found.models + await self._other_models(about, rest[1]), machines=machines)
         if not machine:
             return found
         live = await self._lives(machine)
         return replace(found, machines=tuple(replace(each, live=live) for each in found.machines))
+
+    async def _other_models(self, about: tuple[Argument, ...], first: str) -> tuple[Available, ...]:
+        """From the one on that the call before did not come to. No more of them once the job is gone."""
+        found: tuple[Available, ...] = ()
+        while first != "0":
+            word, rest = await self._ask("mm_explain", *about, "0", first, "1")
+            if word != "OK":
+                return found
+            found += answers.read(rest[0], lambda told: answers.available(told.get("models")))
+            first = rest[1]
+        return found
+
+    async def _other_machines(self, about: tuple[Argument, ...], first: str, limit: int) -> tuple[Verdict, ...]:
+        """The same for machines, at most `limit`."""
+        found: tuple[Verdict, ...] = ()
+        while first != "0" and len(found) < limit:
+            word, rest = await self._ask("mm_explain", *about, str(limit - len(found)), "0", first)
+            if word != "OK":
+                return found
+            found += answers.read(rest[0], lambda told: answers.verdicts(told.get("machines")))
+            first = rest[2]
+        return found
 
     async def _lives(self, machine: str) -> bool:
         """Read by itself: who may call a function with a key needs the right to write it."""
@@ -177,21 +219,25 @@ def _none(id: str) -> NoSuchJob:
     return NoSuchJob(where="the queue", name=id)
 
 
-def _batches(jobs: Iterable[Job]) -> Iterable[list[tuple[str, tuple[Argument, ...]]]]:
-    batch: list[tuple[str, tuple[Argument, ...]]] = []
+def _batches(jobs: Iterable[Fields]) -> Iterable[list[Fields]]:
+    batch: list[Fields] = []
     size = 0
-    for job in jobs:
-        fields = _fields(job)
+    for fields in jobs:
         bytes_ = sum(map(len, fields))
         if batch and (len(batch) == PER_CALL or size + bytes_ > BYTES_PER_CALL):
             yield batch
             batch, size = [], 0
-        batch.append((job.id, fields))
+        batch.append(fields)
         size += bytes_
     if batch:
         yield batch
 
 
-def _fields(job: Job) -> tuple[Argument, ...]:
+def _fields(job: Job) -> Fields | Submitted:
+    """Its values as the function takes them, or why it cannot be meant so."""
     numbers = str(job.priority), str(job.max_attempts)
-    return job.id, numbers[0], job.asked(), job.customer, job.workflow, job.payload, numbers[1], job.policy
+    try:
+        asks = job.asked()
+    except BadRequest as error:
+        return Submitted(id=job.id, word="bad", why=f"what it asks cannot be read: {error.facts['why']}")
+    return job.id, numbers[0], asks, job.customer, job.workflow, job.payload, numbers[1], job.policy

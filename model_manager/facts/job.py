@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
-from model_manager.errors import BadRecord
+from model_manager.errors import BadRecord, BadRequest
 from model_manager.facts import wire
 
 Policy = Literal["wait", "reject", "fetch"]
@@ -87,13 +88,27 @@ class Job:
     policy: Policy = "wait"
 
     def asked(self) -> bytes:
-        """The requirement as JSON."""
+        """The requirement as JSON. Raises BadRequest."""
         return asked(self.asks)
 
 
 def asked(asks: Asks | Mapping[str, Any]) -> bytes:
-    """A requirement as JSON."""
-    return wire.dumps(asks.plain() if isinstance(asks, Asks) else asks)
+    """A requirement as JSON. Raises BadRequest for what JSON cannot say: it would ask for less than was meant."""
+    plain = asks.plain() if isinstance(asks, Asks) else asks
+    if not _is_finite(plain):
+        raise BadRequest(why="a number in it is infinite or none at all", fix="Leave it out, or write how much it is.")
+    try:
+        return wire.dumps(plain)
+    except TypeError:
+        raise BadRequest(why="a text in it is no UTF-8, or a value no JSON", fix="Write names as UTF-8.") from None
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or isfinite(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

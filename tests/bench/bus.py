@@ -283,6 +283,11 @@ async def _beats(redis: Redis, machines: int, times: int) -> tuple[float, float]
     looked = await Leases(redis, KEYS).look()
     spent = time.perf_counter() - begun
     assert len(looked.leases) == machines
-    ours = ("cmdstat_fcall", "cmdstat_hscan", "cmdstat_exists", "cmdstat_sismember")  # what functions call counts with them
+    ours = (
+        "cmdstat_fcall",
+        "cmdstat_hscan",
+        "cmdstat_exists",
+        "cmdstat_sismember",
+    )  # what functions call counts with them
     used = sum(stats[name]["usec"] for name in ours if name in stats)
     return used / machines / max(1, times - 1), spent

@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.bench.row import Row
 
-PARTS: Final = ("matching", "working", "changing", "journaling")
+PARTS: Final = ("matching", "working", "changing", "bounding", "journaling")
 
 Rows = Callable[[Path, bool], Iterator[Row]]
 

@@ -38,8 +38,10 @@ class Fleet:
         return None if reply is None else dict(json.loads(reply))
 
     def gets(self, worker: dict[str, Any]) -> str | None:
-        """The id of the job that this worker gets."""
+        """The id of the job that this worker gets; one call does a bounded part, so it asks again while something is left to do."""
         answer = self.ask(worker)
+        while answer is None and self.client.exists(f"{ROOT}:todo"):
+            answer = self.ask(worker)
         return None if answer is None else str(answer["jobId"])
 
     def hash(self, key: str) -> dict[str, str]:

@@ -50,6 +50,10 @@ class Server:
     def client(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.socket), protocol=2)
 
+    def spent(self) -> int:
+        """ns of the processor that the server took until now."""
+        return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[0])
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

@@ -17,12 +17,12 @@ def ticks(count: int) -> list[arguments.Sent]:
 
 def big(count: int) -> list[arguments.Sent]:
     teller = Teller()
-    return [arguments.sent(teller.appear(*(entry(f"{n}-{m}.pt") for m in range(900)))) for n in range(count)]
+    return [arguments.sent(teller.appear(*(entry(f"{n}-{m}.pt") for m in range(22)))) for n in range(count)]
 
 
 @pytest.mark.parametrize(
     ("make", "count", "sizes"),
-    [(ticks, 0, []), (ticks, 500, [500]), (ticks, 1_001, [500, 500, 1]), (big, 5, [2, 2, 1]), (big, 1, [1])],
+    [(ticks, 0, []), (ticks, 200, [200]), (ticks, 401, [200, 200, 1]), (big, 5, [2, 2, 1]), (big, 1, [1])],
 )
 def test_batches_keep_the_order_and_the_limits(
     make: Callable[[int], list[arguments.Sent]], count: int, sizes: list[int]

@@ -159,10 +159,11 @@ def test_a_worker_whose_call_was_answered_into_the_void_asks_again_and_gets_the_
 
 
 def test_a_retried_job_does_not_starve_behind_fresh_ones_for_ever(fleet: Fleet) -> None:
-    """Both score formulas stand in one zset; only the order in it counts, and what lies at its end is reached."""
-    fleet.submit(job(1), job(2))
-    fleet.client.zadd(PENDING, {"j1": 50 * 1e15 - 1_700_000_000, "j2": 50 * 1e6 + 2**53 - 1 - 1_700_000_000_000})
-    assert [fleet.gets(worker(f"w{n}")) for n in range(3)] == ["j1", "j2", None]
+    """Both score formulas stand in one zset, and say the same: how urgent a job is, and how old."""
+    fleet.submit(job(1), job(2), job(3))
+    back = 50 * 1e6 + 2**53 - 1 - 1_700_000_000_000
+    fleet.client.zadd(PENDING, {"j1": 50 * 1e15 - 1_699_999_900, "j2": back, "j3": 50 * 1e15 - 1_700_000_100})
+    assert [fleet.gets(worker(f"w{n}")) for n in range(4)] == ["j1", "j2", "j3", None]
 
 
 @pytest.mark.parametrize("said", ["component", "workflow"])

@@ -179,3 +179,37 @@ async def test_k10_many_jobs_that_each_ask_for_much_that_is_new_are_all_handed_i
     answers = await jobs.submit_all(many)
     assert [(each.id, each.word) for each in answers] == [(f"j{n}", "queued") for n in range(12)]
     assert [each.id for each in await jobs.next_up()] == [f"j{n}" for n in range(12)]
+
+
+async def test_k10_a_job_that_json_cannot_say_is_bad_and_keeps_no_other_from_being_taken(jobs: Jobs) -> None:
+    many = [job("0", "a.pt"), Job(id="1", asks={"gpu_memory_gb": float("nan")}), job("2", "a.pt")]
+    assert [(each.id, each.word) for each in await jobs.submit_all(many)] == [
+        ("0", "queued"),
+        ("1", "bad"),
+        ("2", "queued"),
+    ]
+
+
+async def test_an_id_of_any_bytes_comes_back_as_it_was(jobs: Jobs) -> None:
+    assert (await jobs.submit(job("m\udcff", "a.pt"))).word == "queued"
+    assert (await jobs.cancel("m\udcff")) is None
+
+
+async def test_the_first_in_order_are_told_over_many_queues_and_over_several_calls(jobs: Jobs) -> None:
+    many = [job(f"{n:03}", f"{n % 17}.pt", priority=n * 7 % 5, payload=b"x" * 30_000) for n in range(130)]
+    await jobs.submit_all(many)
+    best = sorted(many, key=lambda each: (-each.priority, each.id))
+    await jobs.tune(priority_seconds=3600)
+    told = [each.id for each in await jobs.next_up()]
+    assert told == [each.id for each in best[:100]]
+    assert [each.id for each in await jobs.next_up(7)] == told[:7]
+
+
+async def test_an_explanation_is_whole_however_many_calls_it_takes(redis: Redis, jobs: Jobs) -> None:
+    names = [f"{n:03}.pt" for n in range(100)]
+    for n in range(12):
+        await Rig(redis, f"m{n}").begin(*names[n : n + 60])
+    found = await jobs.explain(asks={"models": names}, limit=12)
+    assert len(found.machines) == 12
+    assert [each.model for each in found.models] == names
+    assert {each.machine: len(each.missing) for each in found.machines} == {f"m{n}": 40 for n in range(12)}

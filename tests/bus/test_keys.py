@@ -169,7 +169,7 @@ async def test_the_rights_on_the_page_are_enough_for_submitters_workers_and_agen
 
 def test_every_command_of_the_functions_is_granted_to_those_who_call_them() -> None:
     lua = Path(model_manager.__file__).parent.parent / "lua"
-    inventory = {"publish", "snapshot", "beat", "withdraw"}
+    inventory = {"publish", "snapshot", "stage", "adopt", "beat", "withdraw"}
     older = {"find_matching_job", "taking_in", "take_in"}
     texts = {file.stem: file.read_text() for file in lua.rglob("*.lua")}
 

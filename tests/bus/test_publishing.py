@@ -422,3 +422,11 @@ async def test_what_is_young_stays_whatever_its_number(redis: Redis) -> None:
     teller = await introduced(bus)
     await bus.publish([teller.tell(ReadinessChanged(ready=True, reasons=(), workflows={})) for _ in range(1_000)])
     assert await redis.xlen(bus.keys.events) == 1_002
+
+
+async def test_more_bytes_than_a_double_tells_apart_ask_for_no_snapshot(bus: Bus, redis: Redis) -> None:
+    teller = await introduced(bus, entry("a.pt", size=2**53 - 1), entry("b.pt", size=2**60))
+    teller.appear(entry("c.pt", size=2**53 - 1))
+    assert isinstance(await bus.publish(teller.outbox), Delivered)
+    assert isinstance(await bus.beat(teller.beat(), {}), Delivered)
+    await insist(redis, teller)

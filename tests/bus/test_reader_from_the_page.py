@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import json
 import random
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,11 +14,17 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from model_manager.bus.keys import Keys
+from model_manager.bus.publishing import Bus, Delivered, NeedsSnapshot
+from model_manager.facts.event import ReadinessChanged, Unknown
 from tests.bus import reader_from_the_page as page
 from tests.bus.conftest import BOTH
 from tests.bus.fleets import Pair
 from tests.bus.histories import Line, Machine, World
 from tests.bus.reader_from_the_page import Reader
+from tests.bus.servers import Server
+from tests.bus.telling import Teller, entry
+from tests.bus.test_publishing import introduced
 
 HISTORIES = 20
 """Of one test; there are four."""
@@ -124,3 +133,56 @@ async def test_e3_so_it_does_across_failovers_that_lose_what_was_acknowledged(li
 async def test_thousands_of_its_histories_end_so(line: Line) -> None:
     for seed in range(70_000, 72_000):
         await followed(line, seed)
+
+
+@pytest.mark.needs("node")
+async def test_so_does_one_in_another_language(bus: Bus, redis: Redis, shared: Server) -> None:
+    teller = await introduced(bus, entry("a.pt"), entry("lora \u00e4 \U0001f600.pt", size=2**53 - 1))
+    await bus.beat(teller.beat(), {})
+    command = ("node", str(Path(__file__).parent / "reader_from_the_page.mjs"), str(shared.socket))
+    reader = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=2**24)
+    try:
+        await read_to(reader, teller)
+        teller.appear(*(entry(f"many/{n}.pt") for n in range(300)))
+        teller.change(entry("a.pt", size=7, verified=False))
+        teller.vanish(entry("many/7.pt"), entry("many/8.pt"))
+        teller.tell(Unknown(kind="model.sung_to", data={"song": 1}))
+        teller.tell(ReadinessChanged(ready=True, reasons=(), workflows={}))
+        await told_of(bus, teller)
+        await read_to(reader, teller)
+        teller.restart()
+        teller.appear(entry("later.pt"))
+        await told_of(bus, teller)
+        await read_to(reader, teller)
+        teller.appear(entry("unseen.pt"))
+        await told_of(bus, teller)
+        await redis.xtrim(Keys().events, maxlen=0, approximate=False)
+        teller.appear(entry("b.pt"))
+        await told_of(bus, teller)
+        await read_to(reader, teller)
+        await bus.bye(teller.bye())
+        teller.held, teller.digest = {}, f"{0:032x}"
+        await read_to(reader, teller)
+    finally:
+        assert reader.stdin is not None
+        reader.stdin.close()
+        await reader.wait()
+
+
+async def told_of(bus: Bus, teller: Teller) -> None:
+    """As an agent does: what is too much for one call goes as history, with a snapshot behind it."""
+    answer = await bus.publish(teller.outbox)
+    if isinstance(answer, NeedsSnapshot):
+        before = list(teller.outbox)
+        answer = await bus.snapshot(teller.snapshot(), teller.entries, before=before)
+    assert isinstance(answer, Delivered)
+    teller.outbox.clear()
+
+
+async def read_to(reader: asyncio.subprocess.Process, teller: Teller) -> None:
+    """Until it says what the disk says."""
+    assert reader.stdout is not None
+    wanted = [teller.epoch, teller.seq, teller.digest, sorted(teller.held)]
+    async with asyncio.timeout(60):
+        while json.loads(line := await reader.stdout.readline() or b"{}").get(teller.machine) != wanted:
+            assert line, "it ended"

@@ -8,6 +8,7 @@ import random
 import re
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from fakeredis import FakeAsyncRedis
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 from model_manager.bus import functions
 from model_manager.bus.connection import connect
 from model_manager.bus.functions import Functions
+from model_manager.bus.publishing import Bus
 from model_manager.errors import BusUnavailable
 from tests.bus.conftest import BOTH
 from tests.bus.routing_histories import Agent, Pool, World
@@ -276,7 +278,7 @@ async def _demand(pool: Pool, name: str) -> list[object]:
 async def test_an_explanation_says_what_is_missing_where(pool: Pool, redis: Redis) -> None:
     await machine(redis, pool, "m1", "a.pt", offer={"services": ["comfyui"], "hardware": {"gpu_memory_gb": 8}})
     wanted = {"service": "comfyui", "models": ["a.pt", "b.pt"], "gpu_memory_gb": 24}
-    _, (text,) = await pool.call("mm_explain", "", json.dumps(wanted), "", "", "m1", 5)
+    _, (text, *_) = await pool.call("mm_explain", "", json.dumps(wanted), "", "", "m1", 5)
     told = json.loads(text)
     (verdict,) = told["machines"]
     assert (verdict["fits"], verdict["missing"]) == (False, ["b.pt"])
@@ -286,14 +288,14 @@ async def test_an_explanation_says_what_is_missing_where(pool: Pool, redis: Redi
 
 
 @pytest.mark.parametrize("mode", ["all", "eligible"])
-async def test_l4_jobs_of_the_older_fleet_are_taken_in_in_their_order_and_poison_harms_nobody(
+async def test_l4_jobs_of_the_older_fleet_are_taken_in_by_priority_and_age_and_poison_harms_nobody(
     pool: Pool, redis: Redis, mode: str
 ) -> None:
     await machine(redis, pool, "m1", "a.pt", offer={"services": ["comfyui"]})
     scores = {
         "fresh50": 50e15 - 1.7e9,
         "fresh10": 10e15 - 1.7e9,
-        "retried": 50e6 + 2**53 - 1 - 1.7e12,
+        "retried": 50e6 + 2**53 - 1 - 1.7e12 - 100_000,
         "fresh9": 9e15 - 1.7e9,
     }
     for job, score in scores.items():
@@ -317,8 +319,8 @@ async def test_l4_jobs_of_the_older_fleet_are_taken_in_in_their_order_and_poison
     assert (word, taken, bad, left) == ("OK", "4", "9", "0")
     assert [(await pool.claim("m1", token=f"t{n}"))[1][0] for n in range(4)] == [
         "fresh50",
-        "fresh10",
         "retried",
+        "fresh10",
         "fresh9",
     ]
     assert (await redis.hget("job:fresh50", "status"), await redis.hget("job:fresh50", "worker_id")) == (
@@ -330,6 +332,44 @@ async def test_l4_jobs_of_the_older_fleet_are_taken_in_in_their_order_and_poison
     )
     _, (_, number, *_) = await pool.call("mm_jobs", "dead", "0", 10)
     assert number == "9"
+
+
+async def test_jobs_of_the_older_fleet_and_ours_stand_in_one_order_of_priority_and_age(
+    pool: Pool, redis: Redis
+) -> None:
+    await machine(redis, pool, "m1", offer=COMFY)
+    now = int((await redis.time())[0])
+
+    async def theirs(job: str, priority: int, age: float, *, came_back: bool = False) -> None:
+        at = now - age
+        score = priority * 1e6 + 2**53 - 1 - at * 1000 if came_back else priority * 1e15 - int(at)
+        created = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+        fields = {"requirements": "{}", "service_required": "comfyui", "priority": priority, "created_at": created}
+        await redis.hset(f"job:{job}", mapping=fields)
+        await redis.zadd("jobs:pending", {job: score})
+
+    await theirs("an hour old", 50, 3_600)
+    await theirs("a minute old", 50, 60.5)
+    await theirs("the same second", 50, 60.2)
+    await theirs("came back", 50, 1_800, came_back=True)
+    await theirs("urgent", 59, 120)
+    await theirs("not urgent", 40, 60)
+    assert (await pool.submit("ours"))[0] == "QUEUED"
+    assert (await pool.submit("ours, urgent", priority=20))[0] == "QUEUED"
+    assert (await pool.call("mm_take_in", 100, "all", keys=("jobs:pending",)))[1] == ["6", "0", "0"]
+    assert [(await pool.claim("m1", token=f"t{n}"))[1][0] for n in range(8)] == [
+        "an hour old", "came back", "ours, urgent", "urgent", "a minute old", "the same second", "ours", "not urgent",
+    ]  # fmt: skip
+
+
+async def test_scores_of_a_formula_that_nobody_knows_keep_their_order_and_go_first(pool: Pool, redis: Redis) -> None:
+    await machine(redis, pool, "m1", offer=COMFY)
+    await pool.submit("ours")
+    for job, score in {"second": 5.0, "first": 7.5, "third": -3.0}.items():
+        await redis.hset(f"job:{job}", mapping={"requirements": "{}", "service_required": "comfyui"})
+        await redis.zadd("jobs:pending", {job: score})
+    await pool.call("mm_take_in", 100, "all", keys=("jobs:pending",))
+    assert [(await pool.claim("m1", token=f"t{n}"))[1][0] for n in range(4)] == ["first", "second", "third", "ours"]
 
 
 async def test_what_no_machine_of_ours_can_do_stays_where_it_was(pool: Pool, redis: Redis) -> None:
@@ -450,6 +490,18 @@ async def test_two_releases_work_side_by_side(pool: Pool, redis: Redis) -> None:
     assert (await pool.claim("m1", "w", "t"))[1][0] == "j"
 
 
+async def test_a_task_of_a_later_release_is_left_to_it_and_stops_nobody(pool: Pool, redis: Redis) -> None:
+    await machine(redis, pool, "m1", "a.pt")
+    await redis.lpush("routing:todo", "Z1")
+    assert (await pool.submit("j", {"models": "a.pt"}))[0] == "QUEUED"
+    for n in range(4):
+        word, rest = await pool.claim("m1", token=f"t{n}")
+        if word == "JOB":
+            break
+    assert rest[0] == "j"
+    assert await redis.lrange("routing:todo", 0, -1) == [b"Z1"]
+
+
 async def test_e6_after_a_flush_of_the_functions_nothing_is_lost(pool: Pool, redis: Redis) -> None:
     await machine(redis, pool)
     await pool.submit("j")
@@ -485,6 +537,7 @@ async def test_the_same_functions_run_on_fakeredis() -> None:
     pool = Pool(redis)
     await machine(redis, pool, "m1", "a.pt")
     await pool.submit("j", {"models": "a.pt", "service": "comfyui"})
+    await pool.settle()
     assert (await pool.claim("m1"))[1][0] == "j"
     assert (await pool.call("mm_complete", "j", "t", "", ""))[0] == "DONE"
 
@@ -531,7 +584,47 @@ async def test_e8_garbage_that_can_be_made_anew_stops_nobody(pool: Pool, redis: 
     await pool.claim("m1", token="none", park=20_000)
 
 
-@pytest.mark.parametrize("name", ["leases", "row:0", "queue:0", "machines"])
+MADE_ANEW = [
+    "leases",
+    "row:0",
+    "fit:0",
+    "meets:0",
+    "col:n:a.pt",
+    "at",
+    "told",
+    "coming:0",
+    "comparing",
+    "disk",
+    "staged",
+]
+
+
+@pytest.mark.parametrize("name", MADE_ANEW)
+async def test_e8_k10_what_was_garbage_is_made_anew_and_no_job_is_lost_or_given_twice(
+    pool: Pool, redis: Redis, name: str
+) -> None:
+    agent = await machine(redis, pool, "m1", "a.pt")
+    for n in range(4):
+        await pool.submit(f"j{n}", {"models": "a.pt"})
+    assert (await pool.claim("m1", token="before"))[1][0] == "j0"
+    await _spoiled(redis, f"routing:{name}")
+    got = []
+    for n in range(12):
+        await pool.settle()
+        await agent.beat(50.0)
+        word, rest = await pool.claim("m1", token=f"t{n}")
+        got += [rest[0]] if word == "JOB" else []
+    assert got == ["j1", "j2", "j3"]
+    assert (await pool.call("mm_extend", "j0", "before", 60_000))[0] == "OK"
+    for job in ("j0", "j1"):
+        state = await pool.job(job)
+        assert state["state"] == "running"
+        assert state["deadline_ms"] > 0, job
+    await pool.submit("last", {"models": "a.pt"})
+    assert (await pool.claim("m1", token="last"))[1][0] == "last"
+
+
+@pytest.mark.parametrize("name", ["queue:0", "machines"])
 async def test_e8_of_other_garbage_the_key_is_named_and_what_to_do(pool: Pool, redis: Redis, name: str) -> None:
     await machine(redis, pool, "m1", "a.pt")
     await pool.submit("j", {"models": "a.pt"})
@@ -553,12 +646,15 @@ async def _spoiled(redis: Redis, key: str) -> None:
 
 
 async def test_a_large_inventory_is_taken_up_by_several_calls_and_claims_wait_for_the_last(
-    pool: Pool, redis: Redis
+    pool: Pool, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def later(_: Bus) -> None:
+        return None
+
+    monkeypatch.setattr(Bus, "_settle", later)
     agent = await machine(redis, pool, "m1")
     await pool.submit("j", {"models": "299.pt"})
-    for n in range(300):
-        agent.teller.appear(entry(f"{n}.pt"))
+    agent.teller.appear(*(entry(f"{n}.pt") for n in range(300)))
     await agent.publish()
     assert (await pool.claim("m1"))[0] == "STALE"
     agent.teller.vanish(entry("7.pt"))
@@ -586,12 +682,25 @@ async def test_a_machine_that_leaves_with_a_large_inventory_is_gone_at_once_and_
     assert len(await redis.keys("routing:held:*")) == 1
 
 
+async def _explained(pool: Pool, names: list[str]) -> dict[str, list[dict[str, object]]]:
+    """In as many calls as it takes."""
+    asks = json.dumps({"models": names})
+    _, (text, model, machine) = await pool.call("mm_explain", "", asks, "", "", "", 50, 1, 1)
+    told: dict[str, list[dict[str, object]]] = json.loads(text)
+    while model != "0":
+        _, (text, model, _) = await pool.call("mm_explain", "", asks, "", "", "", 0, model, 1)
+        told["models"] += json.loads(text)["models"]
+    while machine != "0":
+        _, (text, _, machine) = await pool.call("mm_explain", "", asks, "", "", "", 50, 0, machine)
+        told["machines"] += json.loads(text)["machines"]
+    return told
+
+
 async def test_k10_an_explanation_of_many_models_is_exact_and_leaves_nothing_behind(pool: Pool, redis: Redis) -> None:
     names = [f"{n}.pt" for n in range(120)]
     await machine(redis, pool, "all", *names)
     await machine(redis, pool, "most", *names[1:])
-    _, (text,) = await pool.call("mm_explain", "", json.dumps({"models": names}), "", "", "", 5)
-    told = json.loads(text)
+    told = await _explained(pool, names)
     assert [each["machine"] for each in told["machines"]] == ["all", "most"]
     assert {each["model"]: (each["machines"], each["without"]) for each in told["models"]} == {
         name: (1 if name == "0.pt" else 2, 2 if name == "0.pt" else 1) for name in names

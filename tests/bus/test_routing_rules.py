@@ -233,7 +233,7 @@ async def test_elsewhere(pool: Pool, redis: Redis) -> None:
     assert (await pool.call("mm_fail", "j", "t", "missing_model", "it is gone", 0))[0] == "PENDING"
     await pool.settle()
     assert (await pool.claim("m1", token="t2"))[0] == "EMPTY"
-    _, (text,) = await pool.call("mm_explain", "j", "", "", "", "m1", 5)
+    _, (text, *_) = await pool.call("mm_explain", "j", "", "", "", "m1", 5)
     assert [each["rule"] for each in json.loads(text)["machines"][0]["reasons"]] == ["elsewhere"]
 
 

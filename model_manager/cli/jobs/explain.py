@@ -47,7 +47,7 @@ def command(
     if as_json:
         print_json({"explanation": explained, "shortages": lacking})
     else:
-        _show(explained, {each.machine: each for each in lacking})
+        _show(explained, {each.machine: each for each in lacking}, machine)
 
 
 async def _explained(id: str, asks: Mapping[str, Any] | None, rate: int, how: dict[str, Any]) -> Told:
@@ -58,7 +58,7 @@ async def _explained(id: str, asks: Mapping[str, Any] | None, rate: int, how: di
         return explained, await shortages(redis, claims, explained, bandwidth=rate)
 
 
-def _show(explained: Explanation, lacking: Mapping[str, Shortage]) -> None:
+def _show(explained: Explanation, lacking: Mapping[str, Shortage], machine: str) -> None:
     console = Console(highlight=False)
     waiting = f", {explained.pending} of its kind wait" if explained.pending else ""
     console.print(Text(f"{explained.eligible} can take it now{waiting}"))
@@ -74,6 +74,10 @@ def _show(explained: Explanation, lacking: Mapping[str, Shortage]) -> None:
         )  # fmt: skip
     if explained.machines:
         console.print(table)
+    elif machine:
+        console.print(
+            Text(f"nobody has heard of '{printable(machine)}': neither its agent nor an offer of its workers")
+        )
 
 
 def _why(verdict: Verdict) -> str:

@@ -37,7 +37,7 @@ def command(
     Exit codes: 0 it is in the queue, 65 it cannot be meant so, 75 no machine can take it (policy reject).
     """
     job = Job(
-        id=id or str(uuid.uuid4()),
+        id=str(uuid.uuid4()) if id is None else id,
         asks=requirement(asks.pop("requirement"), **asks),
         payload=payload_file.read_bytes() if payload_file else payload.encode("utf-8", "surrogateescape"),
         priority=priority,

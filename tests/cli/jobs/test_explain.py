@@ -46,3 +46,8 @@ def test_a_job_or_what_one_asks_is_named(fleet: Fleet, call: Call, arguments: li
 
 def test_a_bandwidth_that_is_none_is_refused(fleet: Fleet, call: Call) -> None:
     assert call("jobs", "explain", "--model", "a.pt", "--bandwidth", "0")[0] == 78
+
+
+def test_a_machine_that_nobody_heard_of_is_said_to_be_none(fleet: Fleet, call: Call) -> None:
+    code, out, _ = call("jobs", "explain", "--model", "a.pt", "--machine", "nobody")
+    assert (code, "nobody has heard of 'nobody'" in out) == (0, True)

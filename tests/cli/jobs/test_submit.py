@@ -68,6 +68,19 @@ def test_k10_what_routing_cannot_read_is_refused_with_its_reason(fleet: Fleet, c
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("option", [["--gpu-memory", "nan"], ["--storage", "inf"], ["--model", "\udcff.pt"]])
+def test_k10_an_option_that_json_cannot_say_is_refused_and_no_job_for_anybody(
+    fleet: Fleet, call: Call, option: list[str]
+) -> None:
+    code, _, err = call("jobs", "submit", "1", *option)
+    assert (code, "job '1'" in err) == (65, True)
+    assert call("jobs", "list", "1")[0] == 65
+
+
+def test_an_empty_id_is_no_id_and_makes_no_new_job(fleet: Fleet, call: Call) -> None:
+    assert call("jobs", "submit", "", "--model", "a.pt")[0] == 65
+
+
 def test_without_redis_there_is_nowhere_to_hand_it_in(call: Call) -> None:
     code, _, err = call("jobs", "submit", "--model", "a.pt")
     assert code == 78

@@ -1,0 +1,82 @@
+"""What a client may send at worst: every call is answered, and does a bounded part, counted in commands."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.bus import hostile
+from tests.bus.hostile import Call, Population
+from tests.bus.servers import Server
+
+COMMANDS = 3_000
+"""That one call may do; one is about a microsecond."""
+
+FUNCTIONS = ["offer", "submit", "claim", "extend", "complete", "fail", "reap", "cancel", "retry", "job", "jobs", "explain",
+             "machines_for", "take_in", "demand", "settle", "tune", "find_matching_job"]  # fmt: skip
+
+
+@pytest.fixture
+def population(shared: Server) -> Iterator[Population]:
+    client = shared.client()
+    client.flushall()
+    yield Population(client, machines=20, queued=150, large_offers=8)
+    client.close()
+
+
+def asked(population: Population, call: Call) -> tuple[str, int]:
+    """The word that was answered, and how many commands the server did."""
+    client = population.client
+    client.config_resetstat()
+    try:
+        reply = population.ask(*call)
+    except redis.ResponseError as error:
+        raise AssertionError((call[0], [each[:80] for each in call[2]], str(error))) from error
+    done = client.info("commandstats")
+    word = reply[0].decode() if isinstance(reply, list) else "none" if reply is None else "job"
+    return word, sum(
+        each["calls"] for name, each in done.items() if name not in ("cmdstat_fcall", "cmdstat_config|resetstat")
+    )
+
+
+def test_k10_the_worst_that_may_be_sent_is_answered_and_costs_a_bounded_number_of_commands(
+    population: Population,
+) -> None:
+    costs: dict[str, int] = {}
+    for call in hostile.worst(population.client, 0):
+        word, commands = asked(population, call)
+        assert word in (*hostile.WORDS, "none", "job"), call[0]
+        costs[call[0]] = max(costs.get(call[0], 0), commands)
+    assert len(costs) == len(FUNCTIONS)
+    assert {name: number for name, number in costs.items() if number > COMMANDS} == {}
+
+
+def test_k10_values_of_any_kind_in_any_place_are_answered(population: Population) -> None:
+    chance, errors = random.Random(7), []
+    for call in (each for name in FUNCTIONS for each in hostile.odd(f"mm_{name}", chance, 25)):
+        if call[0] != "mm_find_matching_job":
+            assert asked(population, call)[1] <= COMMANDS
+            continue
+        try:
+            population.ask(*call)
+        except redis.ResponseError as error:  # how the older fleet's workers hear of capabilities that cannot be read
+            errors.append(str(error))
+    assert [each for each in errors if "capabilities" not in each] == []
+    population.settle()
+    population.submit("after", {"service": "comfyui"})
+
+
+def test_k10_an_offer_that_takes_long_to_compare_is_compared_in_parts(population: Population) -> None:
+    """Once, large offers and a requirement with as many values kept the server busy for seconds in one call."""
+    for n, offer in enumerate(hostile.offers(40)):
+        population.ask("mm_offer", (), ("m1", f"more{n}", "60000", json.dumps({**offer, "more": n})))
+        population.settle()
+    fields = ("busy", "0", json.dumps(hostile.everything_there("busy")), "", "", "", "3", "wait")
+    word, rounds = population.ask("mm_submit", (), ("1", *fields))[2], 0
+    while population.ask("mm_settle", (), ("300",))[1] == b"1":
+        rounds += 1
+    assert (word, rounds > 3) == (b"QUEUED", True)

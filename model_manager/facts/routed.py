@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -32,3 +33,12 @@ class Routed:
     def hits(self) -> float | None:
         """The part of claims for which nothing had to be fetched; None before the first."""
         return (self.claims - self.fetched) / self.claims if self.claims else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starved:
+    """Jobs that wait for nothing but models: no machine can do them, and one could if it had all that they name. `models`: as
+    jobs name them → how many of these jobs need it, wherever it is."""
+
+    jobs: int
+    models: Mapping[str, int]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from model_manager.facts.order import MOST_FILES, WHATS
+from model_manager.fleet.models.fetching import MOST as MOST_FETCHED
+from model_manager.fleet.models.fetching import MOST_SOURCES
 from model_manager.fleet.notices.routes import BODY
 from model_manager.fleet.pushing import GROUP
 from model_manager.fleet.routes import ROUTES
@@ -44,6 +46,24 @@ _JOB: Final = {
     "policy": {"enum": ["wait", "reject", "fetch"], "default": "wait"},
     "dry_run": {"type": "boolean", "default": False, "description": "true only says what would become of it."},
 }
+_FETCHED: Final = {
+    "models": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_FETCHED,
+        "items": {
+            "type": "object",
+            "properties": {
+                "path": {"type": "string", "description": "`folder/name`: where it goes."},
+                "sources": {"type": "array", "items": {"type": "string"}, "maxItems": MOST_SOURCES},
+                "hash": {"type": ["string", "null"]},
+                "size": {"type": ["integer", "null"]},
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    }
+}
 _BODIES: Final[dict[str, dict[str, Any]]] = {
     "Job": {
         "type": "object",
@@ -52,6 +72,26 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
         "additionalProperties": False,
     },
     "Rule": BODY,
+    "UpdateCheckWanted": {
+        "type": "object",
+        "description": "`again`: ask also about models of which CivitAI told lately.",
+        "properties": {"again": {"type": "boolean", "default": False}},
+        "additionalProperties": False,
+    },
+    "Fetch": {
+        "type": "object",
+        "description": "Without `sources` a model comes from where the fleet knows that it can be had.",
+        "properties": _FETCHED,
+        "required": ["models"],
+        "additionalProperties": False,
+    },
+    "GroupFetch": {
+        "type": "object",
+        "description": "To the `machines` that are named, or to `all` that are not away.",
+        "properties": {**_FETCHED, "machines": _GROUP, "all": {"type": "boolean"}},
+        "required": ["models"],
+        "additionalProperties": False,
+    },
     "StableQueueScan": {
         "type": "object",
         "description": "The `machines` that are named, or without them everyone who is not away.",

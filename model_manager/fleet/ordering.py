@@ -25,6 +25,9 @@ Send = Callable[[Sequence[MachineId], Order], Awaitable[None]]
 REMEMBERED: Final = 1_000
 """Orders whose answers are kept."""
 
+ANSWERED: Final = "order.answered"
+"""The kind of OrderAnswered. An event becomes a record when somebody asks for it: of thousands a second nobody should."""
+
 STATES: Final = ("waiting", "begun", "done", "refused", "dropped")
 
 
@@ -95,7 +98,7 @@ class Ordering:
     def hear(self, told: Iterable[tuple[str, Envelope]]) -> None:
         """Answers of machines, whoever asked."""
         for _, envelope in told:
-            if isinstance(envelope.event, OrderAnswered):
+            if envelope.kind == ANSWERED and isinstance(envelope.event, OrderAnswered):
                 self._note(envelope, envelope.event)
 
     def _note(self, envelope: Envelope, event: OrderAnswered) -> None:

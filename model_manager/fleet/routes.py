@@ -20,6 +20,7 @@ from model_manager.fleet.history import History
 from model_manager.fleet.jobs import routes as job_routes
 from model_manager.fleet.matrix import routes as matrix_routes
 from model_manager.fleet.metrics import CONTENT_TYPE, metrics
+from model_manager.fleet.models import routes as model_routes
 from model_manager.fleet.models.filtering import FILTERS
 from model_manager.fleet.notices import routes as notice_routes
 from model_manager.fleet.ordering import Ordering
@@ -184,6 +185,7 @@ ROUTES: Final = (
     *OTHER,
     *job_routes.ROUTES,
     *matrix_routes.ROUTES,
+    *model_routes.ROUTES,
     *notice_routes.ROUTES,
     *stablequeue_routes.ROUTES,
     *stablequeue_job_routes.ROUTES,

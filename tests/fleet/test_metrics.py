@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from model_manager.facts.machine import Disk, Figures
-from model_manager.facts.routed import Routed
+from model_manager.facts.routed import Routed, Starved
 from model_manager.fleet import shapes
 from model_manager.fleet.answers import Answers
 from model_manager.fleet.metrics import metrics
@@ -86,3 +86,15 @@ async def test_of_jobs_that_may_not_be_read_nothing_is_told_and_of_none_no_part(
     text = metrics(seen, await Answers(seen).fleet({}), (), 0)
     assert "model_manager_fleet_job_claims_total 0\n" in text
     assert "routing_efficiency_ratio" not in text
+
+
+async def test_what_jobs_wait_for_is_told_of_those_models_for_which_most_wait() -> None:
+    seen = view(Now())
+    assert "waiting" not in metrics(seen, await Answers(seen).fleet({}), (), 0)
+    seen.starved = Starved(jobs=900, models={f"{n}.pt": n for n in range(60)} | {'a"\n': 100})
+    text = metrics(seen, await Answers(seen).fleet({}), (), 0)
+    assert "model_manager_fleet_jobs_waiting_for_models 900\n" in text
+    assert 'model_jobs_waiting{model="59.pt"} 59\n' in text
+    assert 'model_jobs_waiting{model="a\\"\\n"} 100\n' in text
+    assert text.count("model_jobs_waiting{") == 50
+    assert 'model="5.pt"' not in text

@@ -15,7 +15,7 @@ import yaml
 from model_manager.agent.metrics import metrics as machine_metrics
 from model_manager.facts.machine import Disk, Figures, Readiness, WorkflowReadiness
 from model_manager.facts.plan import Fetch, Plan
-from model_manager.facts.routed import Routed
+from model_manager.facts.routed import Routed, Starved
 from model_manager.facts.transfer import Phase, Transfer
 from model_manager.fleet import shapes
 from model_manager.fleet.answers import Answers
@@ -45,7 +45,17 @@ tests:
         values: 0x60 0+1x140
       - series: 'model_manager_fleet_jobs{{state="dead"}}'
         values: 0x100 1x100
+      - series: model_manager_fleet_jobs_waiting_for_models
+        values: 0x100 7x100
     alert_rule_test:
+      - {{eval_time: 110m, alertname: ModelManagerJobsStarve, exp_alerts: []}}
+      - eval_time: 120m
+        alertname: ModelManagerJobsStarve
+        exp_alerts:
+          - exp_labels: {{severity: warning}}
+            exp_annotations:
+              summary: 7 jobs wait for nothing but models
+              description: GET /jobs?state=pending names them, and /jobs/{{id}}/explain what each machine lacks. Assign the models, or hand the jobs in with the policy fetch.
       - {{eval_time: 60m, alertname: ModelManagerRoutingInefficient, exp_alerts: []}}
       - eval_time: 130m
         alertname: ModelManagerRoutingInefficient
@@ -97,7 +107,7 @@ async def _of_the_fleet() -> str:
     seen.heard(looked(Teller("m1").beat(figures=figures, disks=(disk,))))
     seen.mirrors._machines["m1"] = mirror(*files("a.pt"))
     seen.moved({"m1": {"vae/a.pt": {"phase": "fetching"}, "total": {"speed": 5.0}}})
-    seen.routed = Routed(claims=1)
+    seen.routed, seen.starved = Routed(claims=1), Starved(jobs=1, models={"a.pt": 1})
     row = shapes.WorkflowRow(workflow="w", assigned=1, ready=1)
     return fleet_metrics(seen, await Answers(seen).fleet({}), (row,), 1)
 

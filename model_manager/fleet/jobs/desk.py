@@ -10,6 +10,7 @@ from model_manager.bus.jobs import Jobs
 from model_manager.errors import BadRequest, JobOver, NoSuchJob, printable
 from model_manager.facts.job import Available, Explanation, Filed, Job, Shortage, State, Submitted, Verdict
 from model_manager.fleet.jobs import shapes
+from model_manager.fleet.jobs.mentioning import Called, called, mentions
 from model_manager.fleet.jobs.submitting import Meant, Words, meant
 from model_manager.serving.asking import Asked, cursor_of
 from model_manager.serving.problems import Answer, bad_body, bad_parameter
@@ -20,6 +21,9 @@ Lacks = Callable[[Explanation], Awaitable[Sequence[Shortage]]]
 NAMED: Final = 20
 """Machines that an answer names."""
 
+LOOKED: Final = 1_000
+"""Jobs that are looked at for one answer about a model."""
+
 EXPLAINED: Final = frozenset({"pending", "delayed", "dead"})
 """States of jobs that may still be taken."""
 
@@ -29,25 +33,48 @@ T = TypeVar("T")
 class Desk:
     """Every method takes the parameters of its route and answers a record of `job_shapes`. Raises Answer, BusUnavailable."""
 
-    def __init__(self, jobs: Jobs, lacks: Lacks, words: Words) -> None:
+    def __init__(
+        self, jobs: Jobs, lacks: Lacks, words: Words, named: Callable[[str], Called] = lambda place: called(place, ())
+    ) -> None:
+        """`named`: every text by which a job may mean the model at `folder/name`."""
+        self._named = named
         self._jobs = jobs
         self._lacks = lacks
         self.words = words
 
     async def page(self, asked: Asked) -> shapes.JobPage:
+        if asked["model"] is not None:
+            return await self._mentioning(asked)
         first = asked["state"] == "next"
         if first and asked["cursor"] is not None:
             raise bad_parameter("cursor", "is not for the state 'next', which has one page. Ask for 'pending'.")
         state: State = "pending" if first else asked["state"]
-        try:
-            found, after, total = await self._jobs.page(state, asked["cursor"] or "0", 1 if first else asked["limit"])
-        except BadRequest:
-            why = "is no cursor of ours. Take 'next' of the page before, or leave it out."
-            raise bad_parameter("cursor", why) from None
+        found, after, total = await self._paged(state, asked["cursor"] or "0", 1 if first else asked["limit"])
         if first:
             found, after = await self._jobs.next_up(asked["limit"]), "0"
         following = None if after == "0" else cursor_of(after)
         return shapes.JobPage(state=asked["state"], items=await self.rows(found), next=following, total=total)
+
+    async def _mentioning(self, asked: Asked) -> shapes.JobPage:
+        """Those that name a model, among the LOOKED jobs from the cursor on; `next` while there are more to look at."""
+        state: State = "pending" if asked["state"] == "next" else asked["state"]
+        words, cursor, limit = self._named(asked["model"]), asked["cursor"] or "0", asked["limit"]
+        found: list[Filed] = []
+        total = 0
+        for _ in range(max(1, LOOKED // limit)):
+            page, cursor, total = await self._paged(state, cursor, limit)
+            found = [each for each in page if mentions(each.asks, words)]
+            if found or cursor == "0":
+                break
+        following = None if cursor == "0" else cursor_of(cursor)
+        return shapes.JobPage(state=asked["state"], items=await self.rows(found), next=following, total=total)
+
+    async def _paged(self, state: State, cursor: str, limit: int) -> tuple[Sequence[Filed], str, int]:
+        try:
+            return await self._jobs.page(state, cursor, limit)
+        except BadRequest:
+            why = "is no cursor of ours. Take 'next' of the page before, or leave it out."
+            raise bad_parameter("cursor", why) from None
 
     async def rows(self, found: Iterable[Filed]) -> tuple[shapes.JobRow, ...]:
         """Jobs that ask for the same are explained once."""

@@ -25,6 +25,7 @@ READING: Final = (
         answer=shapes.JobPage, refusals=(422, 503),
         params=(
             Param(name="state", help="`next`: the first ones in the order of claiming.", choices=STATES, default="next"),
+            Param(name="model", help="Only jobs that ask for this `folder/name`, by whatever they call it. An answer looks at 1,000: go on with `next`."),
             Param(name="limit", help="Jobs of one page.", kind="integer", default=50, most=100),
             Param(name="cursor", help="`next` of the page before.", kind="cursor"),
         ),

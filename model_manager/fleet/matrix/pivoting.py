@@ -43,9 +43,12 @@ class Window:
 
 
 class Pivots:
-    def __init__(self, view: View, demand: Demand) -> None:
+    def __init__(self, view: View, demand: Demand, told: Callable[[], object] = object) -> None:
+        """`told`: another value whenever a model may be told to have another base model."""
         self._view = view
         self._demand = demand
+        self._told = told
+        self._based: tuple[Sequence[str], object, Keyed] = ((), None, {})
         self._seen: Sequence[str] = ()
         self._folders: Keyed = {}
 
@@ -59,7 +62,10 @@ class Pivots:
             lines, unknown = await self._needed(places, asked)
             return Window(lines[begin:end], len(lines), _groups(lines, unknown))
         if pivot == "base":
-            return self._grouped(self._keyed(places, base_of), asked)
+            told = self._told()
+            if self._based[0] is not places or self._based[1] != told:
+                self._based = places, told, self._keyed(places, base_of)
+            return self._grouped(self._based[2], asked)
         if places is not self._seen:  # a folder is for ever
             self._seen, self._folders = places, self._keyed(places, _folder)
         return self._grouped(self._folders, asked)

@@ -6,7 +6,8 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from model_manager.bus.connection import connect
-from model_manager.facts.routed import Routed
+from model_manager.errors import BusUnavailable
+from model_manager.facts.routed import Routed, Starved
 from model_manager.fleet.jobs.tallying import Tallying
 from model_manager.fleet.models.usage import Ran
 from tests.bus.servers import Server
@@ -20,6 +21,8 @@ class Pool:
     def __init__(self) -> None:
         self.counted = Routed()
         self.asked: list[list[str]] = []
+        self.starved: Starved | None = None
+        self.refuses = False
 
     async def routed(self) -> Routed:
         return self.counted
@@ -28,10 +31,15 @@ class Pool:
         self.asked.append(list(machines))
         return {"m1": {"n:a.pt": self.counted.claims}}
 
+    async def starving(self) -> Starved | None:
+        if self.refuses:
+            raise BusUnavailable(why="no permission")
+        return self.starved
+
 
 async def test_machines_are_only_asked_when_a_job_was_claimed_or_others_came() -> None:
     pool, seen = Pool(), view(Now())
-    tallying = Tallying(seen, pool.routed, pool.ran)
+    tallying = Tallying(seen, pool.routed, pool.ran, pool.starving)
     await tallying.look()
     await tallying.look()
     assert (seen.routed, pool.asked) == (Routed(), [[]])
@@ -42,6 +50,22 @@ async def test_machines_are_only_asked_when_a_job_was_claimed_or_others_came() -
     await tallying.look()
     assert pool.asked == [[], ["m1"], ["m1"]]
     assert seen.usage.anywhere("loras", "a.pt", ()) == 5
+
+
+async def test_what_starves_is_only_asked_while_jobs_wait_and_is_unknown_to_who_may_not_ask() -> None:
+    pool, seen = Pool(), view(Now())
+    tallying = Tallying(seen, pool.routed, pool.ran, pool.starving)
+    await tallying.look()
+    assert seen.starved == Starved(jobs=0, models={})
+    pool.counted = Routed(waiting=5)
+    await tallying.look()
+    assert seen.starved is None
+    pool.starved = Starved(jobs=2, models={"b.pt": 2})
+    await tallying.look()
+    assert seen.starved == pool.starved
+    pool.refuses = True
+    await tallying.look()
+    assert (seen.starved, seen.routed) == (None, pool.counted)
 
 
 async def test_a_model_that_a_job_needed_says_when(redis: Redis, shared: Server, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from loguru import logger
 
 from model_manager.agent.bell import Bell
 from model_manager.agent.board import Board
-from model_manager.agent.shelves import Shelves
+from model_manager.agent.holdings.shelves import Shelves
 from model_manager.decisions.planning import plan
 from model_manager.decisions.readying import readiness
 from model_manager.facts import wire

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model_manager.agent.board import Board, Counters
-from model_manager.agent.shelves import Shelves
-from model_manager.agent.status import success_rate, totals
+from model_manager.agent.control.status import success_rate, totals
+from model_manager.agent.holdings.shelves import Shelves
 from model_manager.facts.transfer import Phase, Total
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from loguru import logger
 
+from model_manager.agent.assignment.wanting import Wanting
 from model_manager.agent.board import Board
-from model_manager.agent.wanting import Wanting
 from model_manager.decisions.reloading import Adopt, Restart, reload
 from model_manager.errors import BadSettings
 from model_manager.settings import FILE_VARIABLE, Settings, change_of

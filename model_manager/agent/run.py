@@ -14,45 +14,45 @@ from typing import Final
 from loguru import logger
 from pydantic import SecretStr
 
-from model_manager.agent.acting import actions, fetch_of, finding_of, hands_of, reload_of, wish_of
-from model_manager.agent.analyzing import Analyzing
+from model_manager.agent.assignment.analyzing import Analyzing
+from model_manager.agent.assignment.deriving import Deriving
+from model_manager.agent.assignment.filing import Filing
+from model_manager.agent.assignment.following import Following
+from model_manager.agent.assignment.hearing import Hearing
 from model_manager.agent.board import Board
-from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.clock import Clock
-from model_manager.agent.copying import Copy, Copying
-from model_manager.agent.deriving import Deriving
-from model_manager.agent.describing import Describing
-from model_manager.agent.downloading import Downloading
+from model_manager.agent.control.library import library_actions
+from model_manager.agent.control.socket import Control, serving
 from model_manager.agent.entitlements import hosts, tokens
-from model_manager.agent.exposing import Exposing
-from model_manager.agent.fetching import Fetching
-from model_manager.agent.filing import Filing
-from model_manager.agent.following import Following
 from model_manager.agent.gate import READY, Gate
-from model_manager.agent.greeting import hello
-from model_manager.agent.grouping import Grouping
 from model_manager.agent.hardware import hardware
-from model_manager.agent.hashing import Hashing
-from model_manager.agent.hearing import Hearing
-from model_manager.agent.importing import Importing
-from model_manager.agent.inquiring import Inquiring
+from model_manager.agent.holdings.describing import Describing
+from model_manager.agent.holdings.exposing import Exposing
+from model_manager.agent.holdings.grouping import Grouping
+from model_manager.agent.holdings.hashing import Hashing
+from model_manager.agent.holdings.importing import Importing
+from model_manager.agent.holdings.inquiring import Inquiring
+from model_manager.agent.holdings.noticing import Noticing
+from model_manager.agent.holdings.roots import Roots, insist_on_store, roots_of
+from model_manager.agent.holdings.shelves import Shelves
+from model_manager.agent.holdings.staffing import staffed
+from model_manager.agent.holdings.sweeping import Sweeping
+from model_manager.agent.holdings.tracking import Tracking
+from model_manager.agent.holdings.verifying import Verifying
 from model_manager.agent.leaving import Leaving, until_orphaned
-from model_manager.agent.library import library_actions
-from model_manager.agent.noticing import Noticing
-from model_manager.agent.obeying import Obeying, Reply
-from model_manager.agent.offering import Offering
-from model_manager.agent.publishing import Beating, Publishing
+from model_manager.agent.orders.acting import actions, fetch_of, finding_of, hands_of, reload_of, wish_of
+from model_manager.agent.orders.obeying import Obeying, Reply
 from model_manager.agent.reloading import Reloading
 from model_manager.agent.renewing import renewing
-from model_manager.agent.roots import Roots, insist_on_store, roots_of
-from model_manager.agent.shelves import Shelves
-from model_manager.agent.socket import Control, serving
-from model_manager.agent.staffing import staffed
-from model_manager.agent.sweeping import Sweeping
+from model_manager.agent.telling.copying import Copy, Copying
+from model_manager.agent.telling.greeting import hello
+from model_manager.agent.telling.offering import Offering
+from model_manager.agent.telling.publishing import Beating, Publishing
 from model_manager.agent.threads import started
 from model_manager.agent.tracing import bus_of, downloading_of, tracer_of, wanting_of
-from model_manager.agent.tracking import Tracking
-from model_manager.agent.verifying import Verifying
+from model_manager.agent.transfers.borrowing import Borrowing
+from model_manager.agent.transfers.downloading import Downloading
+from model_manager.agent.transfers.fetching import Fetching
 from model_manager.bus.assignments import Pushed, pushed
 from model_manager.bus.claims import Claims
 from model_manager.bus.connection import connect
@@ -65,9 +65,9 @@ from model_manager.errors import BadRecord, BadSetting, BusUnavailable
 from model_manager.facts.identity import MachineId, TokenName
 from model_manager.index.index import Index
 from model_manager.index.reading import Shop
-from model_manager.library.buffers import Buffers
+from model_manager.library.contents.readers import Readers
+from model_manager.library.incoming.buffers import Buffers
 from model_manager.library.lock import hold
-from model_manager.library.readers import Readers
 from model_manager.library.space import Space
 from model_manager.library.watching import Watcher
 from model_manager.settings import Settings
@@ -76,12 +76,12 @@ from model_manager.sources.catalog_cache import CachedCatalog
 from model_manager.sources.civitai import CivitaiOrigin
 from model_manager.sources.civitai_records import CivitaiRecords, civitai_records_at
 from model_manager.sources.credentials import Credentials
-from model_manager.sources.guard import Guard
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
-from model_manager.sources.limits import Limits
 from model_manager.sources.origin import Origin
-from model_manager.sources.web import web
+from model_manager.sources.transport.guard import Guard
+from model_manager.sources.transport.limits import Limits
+from model_manager.sources.transport.web import web
 from model_manager.tracing.requests import asking
 
 LEASE_BEATS: Final = 4

@@ -12,9 +12,9 @@ from typing import Final
 from loguru import logger
 
 from model_manager import __version__
-from model_manager.agent.downloading import Arrived, Downloading
-from model_manager.agent.road import Moved, Report, Tell
-from model_manager.agent.wanting import Wanting
+from model_manager.agent.assignment.wanting import Wanting
+from model_manager.agent.transfers.downloading import Arrived, Downloading
+from model_manager.agent.transfers.road import Moved, Report, Tell
 from model_manager.bus.publishing import Bus, Published
 from model_manager.errors import BadSetting
 from model_manager.facts.event import Entry, Envelope

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from model_manager.catalog.intake import usable
+from model_manager.catalog.incoming.intake import usable
 from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, CustomNode, Need
 from model_manager.errors import BadRecord, printable
 from model_manager.facts.identity import Pin

@@ -9,7 +9,7 @@ from typing import Final
 
 from model_manager.catalog.records import Position
 from model_manager.catalog.shapes import Changes, cursor_of, told
-from model_manager.catalog.store import Store
+from model_manager.catalog.storage.store import Store
 from model_manager.errors import Unavailable
 
 LOOK_SECONDS: Final = 1.0

@@ -13,8 +13,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, inspect
 
-from model_manager.catalog import tables
-from model_manager.catalog.database import LEGACY
+from model_manager.catalog.storage import tables
+from model_manager.catalog.storage.database import LEGACY
 from model_manager.errors import BadSetting
 
 DIRECTORY: Final = Path(__file__).parent / "migrations"

@@ -13,7 +13,7 @@ from model_manager.catalog import docs, shapes
 from model_manager.catalog.answering import enveloped
 from model_manager.catalog.feed import Feed
 from model_manager.catalog.records import Change, Counts, Stored
-from model_manager.catalog.store import Store
+from model_manager.catalog.storage.store import Store
 from model_manager.facts import wire
 from model_manager.serving.answering import Handler, tagged
 from model_manager.serving.asking import Asked

@@ -12,9 +12,9 @@ from model_manager.catalog import docs, shapes
 from model_manager.catalog.answering import BareAnswer, bare, doc, enveloped
 from model_manager.catalog.asked import flag, names, page
 from model_manager.catalog.following import Look, follow
-from model_manager.catalog.looking import Looker
 from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, Kind, Record, Stored
-from model_manager.catalog.store import Store
+from model_manager.catalog.storage.looking import Looker
+from model_manager.catalog.storage.store import Store
 from model_manager.errors import BadSetting, printable
 from model_manager.facts import wire
 from model_manager.facts.identity import TOKEN_NAMES, MachineId

@@ -6,9 +6,9 @@ from typing import Any, Final, get_args
 
 from model_manager.catalog import shapes
 from model_manager.catalog.bodies import schemas
-from model_manager.catalog.diagnosing import Kind
-from model_manager.catalog.findings import Report
-from model_manager.catalog.reports import Checkup, DoctorReport
+from model_manager.catalog.doctor.diagnosing import Kind
+from model_manager.catalog.doctor.reports import Checkup, DoctorReport
+from model_manager.catalog.incoming.findings import Report
 from model_manager.catalog.shapes import Envelope
 from model_manager.serving import openapi
 from model_manager.serving.asking import MACHINE, Param

@@ -11,14 +11,14 @@ from typing import Any
 import aiohttp
 
 from model_manager.catalog.beside import Beside, alone
-from model_manager.catalog.bulk import load
-from model_manager.catalog.database import Database
-from model_manager.catalog.loading import as_written
-from model_manager.catalog.postgres import PostgresDatabase
+from model_manager.catalog.incoming.bulk import load
+from model_manager.catalog.incoming.loading import as_written
 from model_manager.catalog.server import Rules, Server
-from model_manager.catalog.sqlite import SqliteDatabase
-from model_manager.catalog.store import Store
-from model_manager.catalog.writing import KEPT
+from model_manager.catalog.storage.database import Database
+from model_manager.catalog.storage.postgres import PostgresDatabase
+from model_manager.catalog.storage.sqlite import SqliteDatabase
+from model_manager.catalog.storage.store import Store
+from model_manager.catalog.storage.writing import KEPT
 from model_manager.serving.listening import listening, until_signalled
 from model_manager.tracing.requests import traced
 from model_manager.tracing.spans import Tracer

@@ -11,14 +11,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from model_manager.catalog.answering import MAX_BODY, fault, refused, sorted_out
-from model_manager.catalog.attending import Attending, Visiting
-from model_manager.catalog.consulting import Consulting
+from model_manager.catalog.doctor.attending import Attending, Visiting
+from model_manager.catalog.doctor.consulting import Consulting
 from model_manager.catalog.feed import Feed
 from model_manager.catalog.limiting import limited, open_to, preflight
 from model_manager.catalog.operating import Counting, Operating
 from model_manager.catalog.questions import Questions
 from model_manager.catalog.routes import PREFIXES, ROUTES, document
-from model_manager.catalog.store import Store
+from model_manager.catalog.storage.store import Store
 from model_manager.catalog.writes import SETTING, Writes
 from model_manager.serving.answering import Handler, answering
 from model_manager.serving.asking import Asked, asked

@@ -9,20 +9,21 @@ from typing import IO, Any, Final
 
 from aiohttp import web
 
-from model_manager.catalog import bulk, docs
+from model_manager.catalog import docs
 from model_manager.catalog.answering import enveloped, tag
 from model_manager.catalog.asked import conditional, identity, insist
 from model_manager.catalog.bodies import CollectionBody, CurrentBody, ModelBody, WorkflowBody, read
 from model_manager.catalog.docs import kind_of, text_of
-from model_manager.catalog.drawn import from_workflow
 from model_manager.catalog.feed import Feed
-from model_manager.catalog.findings import Incoming
 from model_manager.catalog.following import follow
-from model_manager.catalog.loading import MAX_LINE, from_document, from_lines
-from model_manager.catalog.looking import Looker
+from model_manager.catalog.incoming import bulk
+from model_manager.catalog.incoming.drawn import from_workflow
+from model_manager.catalog.incoming.findings import Incoming
+from model_manager.catalog.incoming.loading import MAX_LINE, from_document, from_lines
 from model_manager.catalog.questions import Questions
 from model_manager.catalog.records import FIRST_VERSION, CatalogModel, Kind, Record, Stored, Written
-from model_manager.catalog.store import Store
+from model_manager.catalog.storage.looking import Looker
+from model_manager.catalog.storage.store import Store
 from model_manager.errors import BadRecord, NotFound, printable
 from model_manager.facts import wire
 from model_manager.serving.asking import Asked, asked_object

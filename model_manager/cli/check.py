@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from model_manager import settings as configuration
-from model_manager.agent.filing import listed, named, read
-from model_manager.agent.roots import insist_on_store, roots_of
+from model_manager.agent.assignment.filing import listed, named, read
+from model_manager.agent.holdings.roots import insist_on_store, roots_of
 from model_manager.bus.connection import connect, translate
 from model_manager.cli.answers import json_option
 from model_manager.cli.figures import size_text
@@ -38,7 +38,7 @@ from model_manager.sources.civitai import CivitaiOrigin
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
-from model_manager.sources.web import web
+from model_manager.sources.transport.web import web
 
 Word = Literal["ok", "problem", "note"]
 _STYLES = {"ok": "green", "problem": "red", "note": "yellow"}

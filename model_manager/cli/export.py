@@ -76,7 +76,7 @@ def _issues(environment: Environment, manifest: Manifest, found: Analysis) -> It
 def _packed(environment: Environment, manifest: Manifest) -> bytes:
     """Only our own tables of the manifest go along: others may hold what is nobody else's."""
     from model_manager.decisions.rewriting import with_model, with_workflow
-    from model_manager.library.parcels import MANIFEST, packed
+    from model_manager.library.carried.parcels import MANIFEST, packed
 
     text, files = "", dict[str, bytes]()
     for model in manifest.models:
@@ -101,7 +101,7 @@ def _place(name: str, taken: Collection[str]) -> str:
 
 def _read(path: Path) -> bytes:
     """Raises BadRequest for what an import would not take, DiskUnavailable."""
-    from model_manager.library.parcels import MAX_FILE
+    from model_manager.library.carried.parcels import MAX_FILE
 
     with translating(str(path), "read"), path.open("rb") as file:
         data = file.read(MAX_FILE + 1)

@@ -80,7 +80,7 @@ def command(
 def _read(parcel: Path) -> tuple[dict[str, bytes], Manifest]:
     from model_manager.decisions.manifesting import read
     from model_manager.errors import BadManifest
-    from model_manager.library.parcels import MANIFEST, unpacked
+    from model_manager.library.carried.parcels import MANIFEST, unpacked
 
     files = unpacked(parcel)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from model_manager.agent.judging import candidates, layout_of
+from model_manager.agent.assignment.judging import candidates, layout_of
 from model_manager.cli.model.opening import opened as opened_index
 from model_manager.cli.workflow.judging import settings_of
 from model_manager.errors import ModelManagerError, NothingIndexed
@@ -52,7 +52,7 @@ def _sampled(models: Iterable[ManifestModel], shop: Shop) -> tuple[tuple[Known, 
 
 def sample(file: str) -> str:
     """comfygit's quick hash of a file, '' when it cannot be read now."""
-    from model_manager.library.sampling import quick_hash
+    from model_manager.library.contents.sampling import quick_hash
 
     try:
         return quick_hash(file, "xxh3_128_sample_v1")[1]

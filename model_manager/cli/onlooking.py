@@ -12,8 +12,8 @@ from loguru import logger
 from rich.console import Console
 
 from model_manager.agent.board import Board
-from model_manager.agent.shelves import Shelves
-from model_manager.agent.status import progress_answer
+from model_manager.agent.control.status import progress_answer
+from model_manager.agent.holdings.shelves import Shelves
 from model_manager.cli.figures import until_text
 from model_manager.cli.panel import Panel
 from model_manager.cli.pulse import Pulse

@@ -13,9 +13,9 @@ from typing import Final
 import click
 
 from model_manager import settings as configuration
+from model_manager.agent.assignment.wanting import assignment_text
 from model_manager.agent.logs import start_logs
 from model_manager.agent.run import Surroundings, run
-from model_manager.agent.wanting import assignment_text
 from model_manager.cli.onlooking import Onlooker
 from model_manager.facts.model import Assignment
 from model_manager.sample.run import sample

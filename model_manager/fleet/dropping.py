@@ -12,9 +12,9 @@ from typing import Final
 from aiohttp import web
 
 from model_manager.decisions.needing import known_models, meant, names
-from model_manager.decisions.referring import carried
 from model_manager.decisions.resolving import wishes
 from model_manager.decisions.sourcing import places
+from model_manager.decisions.workflows.referring import carried
 from model_manager.errors import BadPath, BadWorkflow, ModelManagerError, printable
 from model_manager.facts.fleet import Needed
 from model_manager.facts.model import Assignment, Model
@@ -25,7 +25,7 @@ from model_manager.fleet.forecasts import Stock
 from model_manager.fleet.matrix import shapes
 from model_manager.fleet.needs import PATIENCE, Describe
 from model_manager.fleet.view import View
-from model_manager.library.embedded import embedded_in
+from model_manager.library.carried.embedded import embedded_in
 from model_manager.serving.answering import answered
 from model_manager.serving.asking import asked
 from model_manager.serving.problems import Answer

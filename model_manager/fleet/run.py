@@ -78,9 +78,9 @@ from model_manager.sources.catalog_doctor import CatalogDoctor, Told, catalog_do
 from model_manager.sources.civitai_records import civitai_records_at
 from model_manager.sources.civitai_releases import civitai_releases_at
 from model_manager.sources.credentials import Credentials
-from model_manager.sources.guard import Guard
 from model_manager.sources.hooks import Hooks, hooks
-from model_manager.sources.web import web
+from model_manager.sources.transport.guard import Guard
+from model_manager.sources.transport.web import web
 from model_manager.tracing.requests import asking, traced
 from model_manager.tracing.spans import Tracer
 

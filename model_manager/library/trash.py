@@ -16,8 +16,8 @@ from typing import Final
 from model_manager.errors import BadPath, DiskUnavailable, RootAway, Unavailable
 from model_manager.facts.disk import Root
 from model_manager.library.disk import Disk, translating
+from model_manager.library.incoming.staging import open_folder
 from model_manager.library.markers import TRASH
-from model_manager.library.staging import open_folder
 
 KEEP: Final = 7 * 24 * 3600.0
 """Seconds that what was removed can be brought back."""

@@ -19,8 +19,8 @@ from model_manager.errors import BadRecord, CatalogUnavailable, CatalogUnreachab
 from model_manager.facts import wire
 from model_manager.sources.answering import retry_after
 from model_manager.sources.catalog_tags import Tags
-from model_manager.sources.guard import authority, shown
-from model_manager.sources.translating import FAULTS, reason
+from model_manager.sources.transport.guard import authority, shown
+from model_manager.sources.transport.translating import FAULTS, reason
 
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of one answer. Ten thousand records are about 5 MB."""

@@ -23,7 +23,7 @@ from model_manager.facts.model import CollectionRecord, Model, WorkflowRecord
 from model_manager.facts.record import collection_record, model_record, tells_optional, workflow_record
 from model_manager.sources.asking import PER_MINUTE, Asking, quoted
 from model_manager.sources.catalog_feed import ROUTE, SILENCE, Heard, heard
-from model_manager.sources.web import tls
+from model_manager.sources.transport.web import tls
 
 BATCH: Final = 500
 """Names in one request: some 250 kB of records."""

@@ -22,9 +22,9 @@ from model_manager.errors import (
 )
 from model_manager.facts import wire
 from model_manager.sources.answering import retry_after
-from model_manager.sources.guard import authority
-from model_manager.sources.translating import FAULTS, reason
-from model_manager.sources.web import tls
+from model_manager.sources.transport.guard import authority
+from model_manager.sources.transport.translating import FAULTS, reason
+from model_manager.sources.transport.web import tls
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
 """Bytes of one page of findings."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from model_manager.errors import ModelManagerError, NotAuthorized
 from model_manager.facts.record import without_token
-from model_manager.sources.guard import is_at
 from model_manager.sources.https import HttpsOrigin
-from model_manager.sources.web import Answer, Web
+from model_manager.sources.transport.guard import is_at
+from model_manager.sources.transport.web import Answer, Web
 
 
 class CivitaiOrigin(HttpsOrigin):

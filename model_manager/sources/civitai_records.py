@@ -18,10 +18,10 @@ from model_manager.errors import BadRecord, Broken, NotAuthorized, NotPublic, Or
 from model_manager.facts import wire
 from model_manager.sources.answering import failure_of, retry_after
 from model_manager.sources.civitai_versions import VersionIds, Versions, ids_of, versions_of
-from model_manager.sources.guard import authority, shown
-from model_manager.sources.spacing import Spacing
-from model_manager.sources.translating import FAULTS, translated
-from model_manager.sources.web import Answer, Web, tls
+from model_manager.sources.transport.guard import authority, shown
+from model_manager.sources.transport.spacing import Spacing
+from model_manager.sources.transport.translating import FAULTS, translated
+from model_manager.sources.transport.web import Answer, Web, tls
 
 RECORDS: Final = "/api/v1/model-versions/by-hash"
 IDS: Final = "/api/v1/model-versions/by-hash/ids"

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from model_manager.errors import StrangeAnswer
 from model_manager.facts.release import Release, releases_of
 from model_manager.sources.searching import Asker
-from model_manager.sources.spacing import Spacing
-from model_manager.sources.web import tls
+from model_manager.sources.transport.spacing import Spacing
+from model_manager.sources.transport.web import tls
 
 AT_ONCE: Final = 20
 """Models of one request. A hundred are allowed; twenty with all their versions and pictures are some 2 MB, which is read in 10 ms."""

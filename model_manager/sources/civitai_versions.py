@@ -11,7 +11,7 @@ from yarl import URL
 
 from model_manager.errors import BadUrl, StrangeAnswer
 from model_manager.facts.record import without_token
-from model_manager.sources.guard import Guard, is_at
+from model_manager.sources.transport.guard import Guard, is_at
 
 HOSTS: Final = frozenset({"civitai.com"})
 

@@ -11,9 +11,9 @@ import orjson
 from yarl import URL
 
 from model_manager.errors import BadRequest, ComfyUIAway
-from model_manager.sources.guard import authority
-from model_manager.sources.translating import FAULTS, reason
-from model_manager.sources.web import tls
+from model_manager.sources.transport.guard import authority
+from model_manager.sources.transport.translating import FAULTS, reason
+from model_manager.sources.transport.web import tls
 
 MOST: Final = 64 * 1024 * 1024
 """Bytes of one answer; with hundreds of custom nodes /object_info has some ten million."""

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from model_manager.facts.identity import TokenName
-from model_manager.sources.guard import authority
+from model_manager.sources.transport.guard import authority
 
 HOSTS: Final[Mapping[TokenName, frozenset[str]]] = MappingProxyType(
     {"HF_TOKEN": frozenset({"huggingface.co"}), "CIVITAI_TOKEN": frozenset({"civitai.com"})}

@@ -22,9 +22,9 @@ from yarl import URL
 
 from model_manager.errors import BadUrl
 from model_manager.sources.answering import retry_after
-from model_manager.sources.guard import Guard, GuardedResolver, authority, shown
-from model_manager.sources.translating import translating
-from model_manager.sources.web import tls
+from model_manager.sources.transport.guard import Guard, GuardedResolver, authority, shown
+from model_manager.sources.transport.translating import translating
+from model_manager.sources.transport.web import tls
 
 PREFIX: Final = "whsec_"
 LEAST_KEY: Final = 24

@@ -10,10 +10,10 @@ from model_manager.errors import ModelManagerError, NotAuthorized, NotPublic
 from model_manager.facts.model import Source
 from model_manager.facts.transfer import Offer
 from model_manager.sources.answering import Linked, Wish, failure_of, offer_of
-from model_manager.sources.guard import shown
 from model_manager.sources.origin import Stream
-from model_manager.sources.parts import parts_of, poured
-from model_manager.sources.web import Answer, Hop, Web, straight
+from model_manager.sources.transport.guard import shown
+from model_manager.sources.transport.parts import parts_of, poured
+from model_manager.sources.transport.web import Answer, Hop, Web, straight
 
 
 def without_query(url: str) -> str:

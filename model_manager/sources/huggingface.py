@@ -14,9 +14,9 @@ from yarl import URL
 from model_manager.errors import NotAuthorized
 from model_manager.facts.identity import Pin
 from model_manager.sources.answering import Linked, Wish
-from model_manager.sources.guard import is_at
 from model_manager.sources.https import HttpsOrigin
-from model_manager.sources.web import Answer, Hop, Web
+from model_manager.sources.transport.guard import is_at
+from model_manager.sources.transport.web import Answer, Hop, Web
 
 _SHA256 = re.compile(r'"?([0-9a-f]{64})"?')
 _REPO = r"/(?:datasets/|spaces/)?[^/?#]+/[^/?#]+"

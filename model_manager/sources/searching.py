@@ -22,10 +22,10 @@ from model_manager.facts.description import Address
 from model_manager.facts.identity import Pin, TokenName
 from model_manager.facts.sourcing import Find, Teller
 from model_manager.sources.answering import retry_after
-from model_manager.sources.guard import authority
-from model_manager.sources.spacing import Spacing
-from model_manager.sources.translating import FAULTS, translated
-from model_manager.sources.web import tls
+from model_manager.sources.transport.guard import authority
+from model_manager.sources.transport.spacing import Spacing
+from model_manager.sources.transport.translating import FAULTS, translated
+from model_manager.sources.transport.web import tls
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
 PER_SECOND: Final = 2.0

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from model_manager.agent.board import Board, Counters
-from model_manager.agent.describing import Describing
-from model_manager.agent.grouping import Grouping
-from model_manager.agent.hashing import Hashing
-from model_manager.agent.importing import Importing
-from model_manager.agent.noticing import Noticing
-from model_manager.agent.roots import Roots
-from model_manager.agent.shelves import Shelves
-from model_manager.agent.tracking import Tracking
-from model_manager.agent.verifying import Verifying
+from model_manager.agent.holdings.describing import Describing
+from model_manager.agent.holdings.grouping import Grouping
+from model_manager.agent.holdings.hashing import Hashing
+from model_manager.agent.holdings.importing import Importing
+from model_manager.agent.holdings.noticing import Noticing
+from model_manager.agent.holdings.roots import Roots
+from model_manager.agent.holdings.shelves import Shelves
+from model_manager.agent.holdings.tracking import Tracking
+from model_manager.agent.holdings.verifying import Verifying
 from model_manager.facts.disk import Held
 from model_manager.facts.statistics import Statistics
 from model_manager.index.index import Index

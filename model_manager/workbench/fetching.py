@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from model_manager.agent.board import Board
-from model_manager.agent.fetching import Fetching
-from model_manager.agent.hashing import Hashing
-from model_manager.agent.noticing import Noticing
-from model_manager.agent.shelves import Shelves
+from model_manager.agent.holdings.hashing import Hashing
+from model_manager.agent.holdings.noticing import Noticing
+from model_manager.agent.holdings.shelves import Shelves
+from model_manager.agent.transfers.fetching import Fetching
 from model_manager.facts.description import Address, Lore
 from model_manager.facts.disk import Held
 from model_manager.facts.event import DownloadVerified, Envelope

@@ -11,30 +11,30 @@ from typing import Final
 from loguru import logger
 
 from model_manager.agent.board import Board
-from model_manager.agent.borrowing import Borrowing
 from model_manager.agent.clock import Clock
-from model_manager.agent.describing import Describing
-from model_manager.agent.downloading import Downloading
 from model_manager.agent.entitlements import hosts, tokens
-from model_manager.agent.fetching import Fetching
-from model_manager.agent.greeting import hello
-from model_manager.agent.grouping import Grouping
-from model_manager.agent.hashing import Hashing
-from model_manager.agent.importing import Importing
-from model_manager.agent.inquiring import Inquiring
-from model_manager.agent.noticing import Noticing
-from model_manager.agent.roots import Roots, insist_on_store, roots_of
+from model_manager.agent.holdings.describing import Describing
+from model_manager.agent.holdings.grouping import Grouping
+from model_manager.agent.holdings.hashing import Hashing
+from model_manager.agent.holdings.importing import Importing
+from model_manager.agent.holdings.inquiring import Inquiring
+from model_manager.agent.holdings.noticing import Noticing
+from model_manager.agent.holdings.roots import Roots, insist_on_store, roots_of
+from model_manager.agent.holdings.shelves import Shelves
+from model_manager.agent.holdings.staffing import staffed
+from model_manager.agent.holdings.tracking import Tracking
+from model_manager.agent.holdings.verifying import Verifying
 from model_manager.agent.run import LOCK
-from model_manager.agent.shelves import Shelves
-from model_manager.agent.staffing import staffed
-from model_manager.agent.tracking import Tracking
-from model_manager.agent.verifying import Verifying
+from model_manager.agent.telling.greeting import hello
+from model_manager.agent.transfers.borrowing import Borrowing
+from model_manager.agent.transfers.downloading import Downloading
+from model_manager.agent.transfers.fetching import Fetching
 from model_manager.errors import BadSetting
 from model_manager.facts.identity import MachineId
 from model_manager.index.index import Index
-from model_manager.library.buffers import Buffers
+from model_manager.library.contents.readers import Readers
+from model_manager.library.incoming.buffers import Buffers
 from model_manager.library.lock import hold
-from model_manager.library.readers import Readers
 from model_manager.library.space import Space
 from model_manager.library.watching import Watcher
 from model_manager.settings import Settings
@@ -44,9 +44,9 @@ from model_manager.sources.civitai_records import CivitaiRecords, civitai_record
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
-from model_manager.sources.limits import Limits
 from model_manager.sources.searching import searches
-from model_manager.sources.web import Web, web
+from model_manager.sources.transport.limits import Limits
+from model_manager.sources.transport.web import Web, web
 from model_manager.workbench.bench import Workbench
 from model_manager.workbench.fetching import Bringing
 from model_manager.workbench.searching import Searching

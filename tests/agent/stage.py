@@ -12,8 +12,8 @@ from typing import Any
 
 from model_manager.agent.board import Board
 from model_manager.agent.clock import Clock
-from model_manager.agent.downloading import Downloading
-from model_manager.agent.shelves import Shelves
+from model_manager.agent.holdings.shelves import Shelves
+from model_manager.agent.transfers.downloading import Downloading
 from model_manager.decisions.digesting import EVERYTHING
 from model_manager.facts.disk import Evidence, Held, Root
 from model_manager.facts.event import Event
@@ -21,9 +21,9 @@ from model_manager.facts.identity import MachineId, Pin
 from model_manager.facts.model import Assignment, Model, Problem, Requirements, Size, Source, Wanted, WorkflowNeed
 from model_manager.facts.shelf import ShelfPath
 from model_manager.index.index import Index
-from model_manager.library.buffers import Buffers
-from model_manager.library.hashing import digest_file
-from model_manager.library.readers import Readers
+from model_manager.library.contents.hashing import digest_file
+from model_manager.library.contents.readers import Readers
+from model_manager.library.incoming.buffers import Buffers
 from model_manager.library.scanning import fingerprint_of
 from model_manager.library.space import Space
 from model_manager.settings import Settings, load

@@ -6,12 +6,12 @@ import pytest
 
 from model_manager import settings as configuration
 from model_manager.agent import reloading as module
+from model_manager.agent.assignment.wanting import Wanting
 from model_manager.agent.reloading import Reloading
-from model_manager.agent.wanting import Wanting
 from model_manager.settings import Settings
 from model_manager.sources.catalog_cache import CachedCatalog
+from tests.agent.assignment.test_wanting import Catalog
 from tests.agent.stage import Stage, running, settings, turns, until
-from tests.agent.test_wanting import Catalog
 
 
 class Reload:

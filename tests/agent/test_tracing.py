@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.agent.downloading import Downloading
+from model_manager.agent.assignment.wanting import Wanting
 from model_manager.agent.tracing import bus_of, downloading_of, tracer_of, wanting_of
-from model_manager.agent.wanting import Wanting
+from model_manager.agent.transfers.downloading import Downloading
 from model_manager.bus.connection import connect
 from model_manager.bus.publishing import Bus
 from model_manager.errors import BusUnavailable, Corrupt
 from model_manager.facts.identity import MachineId
 from model_manager.facts.transfer import Transfer
-from model_manager.library.buffers import Buffers
+from model_manager.library.incoming.buffers import Buffers
 from model_manager.library.space import Space
 from model_manager.sources.catalog_cache import CachedCatalog
 from model_manager.sources.memory import Flip, Thing
+from tests.agent.assignment.test_wanting import Catalog
 from tests.agent.stage import Stage, model, settings
-from tests.agent.test_downloading import ETAG, PLACE, SMALL, Attempt
-from tests.agent.test_wanting import Catalog
+from tests.agent.transfers.test_downloading import ETAG, PLACE, SMALL, Attempt
 from tests.bus.telling import Teller, entry
 from tests.tracing.noted import Notes
 

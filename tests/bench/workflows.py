@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_manager.decisions.referring import referred
+from model_manager.decisions.workflows.referring import referred
 from tests.bench.row import Row
 from tests.bench.understanding import corpus
 from tests.bench.understanding.corpus import Sample, last

@@ -17,12 +17,12 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.engine import make_url
 
-from model_manager.catalog.bulk import load
-from model_manager.catalog.loading import as_written
+from model_manager.catalog.incoming.bulk import load
+from model_manager.catalog.incoming.loading import as_written
 from model_manager.catalog.run import opened, serve
 from model_manager.catalog.server import Rules
-from model_manager.catalog.store import Store
-from model_manager.catalog.writing import KEPT
+from model_manager.catalog.storage.store import Store
+from model_manager.catalog.storage.writing import KEPT
 
 SHA256 = "a1" * 32
 TOKEN = "ann-may-write"

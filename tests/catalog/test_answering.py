@@ -15,8 +15,8 @@ import pytest
 
 from model_manager.catalog.answering import MAX_BODY
 from model_manager.catalog.bodies import MAX_NAMES
-from model_manager.catalog.reading import Reader
 from model_manager.catalog.run import serve
+from model_manager.catalog.storage.reading import Reader
 from model_manager.errors import BadSetting, CatalogUnavailable
 from model_manager.serving import asking
 

@@ -11,8 +11,8 @@ import aiohttp
 import orjson
 import pytest
 
-from model_manager.catalog import writing
-from model_manager.catalog.loading import load
+from model_manager.catalog.incoming.loading import load
+from model_manager.catalog.storage import writing
 
 from .conftest import RECORDS, Client, asking, model
 

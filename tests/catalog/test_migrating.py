@@ -10,13 +10,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from model_manager.catalog import migrating, tables
-from model_manager.catalog.bulk import load
-from model_manager.catalog.loading import as_written
+from model_manager.catalog import migrating
+from model_manager.catalog.incoming.bulk import load
+from model_manager.catalog.incoming.loading import as_written
 from model_manager.catalog.migrations import v0001_first, v0002_versions, v0003_answers, v0004_checkups
 from model_manager.catalog.operating import exported
 from model_manager.catalog.run import database_at, opened
-from model_manager.catalog.store import Store
+from model_manager.catalog.storage import tables
+from model_manager.catalog.storage.store import Store
 from model_manager.errors import BadSetting
 
 from .conftest import RECORDS

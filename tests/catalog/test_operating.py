@@ -6,11 +6,11 @@ from pathlib import Path
 
 import orjson
 
-from model_manager.catalog.bulk import load
-from model_manager.catalog.loading import from_lines
+from model_manager.catalog.incoming.bulk import load
+from model_manager.catalog.incoming.loading import from_lines
 from model_manager.catalog.operating import exported
 from model_manager.catalog.run import opened
-from model_manager.catalog.store import Store
+from model_manager.catalog.storage.store import Store
 
 from .conftest import RECORDS, Client, asking, fresh, model
 

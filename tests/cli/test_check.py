@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from model_manager.catalog.loading import load
+from model_manager.catalog.incoming.loading import load
 from model_manager.cli.check import Finding
 from tests.cli.conftest import Call
 from tests.decisions.workflows.drawing import node, ui

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from model_manager.agent.socket import _sse
+from model_manager.agent.control.socket import _sse
 from model_manager.cli.events import shown
 from model_manager.facts.event import Envelope, Event, Gone, ModelVanished, RootLost
 from tests.agent.stage import AT

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from model_manager.decisions.manifesting import read
-from model_manager.library.parcels import unpacked
+from model_manager.library.carried.parcels import unpacked
 from tests.cli.workflow.conftest import LORA, Machine, machine, told
 from tests.stories.machine import sha256
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.library.parcels import packed
-from model_manager.library.sampling import quick_hash
+from model_manager.library.carried.parcels import packed
+from model_manager.library.contents.sampling import quick_hash
 from tests.cli.model.conftest import put
 from tests.cli.workflow.conftest import LORA, VAE, Machine, machine, told
 from tests.stories.machine import safetensors, sha256

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from model_manager.agent.status import plan_answer
+from model_manager.agent.control.status import plan_answer
 from model_manager.facts import wire
 from model_manager.facts.plan import Fetch, Plan, Refuse
 from tests.agent.stage import model, wanted

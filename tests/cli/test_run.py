@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_manager import settings as configuration
-from model_manager.agent.wanting import read_assignment
+from model_manager.agent.assignment.wanting import read_assignment
 from model_manager.cli import run as module
 from model_manager.cli.run import is_unconfigured, sample_environment
 from tests.cli.conftest import Call

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model_manager.agent.status import status_answer
+from model_manager.agent.control.status import status_answer
 from model_manager.facts import wire
 from model_manager.facts.machine import Disk, Readiness, WorkflowReadiness
 from model_manager.facts.plan import Fetch, Keep, Plan, Refuse

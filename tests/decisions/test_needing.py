@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from model_manager.decisions.needing import derived, label, meant, names, offered, with_flows
-from model_manager.decisions.referring import referred
 from model_manager.decisions.requiring import requirements
 from model_manager.decisions.resolving import resolved, wishes
+from model_manager.decisions.workflows.referring import referred
 from model_manager.facts.description import Address
 from model_manager.facts.disk import Fingerprint
 from model_manager.facts.flow import Flow

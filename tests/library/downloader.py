@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from model_manager.library.lane import fill
-from model_manager.library.partial import Partial
+from model_manager.library.incoming.lane import fill
+from model_manager.library.incoming.partial import Partial
 from tests.library.feeding import append
 from tests.library.shelves import FLUX, URL, offer
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from model_manager.library.disk import Disk
-from model_manager.library.lane import fill
-from model_manager.library.partial import Partial
+from model_manager.library.incoming.lane import fill
+from model_manager.library.incoming.partial import Partial
 
 
 def append(partial: Partial, data: bytes, at: int | None = None) -> None:

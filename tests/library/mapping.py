@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from model_manager.library import hashing, mapper
+from model_manager.library.contents import hashing, mapper
 
 Children = list[subprocess.Popen[bytes]]
 MIB = 1024 * 1024

@@ -15,9 +15,9 @@ from model_manager.facts.disk import Held, Root
 from model_manager.facts.shelf import ShelfPath
 from model_manager.library import scanning
 from model_manager.library.disk import fingerprint
+from model_manager.library.incoming.partial import Partial
 from model_manager.library.markers import mark
 from model_manager.library.pages import Memory
-from model_manager.library.partial import Partial
 from model_manager.library.scanning import Found, Scan, examine, fingerprint_of, scan, shelf_of
 from tests.library.shelves import FLUX, URL, as_nobody, offer, own_root, put, staging
 

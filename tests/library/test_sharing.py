@@ -14,9 +14,9 @@ from model_manager.errors import Corrupt
 from model_manager.facts.disk import Fingerprint
 from model_manager.facts.identity import Digests
 from model_manager.facts.shelf import ShelfPath
+from model_manager.library.contents.hashing import digest_file
 from model_manager.library.disk import Disk
-from model_manager.library.hashing import digest_file
-from model_manager.library.placing import link
+from model_manager.library.incoming.placing import link
 from tests.library.shelves import own_root, put
 from tests.stories.volumes import mount, tmpfs, unmount
 

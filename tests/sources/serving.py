@@ -13,8 +13,8 @@ import trustme
 from aiohttp import web
 
 from model_manager.sources.credentials import Credentials
-from model_manager.sources.web import Timeouts, Web
-from model_manager.sources.web import web as client
+from model_manager.sources.transport.web import Timeouts, Web
+from model_manager.sources.transport.web import web as client
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SOON = Timeouts(connect=15, silence=15, answer=15)

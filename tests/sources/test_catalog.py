@@ -274,8 +274,8 @@ async def test_a_feed_is_heard_from_the_place_where_it_was_left():
 
 
 async def test_twenty_workflows_with_two_hundred_models_are_described_in_two_requests(tmp_path):
-    from model_manager.catalog.bulk import load
-    from model_manager.catalog.loading import as_written
+    from model_manager.catalog.incoming.bulk import load
+    from model_manager.catalog.incoming.loading import as_written
     from model_manager.catalog.run import opened
     from model_manager.catalog.server import Rules
     from model_manager.catalog.server import Server as Ours
@@ -312,7 +312,7 @@ async def test_nothing_asked_is_nothing_answered():
 
 
 async def test_our_own_catalog_is_understood(tmp_path):
-    from model_manager.catalog.loading import load
+    from model_manager.catalog.incoming.loading import load
     from model_manager.catalog.run import serve
 
     database = tmp_path / "catalog.db"
@@ -353,8 +353,8 @@ NAMES = {"workflows": "w", "collections": "c", "models": "a.pt"}
 
 @pytest.mark.parametrize(("kind", "route"), SPELLINGS)
 async def test_every_route_and_spelling_of_our_own_catalog_says_the_same(tmp_path, kind, route):
-    from model_manager.catalog.bulk import load
-    from model_manager.catalog.loading import as_written
+    from model_manager.catalog.incoming.bulk import load
+    from model_manager.catalog.incoming.loading import as_written
     from model_manager.catalog.run import opened
     from model_manager.catalog.server import Rules
     from model_manager.catalog.server import Server as Ours

@@ -9,7 +9,7 @@ from aiohttp import web as server
 from model_manager.errors import OriginUnavailable, StrangeAnswer
 from model_manager.sources.catalog_versions import CivitaiVersions, VersionFile
 from model_manager.sources.searching import Asker
-from model_manager.sources.spacing import Spacing
+from model_manager.sources.transport.spacing import Spacing
 from tests.sources.serving import served
 
 SHA = "AB" * 32

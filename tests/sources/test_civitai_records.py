@@ -21,7 +21,7 @@ from model_manager.errors import (
 )
 from model_manager.sources import civitai_records
 from model_manager.sources.civitai_records import IDS, RECORDS, CivitaiRecords, civitai_records_at, picture_of
-from model_manager.sources.spacing import Spacing
+from model_manager.sources.transport.spacing import Spacing
 from tests.sources.serving import Handler, reaching, served
 from tests.sources.test_asking import Time
 from tests.sources.test_civitai_versions import A, record

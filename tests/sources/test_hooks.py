@@ -12,7 +12,7 @@ from aiohttp import web
 from model_manager.errors import BadUrl, OriginUnavailable
 from model_manager.sources.hooks import Hooks, Receipt, hooks, key_of, new_secret, signature
 from tests.sources.serving import served
-from tests.sources.test_guard import Answering
+from tests.sources.transport.test_guard import Answering
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 """Of the example of the specification's own libraries."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.library import readers
+from model_manager.library.contents import readers
 from model_manager.library.devices import device_of
 from model_manager.settings import load
 from model_manager.workbench.run import workbench

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from model_manager.library.partial import SYNC_EVERY
+from model_manager.library.incoming.partial import SYNC_EVERY
 from tests.stories.bringing import Bringing, Wish
 from tests.stories.machine import safetensors, sha256
 from tests.stories.origin import Reply, Request, Thing

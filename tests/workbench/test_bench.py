@@ -12,7 +12,7 @@ from model_manager.errors import DiskUnavailable
 from model_manager.facts.event import ModelChanged
 from model_manager.facts.statistics import Statistics
 from model_manager.index.reading import Shop
-from model_manager.library import readers as reading_pool
+from model_manager.library.contents import readers as reading_pool
 from model_manager.workbench.bench import Workbench
 from model_manager.workbench.run import workbench
 from tests.stories.machine import safetensors, sha256

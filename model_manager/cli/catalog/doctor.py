@@ -11,16 +11,16 @@ import click
 
 from model_manager import settings as configuration
 from model_manager.agent.entitlements import tokens
-from model_manager.catalog.checkups import Checkups
-from model_manager.catalog.doctoring import WHO, Doctor, Examined
-from model_manager.catalog.drawn import folders_of
-from model_manager.catalog.reports import Wish
+from model_manager.catalog.doctor.checkups import Checkups
+from model_manager.catalog.doctor.doctoring import WHO, Doctor, Examined
+from model_manager.catalog.doctor.reports import Wish
+from model_manager.catalog.doctor.tallying import Tallying
+from model_manager.catalog.incoming.drawn import folders_of
 from model_manager.catalog.run import opened
-from model_manager.catalog.store import Store
-from model_manager.catalog.tallying import Tallying
+from model_manager.catalog.storage.store import Store
 from model_manager.cli.catalog.opening import address_of, database_option
 from model_manager.cli.catalog.visiting import visitor
-from model_manager.decisions.referring import read
+from model_manager.decisions.workflows.referring import read
 from model_manager.errors import BadWorkflow, CatalogConflict
 from model_manager.facts import wire
 from model_manager.settings import Settings

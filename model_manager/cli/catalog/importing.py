@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from model_manager import settings as configuration
-from model_manager.catalog.bulk import load
-from model_manager.catalog.findings import Report
-from model_manager.catalog.loading import records_in
+from model_manager.catalog.incoming.bulk import load
+from model_manager.catalog.incoming.findings import Report
+from model_manager.catalog.incoming.loading import records_in
 from model_manager.catalog.run import opened
 from model_manager.cli.catalog.opening import address_of, database_option
 from model_manager.errors import BadRecord

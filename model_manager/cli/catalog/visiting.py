@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from model_manager.agent.entitlements import hosts, tokens
-from model_manager.catalog.visiting import Visitor
+from model_manager.catalog.doctor.visiting import Visitor
 from model_manager.facts.quota import Quota, Quotas
 from model_manager.settings import Settings
 from model_manager.sources.catalog_versions import CivitaiVersions
@@ -16,11 +16,11 @@ from model_manager.sources.civitai import CivitaiOrigin
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.huggingface import HuggingFaceOrigin
-from model_manager.sources.limits import Limits
 from model_manager.sources.origin import Origin
 from model_manager.sources.searching import Asker
-from model_manager.sources.spacing import Spacing
-from model_manager.sources.web import Web, tls, web
+from model_manager.sources.transport.limits import Limits
+from model_manager.sources.transport.spacing import Spacing
+from model_manager.sources.transport.web import Web, tls, web
 
 
 @asynccontextmanager

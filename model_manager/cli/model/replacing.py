@@ -13,10 +13,10 @@ from model_manager.errors import AlreadyRunning, ModelManagerError, NotReplaced,
 from model_manager.facts.duplicate import Copy, Duplicate, Redundant, Replacement
 from model_manager.facts.known import Group, Known
 from model_manager.facts.shelf import ShelfPath
-from model_manager.library import deduplicating
-from model_manager.library.blocks import layout, shares_blocks
-from model_manager.library.deduplicating import Replaced
-from model_manager.library.undoing import UndoLog, tidy
+from model_manager.library.duplicates import deduplicating
+from model_manager.library.duplicates.blocks import layout, shares_blocks
+from model_manager.library.duplicates.deduplicating import Replaced
+from model_manager.library.duplicates.undoing import UndoLog, tidy
 
 Way = Literal["auto", "reflink", "hardlink"]
 """How copies are replaced: by shared blocks where the file system can and hard links elsewhere, or by one of them alone."""

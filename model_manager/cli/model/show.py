@@ -119,7 +119,7 @@ def _state(known: Known) -> str:
 def _odd(known: Known) -> str:
     """Why a file is no sound model, by a look at its beginning as it is now."""
     from model_manager.decisions.judging import sound
-    from model_manager.library.reading import beginning
+    from model_manager.library.contents.reading import beginning
 
     try:
         head, header = beginning(known.file)

@@ -25,7 +25,7 @@ from model_manager.facts.statistics import Statistics
 
 if TYPE_CHECKING:
     from model_manager.agent.board import Board
-    from model_manager.agent.shelves import Shelves
+    from model_manager.agent.holdings.shelves import Shelves
     from model_manager.index.reading import Shop
     from model_manager.settings import Settings
     from model_manager.workbench.bench import Workbench

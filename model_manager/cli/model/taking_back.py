@@ -15,7 +15,7 @@ from model_manager.cli.model.replacing import LOG, UNDONE, logs
 from model_manager.cli.model.shapes import print_json
 from model_manager.cli.model.stopping import asking
 from model_manager.errors import BadRequest, DiskUnavailable, Stopped, printable
-from model_manager.library.undoing import Failed, Left, Undone, undo
+from model_manager.library.duplicates.undoing import Failed, Left, Undone, undo
 
 Answers = list[Undone | Left | Failed]
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from model_manager.agent.judging import judged, layout_of
+from model_manager.agent.assignment.judging import judged, layout_of
 from model_manager.cli.answers import json_option, state_option
 from model_manager.cli.environment import environment_option, opened, workflow_path
 from model_manager.cli.model.counting import counted

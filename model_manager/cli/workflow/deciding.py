@@ -11,7 +11,7 @@ import click
 
 from model_manager.cli.workflow.check import said
 from model_manager.decisions import sourcing
-from model_manager.decisions.patching import Edit
+from model_manager.decisions.workflows.patching import Edit
 from model_manager.errors import BadPath, printable
 from model_manager.facts.identity import Pin
 from model_manager.facts.model import Model, Size

@@ -40,7 +40,7 @@ def live_at(url: str | None) -> Live | None:
     if url is None:
         return None
     from model_manager import settings as configuration
-    from model_manager.decisions.surveying import surveyed
+    from model_manager.decisions.workflows.surveying import surveyed
     from model_manager.sources.comfyui import surveyed_at
 
     ca_file = configuration.load().ca_file

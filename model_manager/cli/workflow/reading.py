@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_manager.facts.loaders import Live
 from model_manager.facts.workflow import Workflow
-from model_manager.library.embedded import Embedded, embedded
+from model_manager.library.carried.embedded import Embedded, embedded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,6 @@ def sheet(path: Path, live: Live | None = None) -> Sheet:
 
 def workflow_of(carried: Embedded, name: str, live: Live | None = None) -> Workflow:
     """What it says; of two texts, what ran and what was drawn, both together. Raises BadWorkflow."""
-    from model_manager.decisions.referring import carried as said
+    from model_manager.decisions.workflows.referring import carried as said
 
     return said(name, carried.document, carried.prompt, carried.workflow, live)

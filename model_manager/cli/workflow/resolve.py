@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_manager.agent.judging import judged, layout_of
+from model_manager.agent.assignment.judging import judged, layout_of
 from model_manager.cli.answers import json_option, state_option
 from model_manager.cli.bringing import Arrival, brought, cost, insist_brought, into_option, tell
 from model_manager.cli.environment import environment_option, opened, workflow_path, write
@@ -160,7 +160,7 @@ def _confirm(work: Work, yes: bool) -> None:
 
 def _write_back(read: Sheet, work: Work) -> None:
     """The file with its values changed; it is refused when somebody wrote it since it was read."""
-    from model_manager.decisions.patching import patched
+    from model_manager.decisions.workflows.patching import patched
 
     if not work.edits or read.data is None:
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from model_manager.agent.judging import judged, layout_of
+from model_manager.agent.assignment.judging import judged, layout_of
 from model_manager.cli.answers import json_option, state_option
 from model_manager.cli.environment import Environment, environment_option, name_as_file, opened, plain, write
 from model_manager.cli.model.counting import counted

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from model_manager.agent.judging import UNINDEXED
+from model_manager.agent.assignment.judging import UNINDEXED
 from model_manager.cli.environment import Environment
 from model_manager.cli.environment import plain as without_detours
 from model_manager.errors import BadRequest

@@ -14,7 +14,7 @@ from model_manager.errors import Unavailable, printable
 from model_manager.facts.order import MOST_SHOWN
 from model_manager.fleet.models.enquiring import Enquiring
 from model_manager.fleet.registry import Registry, number_of
-from model_manager.library.previews import kind_of
+from model_manager.library.contents.previews import kind_of
 from model_manager.serving.problems import Answer, no_such
 
 ROOM: Final = 64 * 1024 * 1024

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model_manager.decisions.tagging import tags
+from model_manager.decisions.workflows.tagging import tags
 from model_manager.errors import BadRecord, printable
 from model_manager.facts import wire
 from model_manager.facts.job import Filed, Job, State

@@ -174,7 +174,7 @@ class Scans:
 
 
 STOPPED: Final = "it was stopped"
-"""How a machine says that a scan was ended because somebody asked for it (agent/obeying.py)."""
+"""How a machine says that a scan was ended because somebody asked for it (agent/orders/obeying.py)."""
 
 SAID: Final = {
     "idle": "No scan was asked for yet.",

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_manager.agent.clock import Clock
-from model_manager.agent.downloading import Arrived, Downloading
-from model_manager.agent.slots import Slots
 from model_manager.agent.threads import started
+from model_manager.agent.transfers.downloading import Arrived, Downloading
+from model_manager.agent.transfers.slots import Slots
 from model_manager.facts.disk import Root
 from model_manager.facts.event import DownloadStarted
 from model_manager.facts.identity import Pin
@@ -28,13 +28,13 @@ from model_manager.facts.model import Model, Size, Source, Wanted
 from model_manager.facts.plan import Fetch
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
-from model_manager.library.buffers import Buffers
+from model_manager.library.incoming.buffers import Buffers
 from model_manager.library.space import Space
 from model_manager.settings import Settings, load
 from model_manager.sources.credentials import Credentials
 from model_manager.sources.https import HttpsOrigin
-from model_manager.sources.limits import Limits
-from model_manager.sources.web import web
+from model_manager.sources.transport.limits import Limits
+from model_manager.sources.transport.web import web
 from tests.bench.fetching.origin import HOST
 
 TICK: Final = 0.005

@@ -11,12 +11,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from model_manager.library.buffers import BLOCK, Buffers
 from model_manager.library.disk import Disk, opened
-from model_manager.library.extents import Extents
-from model_manager.library.outfile import OutFile
-from model_manager.library.partial import AT_ONCE, SYNC_EVERY
-from model_manager.library.spool import GATHER
+from model_manager.library.incoming.buffers import BLOCK, Buffers
+from model_manager.library.incoming.extents import Extents
+from model_manager.library.incoming.outfile import OutFile
+from model_manager.library.incoming.partial import AT_ONCE, SYNC_EVERY
+from model_manager.library.incoming.spool import GATHER
 from model_manager.library.volume import volume_of
 
 AT_A_TIME: Final = 8

@@ -12,9 +12,9 @@ from typing import Final
 
 from model_manager.facts.device import Device
 from model_manager.facts.identity import FULL, Algorithm
-from model_manager.library.hashing import digest_file
-from model_manager.library.mapper import Mapper
-from model_manager.library.readers import Readers
+from model_manager.library.contents.hashing import digest_file
+from model_manager.library.contents.mapper import Mapper
+from model_manager.library.contents.readers import Readers
 from tests.bench.fetching.cells import GIB, MIB, Shape
 from tests.bench.fetching.files import Source, sources, warm
 from tests.bench.fetching.tools import Tools, at_hand, obtained

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from model_manager.agent.noticing import Noticing
-from model_manager.agent.roots import Roots
+from model_manager.agent.holdings.noticing import Noticing
+from model_manager.agent.holdings.roots import Roots
 from model_manager.facts.disk import Fingerprint, Held
-from model_manager.library.sampling import quick_hash
+from model_manager.library.contents.sampling import quick_hash
 from model_manager.library.watching import Watcher
 from tests.agent.stage import Stage, stage
 from tests.bench.libraries.comfygit import scanned

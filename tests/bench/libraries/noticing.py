@@ -12,9 +12,9 @@ from pathlib import Path
 from watchfiles import awatch
 
 from model_manager.agent.clock import Clock
-from model_manager.agent.noticing import Noticing
-from model_manager.agent.roots import Roots
-from model_manager.agent.shelves import Shelves
+from model_manager.agent.holdings.noticing import Noticing
+from model_manager.agent.holdings.roots import Roots
+from model_manager.agent.holdings.shelves import Shelves
 from model_manager.facts.event import ModelAppeared
 from model_manager.library.watching import Watcher
 from tests.agent.stage import stage, until

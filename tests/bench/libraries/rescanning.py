@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model_manager.agent.noticing import Noticing
-from model_manager.agent.roots import Roots
+from model_manager.agent.holdings.noticing import Noticing
+from model_manager.agent.holdings.roots import Roots
 from model_manager.library.watching import Watcher
 from tests.agent.stage import Stage, stage
 from tests.bench.libraries.trees import planted, warm

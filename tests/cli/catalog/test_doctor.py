@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.catalog.checkups import Checkups
-from model_manager.catalog.loading import load
+from model_manager.catalog.doctor.checkups import Checkups
+from model_manager.catalog.incoming.loading import load
 from model_manager.catalog.run import opened
 from tests.catalog.hub import digest, hub
 from tests.cli.conftest import Call

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.catalog.findings import Report
+from model_manager.catalog.incoming.findings import Report
 from model_manager.catalog.run import serve
 from model_manager.cli.catalog.importing import lines
 from model_manager.facts.model import Model

@@ -122,7 +122,7 @@ def test_c1_without_room_for_the_undo_log_nothing_is_touched_and_it_is_said_once
     third = put(pair[0].with_name("third.safetensors"), safetensors(5000, 1), 1_700_000_500)
     call("model", "index", "sync")
     with monkeypatch.context() as full:
-        full.setattr("model_manager.library.undoing.write_all", _full)
+        full.setattr("model_manager.library.duplicates.undoing.write_all", _full)
         code, out, err = command(call, "--replace", "hardlink", "--yes")
     assert code == 75
     assert out.startswith("0 files replaced, 0 B freed")

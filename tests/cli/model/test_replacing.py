@@ -10,7 +10,7 @@ from model_manager.cli.model.replacing import logs, perform, plan, steps, tidy_l
 from model_manager.errors import NotReplaced, StillChanging
 from model_manager.facts.known import Group
 from model_manager.index.reading import Shop
-from model_manager.library.undoing import UndoLog
+from model_manager.library.duplicates.undoing import UndoLog
 from tests.cli.conftest import Call
 from tests.cli.model.conftest import LONG_AGO, Library, put
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model_manager.errors import DiskUnavailable
-from model_manager.library import readers
+from model_manager.library.contents import readers
 from tests.cli.conftest import Call
 from tests.cli.gate import gate_at
 from tests.cli.model.conftest import Library, put

@@ -52,8 +52,8 @@ def test_a_failure_keeps_the_log_for_another_time(
     linked: tuple[Path, Path, Path], call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("model_manager.library.undoing.same_bytes", lambda *_, **__: False)
-        broken.setattr("model_manager.library.undoing.fcntl.ioctl", _unable)
+        broken.setattr("model_manager.library.duplicates.undoing.same_bytes", lambda *_, **__: False)
+        broken.setattr("model_manager.library.duplicates.undoing.fcntl.ioctl", _unable)
         code, out, err = undo(call)
     assert code == 75
     assert "failed: " in out

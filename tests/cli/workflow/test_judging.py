@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from model_manager.agent.judging import UNINDEXED, as_indexed, candidates, layout_of
+from model_manager.agent.assignment.judging import UNINDEXED, as_indexed, candidates, layout_of
 from model_manager.cli.model.opening import opened
 from model_manager.facts.resolution import Extra, Layout, Wish
 from model_manager.settings import load

@@ -148,7 +148,7 @@ def test_without_any_comfyui_downloads_need_a_place(
 def test_a_file_that_somebody_wrote_meanwhile_is_left_alone(machine: Machine) -> None:
     from model_manager.cli.workflow.deciding import Work
     from model_manager.cli.workflow.resolve import _write_back
-    from model_manager.decisions.patching import Edit
+    from model_manager.decisions.workflows.patching import Edit
     from model_manager.errors import BadRequest
 
     flow = machine.workflow(("CheckpointLoaderSimple", ["SD15\\dream.safetensors"], {}))

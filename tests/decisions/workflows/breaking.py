@@ -18,12 +18,12 @@ from contextlib import suppress
 from typing import Final
 
 from model_manager.decisions.manifesting import read as manifest_of
-from model_manager.decisions.patching import Edit, patched
-from model_manager.decisions.referring import carried, read
 from model_manager.decisions.rewriting import with_model, with_workflow
+from model_manager.decisions.workflows.patching import Edit, patched
+from model_manager.decisions.workflows.referring import carried, read
 from model_manager.errors import Refused
-from model_manager.library.embedded import embedded_in
-from model_manager.library.parcels import MANIFEST, packed, unpacked
+from model_manager.library.carried.embedded import embedded_in
+from model_manager.library.carried.parcels import MANIFEST, packed, unpacked
 from tests.decisions.workflows.hard_cases import CASES
 from tests.decisions.workflows.mutating import broken_bytes, mutated
 from tests.library import carrying

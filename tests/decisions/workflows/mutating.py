@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from model_manager.decisions.referring import read, referred
-from model_manager.decisions.surveying import surveyed
+from model_manager.decisions.workflows.referring import read, referred
+from model_manager.decisions.workflows.surveying import surveyed
 from model_manager.errors import BadRecord
 from tests.decisions.workflows.hard_cases import CASES
 

@@ -26,7 +26,7 @@ from model_manager.fleet.stablequeue import job_routes as stablequeue_job_routes
 from model_manager.fleet.stablequeue import order_routes as stablequeue_order_routes
 from model_manager.fleet.stablequeue import routes as stablequeue_routes
 from model_manager.fleet.store import Store
-from model_manager.library.hashing import digest_file
+from model_manager.library.contents.hashing import digest_file
 from tests.bus.servers import Server
 from tests.fleet.conftest import Join
 from tests.fleet.made import Now
@@ -41,11 +41,11 @@ ELSEWHERE: Final = {
     5: "tests/fleet/stablequeue/test_details.py::test_nsfw_by_hand_stays_what_it_is_when_another_field_is_told",
     6: "tests/fleet/stablequeue/test_taking.py::test_what_is_wrong_is_left_out_and_said",
     8: "tests/fleet/stablequeue/test_models.py::test_a_whole_inventory_forgets_what_is_gone",
-    10: "tests/agent/test_noticing.py::test_what_was_changed_has_to_be_judged_anew",
-    13: "tests/library/test_headers.py::test_a_header_longer_than_anybody_parses_gives_its_metadata_in_little_memory",
+    10: "tests/agent/holdings/test_noticing.py::test_what_was_changed_has_to_be_judged_anew",
+    13: "tests/library/contents/test_headers.py::test_a_header_longer_than_anybody_parses_gives_its_metadata_in_little_memory",
     14: "tests/library/test_scanning.py::test_h6_linked_directories_are_followed_and_loops_end",
     19: "tests/sources/test_civitai_records.py::test_ids_are_asked_ten_thousand_at_a_time",
-    20: "tests/sources/test_spacing.py::test_turns_are_apart_whoever_takes_them",
+    20: "tests/sources/transport/test_spacing.py::test_turns_are_apart_whoever_takes_them",
     23: "tests/stories/test_faults_b_bodies.py::test_b7_a_body_that_ends_early_is_never_final",
 }
 """Fault → the test that holds it: 3 versions collapse, 5 a flag falls back, 6 a strength as a size, 8 rows never leave, 10 a changed

@@ -70,6 +70,7 @@ class Describing:
         while True:
             if self._board.scanned:
                 await self._grouping.look()
+            await self._take(_Heard(lore=self._shelves.take_came()))
             metadata, rest = self._board.settings.metadata, REST
             if metadata != "none":
                 await self.look()

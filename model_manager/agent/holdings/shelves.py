@@ -11,6 +11,7 @@ from model_manager.agent.board import Board
 from model_manager.agent.collecting import MANY, set_aside, undisturbed
 from model_manager.decisions.planning import candidate_size
 from model_manager.facts import wire
+from model_manager.facts.description import Address, Lore
 from model_manager.facts.disk import HUB, Diff, Held
 from model_manager.facts.event import Entry, Envelope, Event, InventorySnapshot
 from model_manager.facts.identity import Pin
@@ -35,6 +36,7 @@ class Shelves:
         self._lent: dict[str, Held] = {}
         self._incomplete: dict[int, dict[str, None]] = {}
         self._passed_over: set[str] = set()
+        self._came: list[tuple[str, Lore]] = []
         self._comings = 0
         self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
         self._turn = asyncio.Lock()
@@ -223,6 +225,17 @@ class Shelves:
             await self.change(Diff(changed=(held,)), *events)
         else:
             await self.tell(*events)
+
+    def came_from(self, held: Held, url: str) -> None:
+        """Where a file was fetched: learnt with what else is said of it, so that it can be had again, here and elsewhere."""
+        if address := Address.parse(url):
+            self._came.append((held.file, Lore(file=held.file, size=held.fingerprint.size, addresses=(address,))))
+            self._board.bells.describing.ring()
+
+    def take_came(self) -> list[tuple[str, Lore]]:
+        """Where files were fetched since this was asked last."""
+        came, self._came = self._came, []
+        return came
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Queue[tuple[Envelope, ...]]]:

@@ -236,6 +236,7 @@ class Fetching:
         counters.verified += 1
         counters.fetched_bytes += arrived.verified.fetched
         await self._shelves.enter(arrived.held, arrived.verified)
+        self._shelves.came_from(arrived.held, source.url)
         self._done(model.path, arrived.verified.size)
         logger.bind(
             model=str(model.path), bytes=arrived.verified.size, evidence=arrived.verified.evidence, seconds=arrived.verified.seconds

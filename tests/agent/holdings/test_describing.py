@@ -258,6 +258,16 @@ async def test_who_wants_no_metadata_has_nothing_read(scene: Stage, looked_at: l
     assert asking.times == 0
 
 
+async def test_where_a_download_came_from_is_kept_also_for_who_wants_no_metadata(scene: Stage) -> None:
+    scene.configure(MODEL_MANAGER_METADATA="none")
+    held = await scene.holds(A, lora(), hashed=False, evidence=None)
+    async with running(describing(scene).run):
+        scene.shelves.came_from(held, "https://models.example.com/a.safetensors?token=secret")
+        await until(lambda: details(scene, A).addresses)
+    (address,) = details(scene, A).addresses
+    assert (address.kind, address.url) == ("url", "https://models.example.com/a.safetensors")
+
+
 async def test_every_change_of_what_is_held_rings_and_is_described(scene: Stage) -> None:
     async with running(describing(scene).run):
         await scene.holds(A, lora(ss_output_name="a"), hashed=False, evidence=None)

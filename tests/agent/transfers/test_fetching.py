@@ -95,6 +95,16 @@ async def test_what_is_missing_is_fetched_and_entered(scene: Stage) -> None:
     assert len(await scene.told(DownloadVerified)) == len(await scene.told(DownloadStarted)) == 2
 
 
+async def test_where_a_model_was_fetched_is_kept(scene: Stage) -> None:
+    async with working(scene) as work:
+        work.want(A)
+        await until(lambda: work.is_here(A))
+        await until(lambda: not scene.board.transfers)
+    ((file, lore),) = scene.shelves.take_came()
+    assert (file, [each.url for each in lore.addresses]) == (str(scene.store / str(A.path)), [A.sources[0].url])
+    assert scene.shelves.take_came() == []
+
+
 async def test_a_file_is_told_of_with_its_verification_and_not_before(scene: Stage) -> None:
     async with working(scene) as work:
         with scene.shelves.listening() as queue:

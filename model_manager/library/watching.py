@@ -38,6 +38,10 @@ looks so often, too: it takes 0.7 % of a processor while nothing happens, and 0.
 
 DEBOUNCE: Final = 100
 
+CROWD: Final = 20
+"""Paths at once after which news are gathered for DEBOUNCE before they are told: of a burst nobody waits for the first file, and each
+telling costs a look and a transaction."""
+
 BURST: Final = 1000
 """Paths at once beyond which the whole roots are looked at: the kernel's queue (max_queued_events, mostly 16,384) may have
 overflowed, which the watcher does not tell, and one look at everything is cheaper than so many at one."""
@@ -101,6 +105,8 @@ class Watcher:
                     yield frozenset(self._roots)
                 if step:
                     yield step
+                if len(step) > CROWD:
+                    await asyncio.sleep(DEBOUNCE / 1000)
         except _Fault as fault:
             polled = self.mode == "polling"
             if fault.unwatchable:

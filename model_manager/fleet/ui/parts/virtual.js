@@ -73,7 +73,7 @@ export function Cards({ label, count, width, height, card, at, need, mark }) {
   const [ref, where] = useScroll();
   const across = Math.max(1, Math.floor(where.width / width));
   const lines = Math.ceil(count / across);
-  const [first, end] = seen(where.top, where.height, height, lines, 2);
+  const [first, end] = seen(where.top, where.height, height, lines, 1);
   useEffect(() => need?.(first * across, end * across), [first, end, across, count, need]);
   const shown = Array.from({ length: Math.max(0, Math.min(count, end * across) - first * across) }, (_, n) => first * across + n);
   return html`<div class="cards" ref=${ref} tabindex="0" role="region" aria-label=${label}>

@@ -4,7 +4,7 @@ import { link, put } from '../address.js';
 import { asked, useAnswer } from '../api.js';
 import { bytes, counted, number } from '../words.js';
 import { Choice, Search, useTyped } from '../parts/filters.js';
-import { AsJson, Badge, Empty, Loading, Named, Trouble } from '../parts/pieces.js';
+import { AsJson, Badge, Empty, Loading, Trouble } from '../parts/pieces.js';
 import { Preview } from '../parts/preview.js';
 import { ONLY, modelState } from '../parts/shelves.js';
 import { Scan } from '../parts/scanning.js';
@@ -75,7 +75,7 @@ const Grid = ({ models }) => html`<${Cards} label="Models" count=${models.total}
   card=${(row) => html`<article class="card model" aria-label=${row.model}>
     <${Preview} key=${row.preview} src=${row.preview} word=${row.type || row.folder} />
     ${row.updates && html`<span class="chip">update</span>`}
-    <a href=${link('models', row.model)} title=${row.model}><${Named} text=${row.name} /></a>
+    <a href=${link('models', row.model)} title=${row.model}>${row.name}</a>
     <div class="two muted"><span>${row.base || row.type || row.folder}</span><span>${bytes(row.size)}</span></div>
     <div class="foot"><${Badge} ...${modelState(row)} /><span title=${counted(row.machines, 'machine')}>on ${number(row.machines)}</span></div>
   </article>`} />`;

@@ -34,8 +34,6 @@ FLAT = 1.1
 SEVERAL = max(2, min(3, len(os.sched_getaffinity(0)) - 1))
 """Processes that serve one database together: a core is left to the load."""
 
-IMPORT = 10_000
-"""Records a second: a million in two minutes."""
 
 
 def run(smoke: bool) -> Iterator[Row]:
@@ -61,7 +59,6 @@ def _measured(case: str, database: str, file: Path, home: Path, models: int, smo
         case=f"{case}: import",
         ours=records / seconds,
         unit="records/s",
-        goal=IMPORT,
         more_is_better=True,
     )
     with served(database, home) as (url, pid):

@@ -35,7 +35,6 @@ SEVERAL = max(2, min(3, len(os.sched_getaffinity(0)) - 1))
 """Processes that serve one database together: a core is left to the load."""
 
 
-
 def run(smoke: bool) -> Iterator[Row]:
     models = 2_000 if smoke else int(os.environ.get(MODELS, "1000000"))
     names = os.environ.get(DATABASES, "sqlite,postgresql").split(",")

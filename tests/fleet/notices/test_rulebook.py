@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -157,6 +158,7 @@ async def test_what_happens_in_the_fleet_reaches_a_webhook(
         if any(each["delivery"]["state"] == "delivered" for each in items):
             break
         await fleet.until("/models", lambda body, n=n: body["total"] >= n + 2)
+        await asyncio.sleep(0.1)  # whoever looks for notices may have to wait for its turn first: 20 s of news, then
     done = await fleet.until(
         "/notifications", lambda body: body["items"] and all(each["delivery"]["state"] == "delivered" for each in body["items"])
     )  # fmt: skip

@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from model_manager.errors import BadPath, DiskUnavailable, RootAway, Unavailable
+from model_manager.errors import BadPath, DiskUnavailable, Unavailable
 from model_manager.facts.disk import Root
 from model_manager.library.disk import Disk, translating
-from model_manager.library.incoming.staging import open_folder
+from model_manager.library.incoming.staging import open_folder, own_root
 from model_manager.library.markers import TRASH
 
 KEEP: Final = 7 * 24 * 3600.0
@@ -50,7 +50,7 @@ def throw(root: Root, order: str, files: Sequence[str], disk: Disk | None = None
     Raises BadPath for a root that we only read, or a link where our directory should be, RootAway, DiskUnavailable, NoSpace.
     """
     disk, moved, left = disk or Disk(), list[str](), list[Left]()
-    with _open(root) as top, _trash(root, order, make=True) as bin_:
+    with own_root(root) as top, _trash(root, order, make=True) as bin_:
         for file in files:
             try:
                 _carry(disk, file, os.path.relpath(file, root.path), top, bin_)
@@ -68,7 +68,7 @@ def bring_back(root: Root, order: str, disk: Disk | None = None) -> Moved:
     """
     disk, moved, left = disk or Disk(), list[str](), list[Left]()
     directory = os.path.join(root.path, TRASH, order)
-    with _open(root) as top:
+    with own_root(root) as top:
         if not os.path.isdir(directory):
             return Moved()
         with _trash(root, order, make=False) as bin_:
@@ -147,20 +147,6 @@ def _step(folder: int, part: str, file: str, *, make: bool) -> int:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
             raise BadPath(path=file, why=f"'{part}' is a link or a file, and we move nothing through it") from None
         raise
-
-
-@contextmanager
-def _open(root: Root) -> Iterator[int]:
-    if not root.own:
-        raise BadPath(path=root.path, why="this models directory is only read")
-    try:
-        top = os.open(root.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise RootAway(root=root.path, why=error.strerror) from error
-    try:
-        yield top
-    finally:
-        os.close(top)
 
 
 @contextmanager

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
 
-from model_manager.facts import wire
 from model_manager.fleet.jobs.desk import iso
 from model_manager.fleet.models import shapes
 from model_manager.fleet.models.checking import Checking
 from model_manager.fleet.models.releases import Check
 from model_manager.fleet.models.updating import Updating
+from model_manager.fleet.progressing import progress
 from model_manager.fleet.registry import Registry, kept
 from model_manager.fleet.telling import Telling
-from model_manager.serving.asking import Asked, asked
+from model_manager.serving.asking import Asked
 from model_manager.serving.problems import Answer, bad_body
-
-EVERY: Final = 0.5
-"""Seconds between two looks for who listens."""
-
-KEEP_ALIVE: Final = 15.0
-"""Seconds between two comments on a quiet stream."""
 
 SAID: Final = {
     "idle": "CivitAI was not asked yet which versions it publishes.",
@@ -62,25 +54,7 @@ class Reporting:
 
     async def progress(self, request: web.Request, telling: Telling) -> web.StreamResponse:
         """Server-sent events, while somebody listens: `update_progress`, and `update_complete` when it is over."""
-        asked(request, ())
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        state = await self.state({})
-        await response.prepare(request)
-        loop = asyncio.get_running_loop()
-        told, spoken = b"", loop.time()
-        with telling.listening() as listener, suppress(ConnectionError, Answer):
-            while not listener.ended:
-                body = wire.dumps(state)
-                if body != told:
-                    kind = "update_progress" if state.state in ("running", "waiting", "stopping") else "update_complete"
-                    await response.write(f"event: {kind}\ndata: ".encode() + body + b"\n\n")
-                    told, spoken = body, loop.time()
-                elif loop.time() - spoken >= KEEP_ALIVE:
-                    await response.write(b": still here\n\n")
-                    spoken = loop.time()
-                await listener.take(EVERY)
-                state = await self.state({})
-        return response
+        return await progress(request, telling, lambda: self.state({}), _kind)
 
     async def _told(self, check: Check) -> shapes.UpdateCheck:
         updates = await self._updates()
@@ -112,3 +86,7 @@ def _done(check: Check, updates: int) -> str:
             " refresh a model's metadata."
         )
     return f"{check.asked + check.fresh} of {check.total} models are known as CivitAI lists them; {updates} have a later version."
+
+
+def _kind(check: shapes.UpdateCheck) -> str:
+    return "update_progress" if check.state in ("running", "waiting", "stopping") else "update_complete"

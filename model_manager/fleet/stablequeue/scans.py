@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
 
-from model_manager.facts import wire
 from model_manager.facts.event import Entry, Envelope, ModelAppeared, ModelChanged, OrderAnswered
 from model_manager.fleet.ordering import ANSWERED, Ordering
+from model_manager.fleet.progressing import progress
 from model_manager.fleet.stablequeue import answers, shapes
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
-from model_manager.serving.asking import Asked, asked
-
-EVERY: Final = 0.5
-"""Seconds between two looks for who listens."""
-
-KEEP_ALIVE: Final = 15.0
-"""Seconds between two comments on a quiet stream."""
+from model_manager.serving.asking import Asked
 
 ENDED: Final = ("done", "refused", "dropped")
 
@@ -153,24 +145,11 @@ class Scans:
 
     async def progress(self, request: web.Request, telling: Telling) -> web.StreamResponse:
         """Server-sent events, while somebody listens: `scan_progress`, and `scan_complete` when it is over."""
-        asked(request, ())
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        await response.prepare(request)
-        loop = asyncio.get_running_loop()
-        told, spoken = b"", loop.time()
-        with telling.listening() as listener, suppress(ConnectionError):
-            while not listener.ended:
-                state = await self.state({})
-                body = wire.dumps(state)
-                if body != told:
-                    kind = "scan_complete" if state.state in ("done", "stopped", "idle") else "scan_progress"
-                    await response.write(f"event: {kind}\ndata: ".encode() + body + b"\n\n")
-                    told, spoken = body, loop.time()
-                elif loop.time() - spoken >= KEEP_ALIVE:
-                    await response.write(b": still here\n\n")
-                    spoken = loop.time()
-                await listener.take(EVERY)
-        return response
+        return await progress(request, telling, lambda: self.state({}), _kind)
+
+
+def _kind(scan: answers.StableQueueScanState) -> str:
+    return "scan_complete" if scan.state in ("done", "stopped", "idle") else "scan_progress"
 
 
 STOPPED: Final = "it was stopped"

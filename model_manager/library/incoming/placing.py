@@ -22,7 +22,7 @@ from model_manager.facts.identity import Algorithm, Digests
 from model_manager.facts.shelf import ShelfPath
 from model_manager.library.contents.hashing import CHUNK, Hasher, never
 from model_manager.library.disk import NO_SUCH_CALL, Disk, fingerprint, opened, start_writing, translating, write_all
-from model_manager.library.incoming.staging import HIDDEN, READABLE, open_folder, part_name
+from model_manager.library.incoming.staging import HIDDEN, READABLE, open_folder, own_root, part_name
 from model_manager.library.markers import PARTIAL, QUARANTINE
 
 _FOLDER_MODE: Final = 0o755
@@ -45,7 +45,7 @@ def place(
     disk = disk or Disk()
     final = f"{root.path}/{shelf}"
     with (
-        _root(root) as top,
+        own_root(root) as top,
         translating(final, "place"),
         opened(os.path.dirname(source), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as staging,
     ):
@@ -60,7 +60,7 @@ def place(
 def insist_free(root: Root, shelf: ShelfPath, replaces: Fingerprint | None = None) -> None:
     """Raise now what `place` would raise after the download: Occupied, BadPath, RootAway, DiskUnavailable, NoSpace."""
     final = f"{root.path}/{shelf}"
-    with _root(root) as top, translating(final, "place"), _folder_of(top, shelf, Disk()) as folder:
+    with own_root(root) as top, translating(final, "place"), _folder_of(top, shelf, Disk()) as folder:
         _taken(folder, _last(shelf), final, replaces)
 
 
@@ -83,7 +83,7 @@ def link(
     disk = disk or Disk()
     directory = os.path.join(root.path, PARTIAL)
     draft = os.path.join(directory, f"{part_name(shelf)}.link")
-    with _root(root):
+    with own_root(root):
         folder = open_folder(directory)
     try:
         with translating(draft, "write"):
@@ -95,20 +95,6 @@ def link(
         with suppress(FileNotFoundError):
             os.unlink(os.path.basename(draft), dir_fd=folder)
         os.close(folder)
-
-
-@contextmanager
-def _root(root: Root) -> Iterator[int]:
-    if not root.own:
-        raise BadPath(path=root.path, why="this models directory is only read")
-    try:
-        top = os.open(root.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise RootAway(root=root.path, why=error.strerror) from error
-    try:
-        yield top
-    finally:
-        os.close(top)
 
 
 def _insist_within(top: int, staging: int, root: Root) -> None:

@@ -7,11 +7,12 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from model_manager.errors import AlreadyRunning, BadPath
+from model_manager.errors import AlreadyRunning, BadPath, RootAway
+from model_manager.facts.disk import Root
 from model_manager.facts.shelf import ShelfPath
 from model_manager.library.disk import opened, translating
 
@@ -25,6 +26,21 @@ def part_name(shelf: ShelfPath) -> str:
     key = hashlib.sha256("\0".join(shelf.slot).encode()).hexdigest()[:8]
     last = shelf.name.rpartition("/")[2]
     return f"{last.encode()[:200].decode(errors='ignore')}.{key}.part"
+
+
+@contextmanager
+def own_root(root: Root) -> Iterator[int]:
+    """A descriptor of a models directory that we may change. Raises BadPath for one that we only read, and RootAway."""
+    if not root.own:
+        raise BadPath(path=root.path, why="this models directory is only read")
+    try:
+        top = os.open(root.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise RootAway(root=root.path, why=error.strerror) from error
+    try:
+        yield top
+    finally:
+        os.close(top)
 
 
 def open_folder(directory: str) -> int:

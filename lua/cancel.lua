@@ -7,7 +7,7 @@
 local function mm_cancel(keys, arguments)
   local root, id = keys[1], arguments[1]
   if not routing.is_word(id) then return routing.bad('the job is no id') end
-  local job = routing.job(root, id, 's', 't', 'l')
+  local job = routing.placeable(root, id)
   if not job then return {'GONE'} end
   if job.st == 'cancelled' or routing.cancel(root, id, job, routing.now()) then return {'CANCELLED'} end
   return {'OVER', job.st}

@@ -4,7 +4,9 @@
 -- ARGV  job
 -- Returns OK JSON payload | GONE | BAD reason
 -- JSON  id, state, signature, priority, attempts, max_attempts, submitted_ms, policy, customer, workflow, worker, machine, why, result,
---       requirement, excluded, score, taken_in, eligible, models; deadline_ms while it runs, due_ms while it is delayed
+--       requirement, excluded, score, taken_in, eligible, models; deadline_ms while it runs, due_ms while it is delayed; began_ms
+--       and ended_ms of the try that runs or is done; tries, if any did not end well, the last 8 of them, the oldest first
+--       tries: machine, worker, attempt, began_ms (0 = not known), ended_ms, how (what mm_fail was told, or lease, cancelled), why
 
 local function mm_job(keys, arguments)
   if not routing.is_word(arguments[1]) then return routing.bad('the job is no id') end

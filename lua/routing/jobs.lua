@@ -7,6 +7,7 @@ local ATTEMPTS = '3' -- that are not written down
 local WORTH_MS = 60000 -- of a point of priority, unless the pool says otherwise
 local USUAL_LEASE_MS = 60000
 local BODY_BYTES = 64 -- what is longer would make the record's hash four times as large
+local MOST_TRIES, REASON_BYTES = 8, 300 -- of the tries that ended otherwise than well
 
 function routing.job_key(root, id) return root .. ':job:' .. id end
 
@@ -142,11 +143,12 @@ function routing.start(root, pool, id, score, machine, worker, token, lease_ms, 
   if found[1] ~= 'pending' then return nil end
   local job = {st = 'pending', s = found[2], a = found[3] or nil, pr = found[4] or nil, l = found[5] or nil, b = found[6] or nil,
     pol = found[7] or nil, at = found[8] or nil, asks = '', deadline = ''}
-  local deadline = text_of(math.floor(now / 1000) + lease_ms)
-  local attempt = text_of(tonumber(job.a or '0') + 1)
+  local taken = math.floor(now / 1000)
+  local deadline = text_of(taken + lease_ms)
+  local attempt = job.a and text_of(tonumber(job.a) + 1) or '1'
   redis.call('HSET', root .. ':tokens', token, id) -- first: by these leases are found again
   redis.call('HSET', routing.job_key(root, id), 'st', 'running', 't', token, 'w', worker, 'm', machine, 'a', attempt,
-    'p', score)
+    'p', score, 'ta', taken)
   redis.call('ZADD', root .. ':leases', deadline, id)
   if job.l then
     tell_old(root, id, now, 'status', 'assigned', 'worker_id', worker, 'machine_id', machine, 'assigned_at', 'NOW')
@@ -154,7 +156,7 @@ function routing.start(root, pool, id, score, machine, worker, token, lease_ms, 
   routing.claimed(root, job, score)
   local tokens
   job.asks, tokens = routing.requirement_known(root, pool, job.s)
-  routing.ran(root, machine, tokens, now)
+  routing.ran(root, pool, machine, job.s, tokens, now)
   job.a, job.deadline = attempt, deadline
   return job
 end
@@ -193,9 +195,11 @@ function routing.refusal(job, token)
   if job.st ~= 'running' or job.t ~= token then return 'STALE' end
 end
 
-local function over(root, id, now, keep_ms, has_short_body)
-  redis.call('ZADD', root .. ':done', text_of(now / 1000 + keep_ms), id)
-  if not has_short_body then redis.call('DEL', root .. ':body:' .. id) end
+local function over(root, id, result, keep_ms, now)
+  local ended = math.floor(now / 1000)
+  if result == '' then redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'te', ended)
+  else redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'te', ended, 'rs', result) end
+  redis.call('ZADD', root .. ':done', ended + keep_ms, id)
 end
 
 -- DONE exactly once; REPEAT for the same token again.
@@ -206,11 +210,47 @@ function routing.complete(root, id, token, result, keep_ms, now)
   local refusal = routing.refusal(job, token)
   if refusal then return refusal end
   routing.release(root, id, token)
-  if result == '' then redis.call('HSET', routing.job_key(root, id), 'st', 'done')
-  else redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'rs', result) end
-  over(root, id, now, keep_ms, job.b)
+  over(root, id, result, keep_ms, now)
+  if not job.b then redis.call('DEL', root .. ':body:' .. id) end
   if job.l then tell_old(root, id, now, 'status', 'completed', 'completed_at', 'NOW') end
   return 'DONE'
+end
+
+-- The same; of what was given out here the record need not be read: whoever ends a run deletes its token.
+function routing.complete_held(root, pool, id, token, result, keep_ms, now)
+  if pool.held[token] ~= id then return routing.complete(root, id, token, result, keep_ms, now) end
+  pool.held[token] = nil
+  if redis.call('HDEL', root .. ':tokens', token) == 0 then return routing.complete(root, id, token, result, keep_ms, now) end
+  redis.call('ZREM', root .. ':leases', id)
+  over(root, id, result, keep_ms, now)
+  return 'DONE'
+end
+
+local function all_held(root, pool, claims)
+  local tokens, ids = {}, {}
+  for _, claim in ipairs(claims) do
+    if claim.job ~= '' then
+      if pool.held[claim.job_token] ~= claim.job then return nil end
+      tokens[#tokens + 1], ids[#ids + 1] = claim.job_token, claim.job
+    end
+  end
+  if #tokens == 0 then return nil end
+  for _, token in ipairs(tokens) do pool.held[token] = nil end
+  return redis.call('HDEL', root .. ':tokens', unpack(tokens)) == #tokens and ids or nil
+end
+
+-- What several claims have finished; their answers.
+function routing.complete_all(root, pool, claims, keep_ms, now)
+  local ids, answers = all_held(root, pool, claims), {}
+  if ids then redis.call('ZREM', root .. ':leases', unpack(ids)) end
+  for n, claim in ipairs(claims) do
+    if claim.job == '' then answers[n] = ''
+    elseif ids then
+      over(root, claim.job, claim.result, keep_ms, now)
+      answers[n] = 'DONE'
+    else answers[n] = routing.complete(root, claim.job, claim.job_token, claim.result, keep_ms, now) end
+  end
+  return answers
 end
 
 local function delayed(root, id, job, why, wait_ms, now)
@@ -234,10 +274,21 @@ local function exclude(root, id, job)
   redis.call('HSET', routing.job_key(root, id), 'x', job.x)
 end
 
--- A run that failed. See mm_fail for the modes.
-function routing.failed(root, id, job, mode, why, backoff_ms, now)
+-- A try that did not end well, into the job's record: its last ones stay there, one a line. Where all goes well nothing is written.
+local function remember_try(root, id, job, how, why, now)
+  if #why > REASON_BYTES then why = string.gsub(string.sub(why, 1, REASON_BYTES), '[\192-\255]?[\128-\191]*$', '') end
+  local tries = {}
+  for line in string.gmatch(job.tr or '', '[^\n]+') do tries[#tries + 1] = line end
+  tries[#tries + 1] = routing.canonical{machine = job.m or '', worker = job.w or '', attempt = tonumber(job.a) or 1,
+    began_ms = tonumber(job.ta) or 0, ended_ms = math.floor(now / 1000), how = how, why = why}
+  redis.call('HSET', routing.job_key(root, id), 'tr', table.concat(tries, '\n', math.max(1, #tries - MOST_TRIES + 1)))
+end
+
+-- A run that failed. See mm_fail for the modes; `how` it ended where that is none of them.
+function routing.failed(root, id, job, mode, why, backoff_ms, now, how)
   routing.release(root, id, job.t)
-  redis.call('HDEL', routing.job_key(root, id), 't', 'w', 'm')
+  remember_try(root, id, job, how or mode, why, now)
+  redis.call('HDEL', routing.job_key(root, id), 't', 'w', 'm', 'ta')
   local attempts = tonumber(job.a or '1')
   if mode == 'missing_model' or mode == 'elsewhere' then exclude(root, id, job) end
   if mode == 'missing_model' then
@@ -255,7 +306,7 @@ function routing.failed(root, id, job, mode, why, backoff_ms, now)
   return routing.place(root, id, job, now) and {'PENDING'} or {'DEAD'}
 end
 
-local FOR_PLACE = {'s', 'p', 'a', 'mx', 't', 'c', 'wf', 'x', 'm', 'w', 'l', 'lf'}
+local FOR_PLACE = {'s', 'p', 'a', 'mx', 't', 'c', 'wf', 'x', 'm', 'w', 'l', 'lf', 'ta', 'tr'}
 
 function routing.placeable(root, id) return routing.job(root, id, unpack(FOR_PLACE)) end
 
@@ -265,7 +316,8 @@ local function expire(root, now, limit, told)
     if not job or job.st ~= 'running' then
       routing.release(root, id, job and job.t)
     elseif not (job.l and routing.follow_old and routing.follow_old(root, id, job, now)) then
-      local answer = routing.failed(root, id, job, 'retry', 'its worker ' .. (job.w or '') .. ' was not heard of until the lease ended', 0, now)
+      local why = 'its worker ' .. (job.w or '') .. ' was not heard of until the lease ended'
+      local answer = routing.failed(root, id, job, 'retry', why, 0, now, 'lease')
       if answer[1] == 'DEAD' then told.dead = told.dead + 1 else told.requeued = told.requeued + 1 end
     end
     if routing.is_too_much() then return end
@@ -358,7 +410,9 @@ function routing.cancel(root, id, job, now)
     redis.call('HSET', routing.job_key(root, id), 'p', routing.score(root, id, job) or '0')
     routing.dequeue(root, job.s, id)
   elseif job.st == 'delayed' then redis.call('ZREM', root .. ':delayed', id)
-  elseif job.st == 'running' then routing.release(root, id, job.t)
+  elseif job.st == 'running' then
+    routing.release(root, id, job.t)
+    remember_try(root, id, job, 'cancelled', '', now)
   else return false end
   redis.call('HSET', routing.job_key(root, id), 'st', 'cancelled')
   redis.call('ZADD', root .. ':done', text_of(now / 1000 + routing.keep_ms(root)), id)
@@ -372,7 +426,7 @@ function routing.retry(root, id, job, now)
   elseif job.st == 'cancelled' then redis.call('ZREM', root .. ':done', id)
   elseif job.st == 'delayed' then redis.call('ZREM', root .. ':delayed', id)
   else return false end
-  redis.call('HDEL', routing.job_key(root, id), 'a', 'x', 'why', 't', 'w', 'm')
+  redis.call('HDEL', routing.job_key(root, id), 'a', 'x', 'why', 't', 'w', 'm', 'ta')
   job.x = nil
   return routing.place(root, id, job, now) ~= nil
 end

@@ -1,7 +1,7 @@
 -- What is said of a job, a requirement and a machine: by the same rules that decide.
 
 local LOOKS = 1500 -- tokens that are looked up in one search; half a microsecond each
-local WEIGHED = 32 -- models that one call weighs
+local WEIGHED = 16 -- models that one call weighs
 
 local function listed(names)
   local models = {}
@@ -82,16 +82,23 @@ local function ends_of(root, id, job)
   return ''
 end
 
--- A job as JSON, and its payload; or nil. `fully`: with the availability of its models.
+-- When its last try began and ended, of one that runs or is done.
+local function tried(job)
+  if job.st ~= 'running' and job.st ~= 'done' then return '' end
+  return (job.ta and counted('began_ms', job.ta) or '') .. (job.te and counted('ended_ms', job.te) or '')
+end
+
+-- A job as JSON, and its payload; or nil. `fully`: with the availability of its models, and the tries that did not end well.
 function routing.told_job(root, id, fully)
-  local job = routing.job(root, id, 's', 'pr', 'a', 'mx', 'at', 'pol', 'c', 'wf', 'w', 'm', 'why', 'rs', 'x', 'l', 'p', 'b')
+  local job = routing.job(root, id, 's', 'pr', 'a', 'mx', 'at', 'pol', 'c', 'wf', 'w', 'm', 'why', 'rs', 'x', 'l', 'p', 'b', 'ta', 'te', 'tr')
   if not job then return nil end
   local score = routing.score(root, id, job)
   local told = {'{"id":', cjson.encode(id), ',"state":"', job.st, '","signature":"', job.s or '', '","policy":"', job.pol or 'wait', '"',
     counted('priority', job.pr), counted('attempts', job.a), counted('max_attempts', job.mx or '3'), counted('score', score),
     ',"submitted_ms":', number_of(text_of(routing.submitted(job, score))), ',"taken_in":', job.l and 'true' or 'false', ',"excluded":', job.x or '[]',
-    ',"requirement":', job.s and (routing.requirement(root, job.s)) or '{}', ends_of(root, id, job)}
+    ',"requirement":', job.s and (routing.requirement(root, job.s)) or '{}', ends_of(root, id, job), tried(job)}
   for _, name in ipairs(TEXTS) do told[#told + 1] = ',"' .. name[2] .. '":' .. cjson.encode(job[name[1]] or '') end
+  if fully and job.tr then told[#told + 1] = ',"tries":[' .. string.gsub(job.tr, '\n', ',') .. ']' end
   local parts = fully and job.s and routing.parts(root, job.s)
   if parts then
     told[#told + 1] = counted('eligible', text_of(routing.number_able_of(root, job.s))) .. ',"models":' .. routing.availability(root, parts)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from model_manager.errors import BadRecord, BusUnavailable
 from model_manager.facts import wire
-from model_manager.facts.job import Available, Errand, Explanation, Filed, Returned, Submitted, Verdict, Work
+from model_manager.facts.job import Available, Errand, Explanation, Filed, Returned, Submitted, Try, Verdict, Work
 
 Read = TypeVar("Read")
 
@@ -112,7 +112,27 @@ def filed(told: Mapping[str, Any], payload: str) -> Filed:
         due=_seconds(told.get("due_ms")),
         eligible=None if told.get("eligible") is None else int(told["eligible"]),
         models=available(told.get("models")),
+        tries=tuple(map(_ended, told.get("tries") or ())) + _latest(told),
     )
+
+
+def _ended(told: Mapping[str, Any]) -> Try:
+    return Try(
+        machine=_text(told.get("machine")),
+        worker=_text(told.get("worker")),
+        attempt=int(told.get("attempt") or 0),
+        began=_seconds(told.get("began_ms") or None),
+        ended=_seconds(told.get("ended_ms") or None),
+        how=_text(told.get("how")),
+        why=_text(told.get("why")),
+    )
+
+
+def _latest(told: Mapping[str, Any]) -> tuple[Try, ...]:
+    """The try that runs, or that ended well: the record of the job itself has it."""
+    if told["state"] not in ("running", "done"):
+        return ()
+    return (_ended({**told, "attempt": told.get("attempts"), "how": told["state"], "why": ""}),)
 
 
 _TEXTS = ("customer", "workflow", "worker", "machine", "why", "result")

@@ -16,3 +16,10 @@ async def recalled(redis: Redis, keys: Keys, *, after: str, count: int) -> list[
     with translate():
         entries: Any = await redis.xrange(keys.events, min=f"({after}", count=count)
     return [told_of(entry) for entry in entries]
+
+
+async def recalled_before(redis: Redis, keys: Keys, *, before: str, count: int) -> list[tuple[str, Told]]:
+    """The last `count` entries ahead of the id `before` ("" = the last of all), oldest first. Raises BusUnavailable."""
+    with translate():
+        entries: Any = await redis.xrevrange(keys.events, max=f"({before}" if before else "+", count=count)
+    return [told_of(entry) for entry in reversed(entries)]

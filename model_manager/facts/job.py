@@ -161,8 +161,24 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """One time that a worker had a job, from `began` (None: not known) to `ended` (None: it runs), in seconds of the server's clock.
+    `how` it ended: running and done; retry, elsewhere, missing_model or final as the worker said; lease: nobody heard of it until its
+    lease ended; cancelled. Another release may have other words."""
+
+    machine: str
+    worker: str
+    attempt: int
+    began: float | None
+    ended: float | None
+    how: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filed:
-    """A job as the server knows it. Times are seconds of the server's clock; `eligible` and `models` are None and empty in lists."""
+    """A job as the server knows it. Times are seconds of the server's clock; `eligible` and `models` are None and empty in lists, and
+    of its `tries` a list has the one that runs or is done. The server keeps the last 8 that did not end well."""
 
     id: str
     state: State
@@ -185,6 +201,7 @@ class Filed:
     due: float | None = None
     eligible: int | None = None
     models: tuple[Available, ...] = ()
+    tries: tuple[Try, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

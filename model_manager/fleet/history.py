@@ -16,7 +16,7 @@ from model_manager.facts.event import Envelope, Unknown
 from model_manager.fleet import shapes
 from model_manager.fleet.telling import Listening, Telling, place
 from model_manager.serving.asking import EVENT, Asked, Param
-from model_manager.serving.problems import Answer, away
+from model_manager.serving.problems import Answer, away, bad_parameter
 
 SCANNED: Final = 1_000
 """Entries in one look at the past."""
@@ -24,10 +24,16 @@ SCANNED: Final = 1_000
 LOOKS: Final = 10
 """Looks for one answer: who filters for what is rare gets a short page, and goes on from its `next`."""
 
+AT_ONCE: Final = 250
+"""Entries in one look backwards: who reads back has others wait for no longer than a few milliseconds."""
+
 KEEP_ALIVE: Final = 15.0
 """Seconds without an event after which a comment says that we are still there."""
 
 LISTENERS: Final = 2_000
+
+NARROWING: Final = ("machine_id", "kind", "model")
+"""Parameters that leave events out."""
 
 START: Final = "0-0"
 
@@ -37,22 +43,28 @@ Recall = Callable[[str, int], Awaitable[list[tuple[str, Entry]]]]
 Latest = Callable[[int], Awaitable[list[tuple[str, Entry]]]]
 """The last so many entries, oldest first. Raises BusUnavailable."""
 
+Earlier = Callable[[str, int], Awaitable[list[tuple[str, Entry]]]]
+"""The last so many entries before an id ("": of all), oldest first. Raises BusUnavailable."""
+
 Follow = Callable[[str], AsyncIterator[Batch]]
 """Batches from an id on."""
 
 
 class History:
-    def __init__(self, telling: Telling, recall: Recall, latest: Latest, follow: Follow) -> None:
+    def __init__(self, telling: Telling, recall: Recall, earlier: Earlier, follow: Follow) -> None:
         self._telling = telling
         self._recall = recall
-        self._latest = latest
+        self._earlier = earlier
         self._follow = follow
 
     async def events(self, asked: Asked) -> shapes.Events:
-        """Those after an id, or without one the last ones. Raises Answer 503 when Redis is away and memory is too short."""
+        """Those after an id, or the last ones: of all, or before an id. Raises Answer 400 for both ids, 503 when Redis is away and
+        memory is too short."""
         after, limit = asked["after"], asked["limit"]
         if after is None:
             return await self._last(asked)
+        if asked["before"] is not None:
+            raise bad_parameter("before", "cannot be given together with 'after'. Leave one of them out.")
         items: list[shapes.Told] = []
         for _ in range(LOOKS):
             page = await self._page(after)
@@ -64,7 +76,7 @@ class History:
                     break
             if len(items) == limit or len(page) < SCANNED:
                 break
-        return shapes.Events(items=tuple(items), next=after)
+        return shapes.Events(items=tuple(items), next=after, older=None)
 
     async def _page(self, after: str) -> Sequence[tuple[str, Followed]]:
         known = self._telling.since(after)
@@ -73,13 +85,32 @@ class History:
         try:
             return await self._recall(after, SCANNED)
         except BusUnavailable as error:
-            raise away("redis", f"{error} Events that were told lately are served from memory meanwhile.") from None
+            raise _away(error) from None
 
     async def _last(self, asked: Asked) -> shapes.Events:
-        scanned = SCANNED if asked["machine_id"] or asked["kind"] else asked["limit"]
-        page = await self._latest(scanned)
-        chosen = [record(identity, told) for identity, told in page if _chosen(told, asked)]
-        return shapes.Events(items=tuple(chosen[-asked["limit"] :]), next=page[-1][0] if page else None)
+        """Read backwards. Who filters for what is rare gets a short page, and goes on from its `older`."""
+        limit, narrowed = asked["limit"], any(asked[name] for name in NARROWING)
+        count = AT_ONCE if narrowed else limit
+        at, newest = asked["before"] or "", None
+        found: list[shapes.Told] = []
+        for _ in range(LOOKS * SCANNED // AT_ONCE):
+            page = await self._ahead_of(at, count)
+            newest = newest or (page[-1][0] if page else None)
+            for identity, told in reversed(page):
+                at = identity
+                if _chosen(told, asked):
+                    found.append(record(identity, told))
+                if len(found) == limit:
+                    return shapes.Events(items=tuple(reversed(found)), next=newest, older=at)
+            if len(page) < count:
+                return shapes.Events(items=tuple(reversed(found)), next=newest, older=None)
+        return shapes.Events(items=tuple(reversed(found)), next=newest, older=at)
+
+    async def _ahead_of(self, identity: str, count: int) -> Sequence[tuple[str, Followed]]:
+        try:
+            return await self._earlier(identity, count)
+        except BusUnavailable as error:
+            raise _away(error) from None
 
     async def stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         """Live, and before that what a listener missed. Raises Answer 503 for one listener too many."""
@@ -123,6 +154,10 @@ class History:
             return
         why = "events come faster than you read; come back with your Last-Event-ID"
         await response.write(b"event: behind\ndata: " + wire.dumps({"why": why}) + b"\n\n")
+
+
+def _away(error: BusUnavailable) -> Answer:
+    return away("redis", f"{error} Events that were told lately are served from memory meanwhile: ask with 'after'.")
 
 
 async def _write(response: web.StreamResponse, told: Sequence[tuple[str, Followed]], asked: Asked) -> None:
@@ -171,7 +206,15 @@ def _chosen(told: Any, asked: Asked) -> bool:
         isinstance(told, Envelope)
         and asked["machine_id"] in (None, told.machine_id)
         and asked["kind"] in (None, told.kind)
+        and (asked["model"] is None or _names(told.event, asked["model"]))
     )
+
+
+def _names(event: Any, model: str) -> bool:
+    """Whether it is told of the model at `folder/name`, alone or among others."""
+    models = getattr(event, "models", None)
+    told = models if isinstance(models, tuple) else (event,)
+    return any(f"{getattr(each, 'folder', '')}/{getattr(each, 'name', '')}" == model for each in told)
 
 
 def _last_heard(request: web.Request) -> str | None:

@@ -22,6 +22,7 @@ from model_manager.fleet.matrix import routes as matrix_routes
 from model_manager.fleet.metrics import CONTENT_TYPE, metrics
 from model_manager.fleet.models import routes as model_routes
 from model_manager.fleet.models.filtering import FILTERS
+from model_manager.fleet.models.sorting import SORTED
 from model_manager.fleet.notices import routes as notice_routes
 from model_manager.fleet.ordering import Ordering
 from model_manager.fleet.orders import Ordered, OrderStatus
@@ -51,6 +52,12 @@ MAX_BODY: Final = 256 * 1024
 _IN_PATH: Final = Param(name="machine_id", help="A machine.", where="path", pattern=MACHINE, most=128, required=True)
 _WORKFLOW: Final = Param(name="workflow", help="Only this workflow.")
 _KIND: Final = Param(name="kind", help="Only this kind, such as `model.appeared`.", most=64)
+_MODEL: Final = Param(
+    name="model", help="Only what was told of the model at this `folder/name`, alone or among others.", most=1024
+)
+_BEFORE: Final = Param(
+    name="before", help="The id of an event, exclusive: what was told last before it.", pattern=EVENT
+)
 _AFTER: Final = Param(name="after", help="The id of an event, exclusive; `0-0` for all that is kept.", pattern=EVENT)
 
 
@@ -90,7 +97,7 @@ READING: Final = (
             part_of("folder and name"),
             Param(name="folder", help="Only this folder, such as `loras`."),
             Param(name="single", help="Only models that one machine has, or that several have.", kind="flag"),
-            *FILTERS,
+            *FILTERS, *SORTED,
         ),
         refusals=(409, 503),
     ),
@@ -135,13 +142,15 @@ READING: Final = (
         answer=shapes.Lacks, params=paged(ONE_MACHINE, _WORKFLOW),
     ),
     Route(
-        method="GET", path="/events", name="events", summary="What was told: after an event, or lately.",
+        method="GET", path="/events", name="events", summary="What was told: after an event, before one, or lately.",
         answer=shapes.Events, refusals=(503,),
         params=(
             _AFTER,
+            _BEFORE,
             Param(name="limit", help="Events of one answer.", kind="integer", default=100, most=1000),
             ONE_MACHINE,
             _KIND,
+            _MODEL,
         ),
     ),
     Route(
@@ -157,7 +166,7 @@ OTHER: Final = (
     Route(
         method="GET", path="/events/stream", name="stream", content="text/event-stream", refusals=(503,),
         summary="Live events. Go on with the header Last-Event-ID; `gap` says that some were lost.",
-        params=(_AFTER, ONE_MACHINE, _KIND),
+        params=(_AFTER, ONE_MACHINE, _KIND, _MODEL),
     ),
     Route(
         method="GET", path="/metrics", name="metrics", summary="For Prometheus.", content="text/plain",
@@ -305,7 +314,7 @@ class Server:
         return reading(route, lambda values: self._questions.ask(route.name, values), remembering)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        return await self._questions.history.stream(request, asked(request, (_AFTER, ONE_MACHINE, _KIND)))
+        return await self._questions.history.stream(request, asked(request, (_AFTER, ONE_MACHINE, _KIND, _MODEL)))
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         asked(request, ())

@@ -189,7 +189,8 @@ class HeldFiles:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
     """A model by folder and name; `copies` on `machines`, `verified` of them. More than one hash: same name, other bytes.
-    `last_used`: when a job that needs it was last given to a worker, seconds since 1970; null: none that we know of."""
+    `last_used`: when a job that needs it was last given to a worker, seconds since 1970; null: none that we know of. `added`: when
+    a machine first saw it, as far as those that were asked said so, seconds since 1970."""
 
     model: str
     folder: str
@@ -201,6 +202,7 @@ class ModelRow:
     bytes: int
     hashes: tuple[str, ...]
     last_used: int | None
+    added: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,10 +327,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """Oldest first. `next` is the id to go on `after`, also when nothing is there yet; null before the first event."""
+    """Oldest first. `next` is the id to go on `after`, also when nothing is there yet; null before the first event. `older` is the id
+    to ask for what was told `before` these; null when Redis keeps nothing older, and where `after` was given."""
 
     items: tuple[Told, ...]
     next: str | None
+    older: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from model_manager.bus.keys import Keys
 from model_manager.bus.publishing import Bus
-from model_manager.bus.recalling import recalled
+from model_manager.bus.recalling import recalled, recalled_before
 from model_manager.errors import BadRecord, BusUnavailable
 from model_manager.facts.event import Envelope
 from tests.bus.servers import Server
@@ -34,3 +34,14 @@ async def test_a_redis_that_is_away_is_no_empty_past(own: Server, own_redis: Red
     own.kill()
     with pytest.raises(BusUnavailable):
         await recalled(own_redis, Keys(), after="0-0", count=10)
+
+
+async def test_pages_read_backwards_meet_the_beginning_and_hold_everything_once(bus: Bus, redis: Redis) -> None:
+    teller = Teller()
+    teller.hello()
+    await bus.snapshot(teller.snapshot(), [], teller.outbox[:-1])
+    whole = await recalled(redis, Keys(), after="0-0", count=10)
+    last = await recalled_before(redis, Keys(), before="", count=1)
+    rest = await recalled_before(redis, Keys(), before=last[0][0], count=10)
+    assert [*rest, *last] == whole
+    assert await recalled_before(redis, Keys(), before=rest[0][0], count=10) == []

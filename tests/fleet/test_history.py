@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from redis.asyncio import Redis
 
 from model_manager.bus.connection import connect
-from model_manager.facts.event import Envelope, Unknown
+from model_manager.facts.event import DownloadStarted, Envelope, Unknown
 from model_manager.fleet import history, telling
 from tests.bus.servers import Server
 from tests.fleet.conftest import Join
 from tests.fleet.stage import Client, Player, files, served, settings_for
+
+STARTED = DownloadStarted(folder="vae", name="a.safetensors", url="", total=5, resumed_at=0, attempt=1)
 
 
 async def heard(answer: aiohttp.ClientResponse, count: int) -> list[tuple[str, str, Any]]:
@@ -113,6 +116,67 @@ async def test_history_is_paged_and_filtered(fleet: Client, join: Join) -> None:
     last = await fleet.get("/events?limit=1&kind=model.appeared")
     assert [each["machine_id"] for each in last["items"]] == ["m2"]
     await fleet.get("/events?after=nonsense", 400)
+
+
+async def test_history_is_read_backwards_to_its_beginning(fleet: Client, join: Join) -> None:
+    for name in ("m1", "m2"):
+        await join(name).begin(*files("a.safetensors"))
+    await fleet.until("/events?limit=1000", lambda body: len(body["items"]) == 6)
+    seen: list[tuple[str, int]] = []
+    page = await fleet.get("/events?limit=2")
+    while page["items"]:
+        assert page["next"] == page["items"][-1]["id"]
+        seen[:0] = [(each["machine_id"], each["seq"]) for each in page["items"]]
+        if page["older"] is None:
+            break
+        page = await fleet.get(f"/events?limit=2&before={page['older']}")
+    assert seen == [(name, seq) for name in ("m1", "m2") for seq in (1, 2, 3)]
+    assert (await fleet.get("/events?limit=1000"))["older"] is None
+    await fleet.get("/events?before=nonsense", 400)
+    both = await fleet.get("/events?before=9-9&after=0-0", 400)
+    assert "'before' cannot be given together with 'after'" in both["detail"]
+
+
+async def test_what_is_rare_is_found_far_back_and_a_look_that_was_not_enough_says_where_it_ended(
+    fleet: Client, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("m1", "m2"):
+        await join(name).begin(*files("a.safetensors"))
+    await fleet.until("/events?limit=1000", lambda body: len(body["items"]) == 6)
+    monkeypatch.setattr(history, "AT_ONCE", 2)
+    found = await fleet.get("/events?machine_id=m1&kind=machine.hello")
+    assert [(each["machine_id"], each["kind"]) for each in found["items"]] == [("m1", "machine.hello")]
+    assert found["older"] is None
+    monkeypatch.setattr(history, "SCANNED", 2)
+    monkeypatch.setattr(history, "LOOKS", 1)
+    short = await fleet.get("/events?machine_id=m1&kind=machine.hello")
+    assert short["items"] == []
+    again = await fleet.get(f"/events?machine_id=m1&kind=machine.hello&before={short['older']}")
+    last = await fleet.get(f"/events?machine_id=m1&kind=machine.hello&before={again['older']}")
+    assert (again["items"], [each["kind"] for each in last["items"]]) == ([], ["machine.hello"])
+
+
+async def test_what_was_told_of_one_model_is_found_alone_and_among_others(fleet: Client, join: Join) -> None:
+    machine = join("m1")
+    await machine.begin(*files("a.safetensors", "b.safetensors"))
+    machine.teller.tell(replace(STARTED, folder="loras"))
+    machine.teller.tell(STARTED)
+    machine.teller.vanish(*files("b.safetensors"))
+    await machine.tell()
+    await fleet.until("/events?limit=1000", lambda body: len(body["items"]) == 6)
+    told = await fleet.get("/events?model=loras%2Fa.safetensors")
+    assert [each["kind"] for each in told["items"]] == ["model.appeared", "model.download.started"]
+    forward = await fleet.get("/events?model=loras%2Fb.safetensors&after=0-0")
+    assert [each["kind"] for each in forward["items"]] == ["model.appeared", "model.vanished"]
+    assert (await fleet.get("/events?model=loras%2Fc.safetensors"))["items"] == []
+
+
+async def test_a_redis_that_is_away_is_no_empty_past(own: Server, tmp_path: Path) -> None:
+    async with served(settings_for(own.url, tmp_path)) as fleet:
+        await fleet.exact()
+        own.kill()
+        problem = await fleet.get("/events?before=9-9", 503)
+        assert "Redis" in problem["detail"]
 
 
 async def test_a_stream_header_that_is_no_id_is_refused(fleet: Client) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -16,10 +17,10 @@ from model_manager.cli.figures import size_text, spoken_time
 from model_manager.cli.jobs.asking import asking, print_json, requirement
 from model_manager.cli.jobs.desk import desk
 from model_manager.errors import BadSetting, printable
-from model_manager.facts.job import Explanation, Shortage, Verdict
+from model_manager.facts.job import Explanation, Shortage, Try, Verdict
 from model_manager.facts.quota import Quota
 
-Told = tuple[Explanation, tuple[Shortage, ...]]
+Told = tuple[Explanation, tuple[Shortage, ...], tuple[Try, ...]]
 
 
 @click.command()
@@ -32,7 +33,7 @@ Told = tuple[Explanation, tuple[Shortage, ...]]
 def command(
     id: str | None, machine: str, bandwidth: str, limit: int, as_json: bool, customer: str, workflow: str, **asks: Any
 ) -> None:
-    """Say which machines can take the job ID, why others cannot, and what they would have to fetch.
+    """Say which machines can take the job ID, why others cannot, what they would have to fetch, and who tried it so far.
 
     Without ID it is said for a job that asks for what the options say.
     """
@@ -43,11 +44,12 @@ def command(
     if rate is None:
         raise BadSetting(name="--bandwidth", why="it is no speed", fix="Write for example 100MB.")
     how = {"customer": customer, "workflow": workflow, "machine": machine, "limit": limit}
-    explained, lacking = asyncio.run(_explained(id or "", asked or None, rate, how))
+    explained, lacking, tries = asyncio.run(_explained(id or "", asked or None, rate, how))
     if as_json:
-        print_json({"explanation": explained, "shortages": lacking})
+        print_json({"explanation": explained, "shortages": lacking, "tries": tries})
     else:
         _show(explained, {each.machine: each for each in lacking}, machine)
+        _show_tries(tries)
 
 
 async def _explained(id: str, asks: Mapping[str, Any] | None, rate: int, how: dict[str, Any]) -> Told:
@@ -55,7 +57,8 @@ async def _explained(id: str, asks: Mapping[str, Any] | None, rate: int, how: di
 
     async with desk() as (redis, claims):
         explained = await claims.explain(id, asks=asks, **how)
-        return explained, await shortages(redis, claims, explained, bandwidth=rate)
+        tries = (await claims.job(id)).tries if id else ()
+        return explained, await shortages(redis, claims, explained, bandwidth=rate), tries
 
 
 def _show(explained: Explanation, lacking: Mapping[str, Shortage], machine: str) -> None:
@@ -78,6 +81,24 @@ def _show(explained: Explanation, lacking: Mapping[str, Shortage], machine: str)
         console.print(
             Text(f"nobody has heard of '{printable(machine)}': neither its agent nor an offer of its workers")
         )
+
+
+def _show_tries(tries: Sequence[Try]) -> None:
+    if not tries:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("tried by", "from", "to", "ended", "why"):
+        table.add_column(name, overflow="fold")
+    for each in tries:
+        table.add_row(
+            Text(printable(f"{each.machine} {each.worker}".strip())), _at(each.began), _at(each.ended),
+            Text(printable(each.how, 20)), Text(printable(each.why, 240)),
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+
+
+def _at(moment: float | None) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
 
 
 def _why(verdict: Verdict) -> str:

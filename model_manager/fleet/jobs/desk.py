@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from model_manager.bus.jobs import Jobs
 from model_manager.errors import BadRequest, JobOver, NoSuchJob, printable
-from model_manager.facts.job import Available, Explanation, Filed, Job, Shortage, State, Submitted, Verdict
+from model_manager.facts.job import Available, Explanation, Filed, Job, Shortage, State, Submitted, Try, Verdict
 from model_manager.fleet.jobs import shapes
 from model_manager.fleet.jobs.mentioning import Called, called, mentions
 from model_manager.fleet.jobs.submitting import Meant, Words, meant
@@ -105,7 +105,11 @@ class Desk:
         filed = await self.filed(asked["job"])
         said = await self._said(filed.id) if filed.state in EXPLAINED else None
         return shapes.JobDetail(
-            job=row(filed, said), payload=filed.payload, result=filed.result, excluded=filed.excluded
+            job=row(filed, said),
+            payload=filed.payload,
+            result=filed.result,
+            excluded=filed.excluded,
+            tries=tuple(map(_tried, filed.tries)),
         )
 
     async def explain(self, asked: Asked) -> shapes.Explained:
@@ -246,6 +250,18 @@ def _verdict(told: Verdict) -> shapes.MachineVerdict:
         live=told.live,
         reasons=tuple(shapes.Reason(rule=rule, why=why) for rule, why in told.reasons),
         missing=told.missing,
+    )
+
+
+def _tried(told: Try) -> shapes.JobTry:
+    return shapes.JobTry(
+        machine_id=told.machine,
+        worker=told.worker,
+        attempt=told.attempt,
+        began=iso(told.began),
+        ended=iso(told.ended),
+        how=told.how,
+        why=told.why,
     )
 
 

@@ -56,13 +56,29 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobTry:
+    """One time that a worker had the job. `ended` is empty while it runs. `how` it ended: `running` and `done`; `retry`, `elsewhere`,
+    `missing_model` or `final` as the worker said; `lease`: nobody heard of the worker until its lease ended; `cancelled`."""
+
+    machine_id: str
+    worker: str
+    attempt: int
+    began: str
+    ended: str
+    how: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
-    """`payload` and `result` as text; `excluded` are machines that do not get it for a while."""
+    """`payload` and `result` as text; `excluded` are machines that do not get it for a while. `tries`, the oldest first: the one that
+    runs or ended well, and before it the last 8 that did not."""
 
     job: JobRow
     payload: str
     result: str
     excluded: tuple[str, ...]
+    tries: tuple[JobTry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

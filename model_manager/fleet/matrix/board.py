@@ -11,10 +11,11 @@ from typing import Any, Final
 from model_manager.errors import StoreUnavailable
 from model_manager.facts.fleet import Liveness
 from model_manager.facts.mirror import Copy
-from model_manager.fleet.answers import Narrow
+from model_manager.fleet.answers import Choose
 from model_manager.fleet.matrix import shapes
 from model_manager.fleet.matrix.pivoting import Line, Pivots
 from model_manager.fleet.models.finding import Finding
+from model_manager.fleet.models.sorting import Chosen
 from model_manager.fleet.rows import download, downloads
 from model_manager.fleet.shapes import ModelRow
 from model_manager.fleet.view import View
@@ -53,11 +54,12 @@ class Board:
         pivots: Pivots,
         base_of: BaseOf,
         refresh: Refresh,
-        narrow: Narrow | None = None,
+        choose: Choose | None = None,
         told: ToldOf = lambda row: row,
     ) -> None:
-        """`narrow`: the filters that need more than the view; `told` puts beside a row what people told of it."""
-        self._narrow = narrow
+        """`choose`: models with the filters and orders that need more than the view, best ones first; `told` puts beside a row what
+        people told of it."""
+        self._choose = choose or self._named
         self._told = told
         self._view = view
         self._finding = finding
@@ -66,12 +68,14 @@ class Board:
         self._refresh = refresh
 
     async def search(self, asked: Asked) -> shapes.Found:
-        found = self._finding.places(asked["q"] or "", asked["folder"], asked["single"], best=True)
-        if self._narrow is not None:
-            found = await self._narrow(found, asked)
+        found = (await self._choose(asked)).places
         rows, begin = self._view.rows(), asked["offset"]
-        items = tuple(self._told(rows[place]) for place in found[begin : begin + asked["limit"]] if place in rows)
+        items = tuple(self._told(rows[place]) for place in found[begin : begin + asked["limit"]])
         return shapes.Found(items=items, total=len(found), offset=begin)
+
+    async def _named(self, asked: Asked) -> Chosen:
+        """By what the view alone knows."""
+        return Chosen(self._finding.places(asked["q"] or "", asked["folder"], asked["single"], best=True))
 
     async def matrix(self, asked: Asked) -> shapes.Matrix:
         view, across = self._view, asked["moffset"]
@@ -79,19 +83,20 @@ class Board:
             await self._refresh()
         machines = view.ids
         columns = {each: view.state(each) for each in machines[across : across + asked["mlimit"]]}
+        at = {machine_id: number for number, machine_id in enumerate(columns)}
         places = self._finding.places(asked["q"] or "", asked["folder"], asked["single"])
         window = await self._pivots.window(places, asked, self._base_of)
         return shapes.Matrix(
             columns=tuple(shapes.Column(machine_id=each, state=state) for each, state in columns.items()),
             machines=len(machines),
             moffset=across,
-            rows=tuple(self._row(line, columns) for line in window.lines),
+            rows=tuple(self._row(line, columns, at) for line in window.lines),
             total=window.total,
             offset=asked["offset"],
             groups=window.groups,
         )
 
-    def _row(self, line: Line, columns: Columns) -> shapes.MatrixRow:
+    def _row(self, line: Line, columns: Columns, at: Mapping[str, int]) -> shapes.MatrixRow:
         known = self._view.rows().get(line.place)
         folder, _, name = line.place.partition("/")
         held = [(copy, who) for copy, who in self._view.mirrors.holders(line.place) if copy.folder == folder]
@@ -109,7 +114,7 @@ class Board:
             copies=known.copies if known else 0,
             single=known is not None and known.machines == 1,
             base=self._base_of(known) if known else "",
-            cells="".join(letters.get(machine_id, "-") for machine_id in columns),
+            cells=_cells(letters, at),
             moving=moving,
         )
 
@@ -148,6 +153,14 @@ class Board:
         return shapes.MovingPage(items=shown.items, next=shown.next, total=shown.total)
 
 
+def _cells(letters: Mapping[str, str], at: Mapping[str, int]) -> str:
+    """Few machines have a model, and a matrix is wide."""
+    cells = bytearray(b"-") * len(at)
+    for machine_id, letter in letters.items():
+        cells[at[machine_id]] = ord(letter)
+    return cells.decode("ascii")
+
+
 def letter_of(copy: Copy, right: str | None) -> str:
     """Of one copy. `right`: the hash that a model should have, empty when nobody can tell; None: several are as usual, so that
     none is right."""
@@ -158,6 +171,8 @@ def letter_of(copy: Copy, right: str | None) -> str:
 
 def usual(held: Held) -> str | None:
     """The hash that most machines have; empty without any, None when several have as many."""
+    if len(held) == 1:
+        return held[0][0].hash
     counts: Counter[str] = Counter()
     for copy, who in held:
         if copy.hash:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from model_manager.facts.fleet import Needed
 from model_manager.fleet.matrix.shapes import Group
+from model_manager.fleet.models.finding import AFTER_SLASH
 from model_manager.fleet.needs import Demand
 from model_manager.fleet.shapes import ModelRow
 from model_manager.fleet.view import View
@@ -48,9 +50,7 @@ class Pivots:
         self._view = view
         self._demand = demand
         self._told = told
-        self._based: tuple[Sequence[str], object, Keyed] = ((), None, {})
-        self._seen: Sequence[str] = ()
-        self._folders: Keyed = {}
+        self._based: tuple[object, Keyed] = (None, {})
 
     async def window(self, places: Sequence[str], asked: Asked, base_of: Callable[[ModelRow], str]) -> Window:
         """The rows of `places` in the order of the pivot. Models that a workflow needs are rows although nobody has them."""
@@ -63,12 +63,11 @@ class Pivots:
             return Window(lines[begin:end], len(lines), _groups(lines, unknown))
         if pivot == "base":
             told = self._told()
-            if self._based[0] is not places or self._based[1] != told:
-                self._based = places, told, self._keyed(places, base_of)
-            return self._grouped(self._based[2], asked)
-        if places is not self._seen:  # a folder is for ever
-            self._seen, self._folders = places, self._keyed(places, _folder)
-        return self._grouped(self._folders, asked)
+            known = asked["q"], asked["folder"], asked["single"], told, len(places)
+            if self._based[0] != known:
+                self._based = known, self._keyed(places, base_of)
+            return self._grouped(self._based[1], asked)
+        return self._grouped(_by_folder(places), asked)
 
     def _keyed(self, places: Sequence[str], key_of: Callable[[ModelRow], str]) -> Keyed:
         rows, keyed = self._view.rows(), dict[str, list[str]]()
@@ -140,5 +139,12 @@ def _groups(lines: Iterable[Line], unknown: Mapping[str, str]) -> tuple[Group, .
     )
 
 
-def _folder(row: ModelRow) -> str:
-    return row.folder
+def _by_folder(places: Sequence[str]) -> Keyed:
+    """Those of a folder stand together, for they go by name."""
+    keyed, begin = dict[str, Sequence[str]](), 0
+    while begin < len(places):
+        folder = places[begin].partition("/")[0]
+        end = bisect_left(places, folder + AFTER_SLASH, begin)
+        keyed[folder] = places[begin:end]
+        begin = end
+    return keyed

@@ -10,6 +10,7 @@ from model_manager.fleet.matrix import shapes
 from model_manager.fleet.matrix.board import PHASES, Board
 from model_manager.fleet.matrix.pivoting import PIVOTS
 from model_manager.fleet.models.filtering import FILTERS
+from model_manager.fleet.models.sorting import SORTED
 from model_manager.fleet.parameters import ONE_MACHINE, jumping, paged
 from model_manager.fleet.remembering import Remembering
 from model_manager.serving.answering import Handler
@@ -25,7 +26,7 @@ _CHOSEN: Final = (
 READING: Final = (
     Route(
         method="GET", path="/search", name="search", summary="Models by words, best first, while somebody types.",
-        answer=shapes.Found, params=jumping(*_CHOSEN, *FILTERS, what="models"), refusals=(409, 503),
+        answer=shapes.Found, params=jumping(*_CHOSEN, *FILTERS, *SORTED, what="models"), refusals=(409, 503),
     ),
     Route(
         method="GET", path="/matrix", name="matrix", summary="How models stand on machines, a window of it.",

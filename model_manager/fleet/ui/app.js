@@ -1,8 +1,8 @@
 // The shell: landmarks, navigation, and which view an address shows.
 import { html, render, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { useAddress } from './address.js';
-import { entering, token, useAnswer } from './api.js';
-import { listen, useLiveState } from './live.js';
+import { ask, entering, token, useAnswer } from './api.js';
+import { listen, quietFor, useLiveState } from './live.js';
 import { ago } from './words.js';
 import { Badge, Dialog, Field } from './parts/pieces.js';
 import { say } from './parts/saying.js';
@@ -36,10 +36,27 @@ function useView(address) {
     let wanted = true;
     const load = loader(address.parts);
     const found = load ? load().then((module) => module.default) : Promise.resolve(Nowhere);
-    found.then((View) => wanted && set({ key: address.key, View }));
+    found.then((View) => wanted && set({ key: address.key, View }), () => wanted && set({ key: address.key, View: Unloaded }));
     return () => (wanted = false);
   }, [address.key]);
   return view;
+}
+
+/** All views are had beforehand: the aggregator may be away when somebody goes to another one. */
+async function fetchAhead() {
+  for (const load of [...VIEWS.map(([, , each]) => each), ...Object.values(DEEPER)]) {
+    await new Promise((idle) => (window.requestIdleCallback ?? setTimeout)(idle));
+    await load().catch(() => null);
+  }
+}
+
+/** A view whose script did not come. A browser does not ask for it twice, so the page is loaded anew. */
+function Unloaded() {
+  useEffect(() => {
+    const timer = setInterval(() => ask('/health').then(() => location.reload(), () => null), 2000);
+    return () => clearInterval(timer);
+  }, []);
+  return html`<h1 tabindex="-1">This page did not come</h1><p class="problem" role="alert">The aggregator does not answer. The page is loaded by itself once it does.</p>`;
 }
 
 const Nowhere = () => html`<h1 tabindex="-1">There is no such page</h1><p><a href="/ui/">Go to the fleet</a></p>`;
@@ -78,15 +95,21 @@ function Head({ room }) {
   </header>`;
 }
 
-const FRESH = { live: ['good', 'Live'], connecting: ['busy', 'Connecting'], paused: ['idle', 'Paused'], away: ['bad', 'Not connected'] };
+const FRESH = { live: ['good', 'Live'], starting: ['busy', 'Reading the fleet'], connecting: ['busy', 'Connecting'], paused: ['idle', 'Paused'], away: ['bad', 'Not connected'] };
 
 function Freshness() {
   const live = useLiveState();
   const { data } = useAnswer('/health', { every: 5000 });
   const [tone, word] = FRESH[live];
   if (data?.redis.away) return html`<${Badge} tone="warn" title=${data.redis.away}>Redis away; as of ${ago(data.redis.age)}<//>`;
-  return html`<${Badge} tone=${tone}>${word}<//>`;
+  const old = live === 'away' ? quietFor() : null;
+  return html`<${Badge} tone=${tone} title=${WHY[live] ?? ''}>${old === null ? word : `${word}; as of ${ago(old)}`}<//>`;
 }
+
+const WHY = {
+  away: 'The aggregator does not answer. What is shown is what it said last; it is asked again by itself.',
+  starting: 'The aggregator has just begun, and lists are too short until it has read everything. They are asked for again then.',
+};
 
 const THEMES = { auto: ['◐', 'Theme: system'], light: ['○', 'Theme: light'], dark: ['●', 'Theme: dark'] };
 
@@ -139,6 +162,7 @@ const app = document.getElementById('app');
 app.replaceChildren();
 render(html`<${App} />`, app);
 listen();
+addEventListener('load', () => setTimeout(fetchAhead, 2000));
 addEventListener('keydown', searched);
 addEventListener('unhandledrejection', (event) => say(event.reason?.message || 'Something failed. Load the page again.'));
 export { token };

@@ -23,6 +23,9 @@ export function span(seconds) {
   return `${Math.floor(s / 86400)} d`;
 }
 
+/** A moment in seconds since 1970 as ISO 8601, empty for none. */
+export const iso = (seconds) => (seconds ? new Date(1000 * seconds).toISOString() : '');
+
 /** Seconds since a moment in seconds since 1970. */
 export const since = (at) => (at === null || at === undefined ? null : Math.max(0, Date.now() / 1000 - at));
 

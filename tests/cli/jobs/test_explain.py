@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from model_manager.bus.claims import Claims
 from tests.bus.working import job
 from tests.cli.conftest import Call
 from tests.cli.jobs.conftest import Fleet
@@ -25,6 +26,22 @@ def test_why_nobody_takes_a_job_and_what_it_would_take(second: Fleet, call: Call
     assert set(rows) == {"m1", "m2"}
     assert "b.pt" in rows["m1"]
     assert "100.0 MB, 10 s" in rows["m1"]
+
+
+def test_a_job_says_who_tried_it_and_how_that_ended(fleet: Fleet, call: Call) -> None:
+    async def failed(claims: Claims) -> None:
+        await claims.submit(job("1", "a.pt"))
+        work = await claims.claim("m1", "w")
+        assert work is not None
+        await claims.fail(work, "out of\nmemory", backoff=0.0)
+
+    fleet.ask(failed)
+    code, out, _ = call("jobs", "explain", "1")
+    assert code == 0
+    (line,) = [each for each in out.splitlines() if each.startswith("m1 w")]
+    assert line.split()[4] == "retry"
+    (tried,) = json.loads(call("jobs", "explain", "1", "--json")[1])["tries"]
+    assert (tried["machine"], tried["worker"], tried["how"], tried["why"]) == ("m1", "w", "retry", "out of\nmemory")
 
 
 def test_what_a_job_would_ask_is_explained_without_one(second: Fleet, call: Call) -> None:

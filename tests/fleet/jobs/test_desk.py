@@ -90,6 +90,26 @@ async def test_pages_hold_every_job_once(fleet: Client, rig: Rig) -> None:
     await fleet.get("/jobs?state=next&cursor=MA", 400)
 
 
+async def test_a_job_tells_who_tried_it_from_when_to_when_and_why_that_ended(fleet: Client, rig: Rig) -> None:
+    await fleet.post("/jobs", asks("a.pt", id="j1"), 202)
+    assert (await fleet.get("/jobs/j1"))["tries"] == []
+    for number in range(2):
+        work = await rig.claims.claim("m1", f"w{number}")
+        assert work is not None
+        await rig.claims.fail(work, "out of memory", backoff=0.0)
+    work = await rig.claims.claim("m1", "w2")
+    *failed, running = (await fleet.get("/jobs/j1"))["tries"]
+    assert [(each["machine_id"], each["worker"], each["attempt"], each["how"], each["why"]) for each in failed] == [
+        ("m1", "w0", 1, "retry", "out of memory"), ("m1", "w1", 2, "retry", "out of memory"),
+    ]  # fmt: skip
+    assert all(each["began"] <= each["ended"] for each in failed)
+    assert (running["how"], running["worker"], running["ended"]) == ("running", "w2", "")
+    assert work is not None
+    await rig.claims.complete(work)
+    done = (await fleet.get("/jobs/j1"))["tries"][-1]
+    assert (done["how"], done["began"], done["ended"] >= done["began"]) == ("done", running["began"], True)
+
+
 async def test_cancel_and_retry(fleet: Client, rig: Rig) -> None:
     await fleet.post("/jobs", asks("a.pt", id="j1"), 202)
     assert await fleet.post("/jobs/j1/cancel", None) == {"id": "j1", "state": "cancelled"}

@@ -66,6 +66,19 @@ async def test_base_models_group_what_somebody_told() -> None:
     assert only.total == 1
 
 
+async def test_folders_stand_together_however_alike_their_names_are() -> None:
+    places = sorted(["loras/b", "loras/a/x", "loras-x/a", "loras.y/a", "loras0/a", "loras0/b", "vae/a"])
+    view = seen()
+    pivots = Pivots(view, Demand(None, 60.0, Now()))
+    window = await pivots.window(places, asked(pivot="folder"), lambda row: "")
+    assert [(group.key, group.rows) for group in window.groups] == [
+        ("loras", 2), ("loras-x", 1), ("loras.y", 1), ("loras0", 2), ("vae", 1),
+    ]  # fmt: skip
+    assert all(line.place.startswith(f"{line.key}/") for line in window.lines)
+    only = await pivots.window(places, asked(pivot="folder", key="loras"), lambda row: "")
+    assert [line.place for line in only.lines] == ["loras/a/x", "loras/b"]
+
+
 async def test_a_catalog_that_is_not_there_is_said() -> None:
     pivots = Pivots(seen(), Demand(None, 60.0, Now()))
     window = await pivots.window([], asked(pivot="collection"), lambda row: "")

@@ -34,7 +34,7 @@ VIEWS: Final = {
     "workflows": "/ui/workflows",
     "workflow": "/ui/workflows/flux_text_to_image",
     "jobs": "/ui/jobs",
-    "job": "/ui/jobs/job-1001",
+    "job": "/ui/jobs/job-1003",
     "downloads": "/ui/downloads",
     "events": "/ui/events",
     "notifications": "/ui/notifications",

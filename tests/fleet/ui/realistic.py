@@ -63,7 +63,7 @@ REFUSED: Final = DownloadFailed(
 JOBS: Final = (
     (["loras/not-here-yet.safetensors", "checkpoints/juggernautXL_v9.safetensors"], {"policy": "wait"}),
     (["checkpoints/SD15/v1-5-pruned-emaonly.safetensors"], {"policy": "fetch", "priority": 5}),
-    (["checkpoints/juggernautXL_v9.safetensors"], {"policy": "wait", "customer": "studio-7"}),
+    (["checkpoints/juggernautXL_v9.safetensors"], {"policy": "wait", "customer": "studio-7", "max_attempts": 5}),
     (["checkpoints/juggernautXL_v9.safetensors", "loras/SDXL/add-detail-xl.safetensors"], {"policy": "wait"}),
     (["checkpoints/juggernautXL_v9.safetensors"], {"policy": "wait"}),
     (["checkpoints/juggernautXL_v9.safetensors"], {"policy": "wait"}),
@@ -210,7 +210,8 @@ async def _jobs(client: Client, redis: Any) -> None:
     claims = Claims(redis, "", patience=5.0)
     for machine in ("gpu-01", "gpu-03"):
         await claims.offer(machine, COMFY)
-    for how in ("run", "retry", "never", "done"):
+    await _tried(claims)
+    for how in ("retry", "run", "never", "done"):
         work = await claims.claim("gpu-03" if how == "retry" else "gpu-01", "comfy-worker-1", lease=600.0)
         assert work is not None, how
         if how == "retry":
@@ -219,6 +220,16 @@ async def _jobs(client: Client, redis: Any) -> None:
             await claims.fail(work, "the workflow names a node that is not installed: UltimateSDUpscale", how="final")
         if how == "done":
             await claims.complete(work, '{"images": ["portrait_0001.png"]}')
+
+
+async def _tried(claims: Claims) -> None:
+    """The first job was tried before: one worker had too little memory, another one was not heard of any more."""
+    work = await claims.claim("gpu-03", "comfy-worker-2", lease=600.0)
+    assert work is not None
+    await claims.fail(work, "CUDA out of memory. Tried to allocate 2.50 GiB", backoff=0.0)
+    assert await claims.claim("gpu-03", "comfy-worker-1", lease=0.1) is not None
+    while not (await claims.reap()).requeued:
+        await asyncio.sleep(0.05)
 
 
 async def _rules(client: Client) -> None:

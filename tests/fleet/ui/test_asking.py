@@ -5,8 +5,11 @@ from __future__ import annotations
 import orjson
 import pytest
 from playwright.async_api import expect
+from redis.asyncio import Redis
 
+from model_manager.bus.claims import Claims
 from tests.bus.servers import Server
+from tests.bus.working import COMFY
 from tests.fleet.conftest import Join
 from tests.fleet.replying import described, replying
 from tests.fleet.stage import Client, files
@@ -37,6 +40,39 @@ async def test_a_job_is_checked_before_it_is_submitted_and_says_why_it_waits(fle
         assert await person.barriers() == []
         await page.get_by_role("button", name="Cancel it").click()
         await person.hears("is cancelled.")
+        assert person.wrong == []
+
+
+async def test_k8_a_job_tells_each_try_with_its_machine_its_times_and_its_reason(
+    fleet: Client, redis: Redis, join: Join
+) -> None:
+    await join("m1").begin(*files("a.safetensors"))
+    claims = Claims(redis, "", patience=5.0)
+    await claims.offer("m1", COMFY)
+    await fleet.post("/jobs", {"id": "j1", "asks": {"models": ["a.safetensors"], "service": "comfyui"}}, 202)
+    async with browsing(fleet.url) as person:
+        await person.open("/ui/jobs/j1")
+        life = person.page.get_by_role("region", name="How it goes")
+        await expect(life).to_contain_text("pending", timeout=PATIENCE)
+        work = await claims.claim("m1", XSS)
+        assert work is not None
+        await claims.fail(work, f"out of memory {XSS}", backoff=0.0)
+        assert await claims.claim("m1", "worker-2", lease=0.1) is not None
+        work = await claims.claim("m1", "worker-3", wait=20.0, lease=60.0)
+        assert work is not None
+        steps = life.get_by_role("listitem")
+        await expect(steps).to_have_count(4, timeout=PATIENCE)
+        for at, texts in enumerate(
+            [["submitted"], ["failed", XSS, "out of memory"], ["was lost", "worker-2"], ["running", "worker-3"]]
+        ):
+            for text in texts:
+                await expect(steps.nth(at)).to_contain_text(text, timeout=PATIENCE)
+        await expect(steps.nth(1).locator("time")).to_have_count(2)
+        await claims.complete(work, "a picture")
+        await expect(steps.nth(3)).to_contain_text("done", timeout=PATIENCE)
+        await expect(steps.nth(3).locator("time")).to_have_count(2)
+        assert await person.barriers() == []
+        assert await person.broken_rules() == []
         assert person.wrong == []
 
 

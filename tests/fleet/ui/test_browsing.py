@@ -98,4 +98,8 @@ async def test_the_way_back_leads_to_what_was_chosen_and_to_where_a_list_was_lef
         await page.go_back()
         await person.sees("300 found")
         await expect(page.get_by_label("Name or folder")).to_have_value("model")
+        await page.get_by_role("link", name="Models", exact=True).click()
+        await expect(page.get_by_label("Name or folder")).to_have_value("")
+        await person.sees("301 found")
+        assert page.url.endswith("/ui/models")
         assert person.wrong == []

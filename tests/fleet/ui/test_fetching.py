@@ -139,4 +139,9 @@ async def test_what_only_a_workflow_knows_is_fetched_and_what_nobody_knows_is_no
         dialog = await cell(person, "alone.safetensors", "gpu-1")
         await expect(dialog).to_contain_text("Nobody says where", timeout=PATIENCE)
         await expect(dialog.get_by_role("button", name="Fetch there")).to_be_disabled()
+        await dialog.get_by_label("Its address").fill(origin.put("/alone.safetensors", safetensors(5_000, 9)))
+        assert await person.barriers() == []
+        await dialog.get_by_role("button", name="Fetch there").click()
+        await person.hears("Handed to 1 machine.")
+        await machines[1].until(lambda: "loras/alone.safetensors" in machines[1].files(), "it came from there")
         assert person.wrong == []

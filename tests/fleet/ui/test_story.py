@@ -75,6 +75,7 @@ async def _job(person: Person, server: Server) -> None:
     await claims.fail(work, "out of memory", how="final")
     await expect(life).to_contain_text("out of memory", timeout=PATIENCE)
     await expect(life).to_contain_text("dead")
+    await expect(life).to_contain_text("gave it up")
     await page.get_by_role("button", name="Try again").click()
     await person.hears("is pending.")
     work = await claims.claim("gpu-1", "worker-7", wait=20.0)

@@ -31,6 +31,7 @@ export function FetchDialog({ model, machines, exactly, onClose }) {
   const { data, problem } = useAnswer(exactly ? null : asked('/sources', { model }));
   const [machine, choose] = useState(machines[0] ?? '');
   const [url, take] = useState('');
+  const [typed, enter] = useState('');
   const [busy, wait] = useState(false);
   const best = data?.sources.find((each) => each.taken)?.url ?? '';
   const wanted = exactly ?? (url && url !== best ? { path: model, sources: [url], ...(data.hash && { hash: data.hash }), ...(data.size && { size: data.size }) } : { path: model });
@@ -46,7 +47,8 @@ export function FetchDialog({ model, machines, exactly, onClose }) {
       <${Trouble} problem=${problem} />
       ${!exactly && !data && !problem && html`<${Loading} />`}
       ${exactly && html`<p>From <${Outside} url=${exactly.sources[0]} />${exactly.size ? `, ${bytes(exactly.size)}` : ''}. ${exactly.hash ? 'Its bytes are held against the SHA-256 that is published.' : 'Nobody publishes its SHA-256: its length and format are looked at.'}</p>`}
-      ${data && html`<${Sources} told=${data} chosen=${url || best} take=${take} />`}
+      ${data && html`<${Sources} told=${data} chosen=${url || best} take=${(each) => (enter(''), take(each))} />`}
+      ${data && html`<${Field} label=${data.sources.length ? 'Or an address of your own' : 'Its address'}><input type="url" autocomplete="off" placeholder="https://…" value=${typed} onInput=${(event) => (enter(event.target.value), take(event.target.value.trim()))} /><//>`}
       <div class="row end"><button type="button" class="quiet" onClick=${onClose}>Cancel</button>
         <button disabled=${busy || !machine || !(exactly || url || best)}>Fetch there</button></div>
     </form>

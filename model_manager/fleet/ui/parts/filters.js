@@ -1,20 +1,30 @@
 // What a list is narrowed by. Each is a parameter of the view's address.
-import { html, useEffect, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
 import { put } from '../address.js';
 import { usePaused } from '../api.js';
 import { Field } from './pieces.js';
 
 const read = (name) => new URLSearchParams(location.search).get(name) || '';
 
-/** A parameter that is typed: its text, how it is changed, and what it is once a person pauses. The way back changes it too. */
-export function useTyped(name, ms = 150) {
+/** A parameter that is typed: its text, how it is changed, and what it is once a person pauses. The way back, and links to
+ * this view, change it too. `besides`: what changes with it. */
+export function useTyped(name, ms = 150, besides = {}) {
   const [text, type] = useState(() => read(name));
   const paused = usePaused(text, ms);
-  useEffect(() => put({ [name]: paused }, { typing: true }), [paused]);
+  const known = useRef(text); // what the address said last: letters that are typed meanwhile are not taken back
   useEffect(() => {
-    const returned = () => type(read(name));
-    addEventListener('popstate', returned);
-    return () => removeEventListener('popstate', returned);
+    if (paused === read(name)) return;
+    known.current = paused;
+    put({ [name]: paused, ...besides }, { typing: true });
+  }, [paused]);
+  useEffect(() => {
+    const moved = () => {
+      const now = read(name);
+      if (now !== known.current) type((known.current = now));
+    };
+    addEventListener('popstate', moved);
+    addEventListener('moved', moved);
+    return () => (removeEventListener('popstate', moved), removeEventListener('moved', moved));
   }, [name]);
   return [text, type, paused];
 }

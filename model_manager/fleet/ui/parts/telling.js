@@ -27,6 +27,12 @@ const models = ({ models: all }) => {
 };
 const what = (data) => `${data.folder}/${data.name}`;
 
+/** Whether an event is told of the model at `folder/name`, alone or among others. */
+export function concerns({ data }, name) {
+  const of = (each) => `${each.folder}/${each.name}` === name;
+  return Array.isArray(data.models) ? data.models.some(of) : of(data);
+}
+
 const SAID = {
   'machine.hello': (d) => `${d.version} on ${d.host}: ${counted(d.models, 'model')}, ${bytes(d.bytes)}`,
   'machine.bye': (d) => d.reason,

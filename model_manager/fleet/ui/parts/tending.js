@@ -17,7 +17,7 @@ export function ModelActions({ name, holders, row, again }) {
   const without = machines.filter((each) => each.state === 'live' && !holders.includes(each.machine_id)).map((each) => each.machine_id);
   const ask = async (what) => {
     try {
-      const answer = await write(named(...MODELS, String(id), what));
+      const answer = await write(named(...MODELS, String(id), what), {});
       if (answer) say(answer.message);
       again();
     } catch (problem) {
@@ -26,9 +26,10 @@ export function ModelActions({ name, holders, row, again }) {
   };
   const close = () => set('');
   return html`<div class="row actions" role="group" aria-label="Actions">
-    <button disabled=${!without.length} title=${without.length ? '' : 'Every machine that is here has it'} onClick=${() => set('fetch')}>Fetch to a machine…</button>
+    <button onClick=${() => set('fetch')}>Fetch to a machine…</button>
     <button class="quiet" disabled=${!id} title="have its machines read its bytes" onClick=${() => ask('calculate-hash')}>Verify</button>
     <button class="quiet" disabled=${!id} title="by SHA-256, never by name" onClick=${() => ask('refresh-metadata')}>Ask CivitAI</button>
+    <button class="quiet" disabled=${!id} title="have a machine tell anew what it knows of it besides its bytes" onClick=${() => ask('rescan')}>Look again</button>
     <button class="quiet" onClick=${() => set('remove')}>Remove…</button>
     ${open === 'fetch' && html`<${FetchDialog} model=${name} machines=${without} onClose=${close} />`}
     ${open === 'remove' && html`<${Remove} name=${name} place=${row?.local_path} onClose=${close} />`}

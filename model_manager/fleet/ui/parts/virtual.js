@@ -1,14 +1,16 @@
 // Long lists: only what is seen is drawn, and only what is seen is asked for.
 import { Component, html, useCallback, useEffect, useLayoutEffect, useRef, useState } from '../vendor/preact-htm.js';
 import { cameBack } from '../address.js';
-import { ask, asked, useRefresh } from '../api.js';
+import { ask, asked, useRefresh, useRetry } from '../api.js';
 
 const SPARE = 4;
 const left = new Map(); // address → how far its list was scrolled
 
-/** Where a scroller stands and how large it is, in pixels. `wide`: whether its way to the right matters too. */
-export function useScroll(wide = false) {
+/** Where a scroller stands and how large it is, in pixels. `wide`: whether its way to the right matters too; another `order` begins at
+ * the top. */
+export function useScroll(wide = false, order = '') {
   const ref = useRef(null);
+  const shown = useRef(order);
   const [at, set] = useState({ top: 0, left: 0, width: 0, height: 0 });
   useLayoutEffect(() => {
     const box = ref.current;
@@ -30,6 +32,10 @@ export function useScroll(wide = false) {
       box.removeEventListener('scroll', soon);
     };
   }, []);
+  useLayoutEffect(() => {
+    if (shown.current !== order) ref.current.scrollTop = 0;
+    shown.current = order;
+  }, [order]);
   return [ref, at];
 }
 
@@ -39,20 +45,30 @@ export function seen(start, length, size, count, spare = SPARE) {
   return [Math.min(first, count), Math.min(count, Math.ceil((start + length) / size) + spare)];
 }
 
-/** Rows of one height under headers that stay. `columns`: [title, cell(row), class]; `at(n)`: a row, or nothing yet. */
-export function Rows({ label, count, height = 40, columns, layout, at, need }) {
-  const [ref, where] = useScroll();
+/** Rows of one height under headers that stay. `columns`: [title, cell(row), class, order]; `at(n)`: a row, or nothing yet. A column with an
+ * order is a button of its header: `sorting.by(order)` sorts by it. */
+export function Rows({ label, count, height = 40, columns, layout, at, need, sorting }) {
+  const [ref, where] = useScroll(false, sorting?.value);
   const [first, end] = seen(where.top, where.height, height, count);
   useEffect(() => need?.(first, end), [first, end, count, need]);
   const shown = Array.from({ length: end - first }, (_, n) => first + n);
   return html`<div class="rows ${layout}" ref=${ref} tabindex="0" role="table" aria-label=${label} aria-rowcount=${count + 1}>
     <div role="rowgroup" class="rows-head"><div role="row" aria-rowindex="1">
-      ${columns.map(([title, , kind]) => html`<span key=${title} role="columnheader" class=${kind}>${title}</span>`)}
+      ${columns.map((column) => html`<${Header} key=${column[0]} column=${column} sorting=${sorting} />`)}
     </div></div>
     <div role="rowgroup" class="rows-body" style=${{ height: `${count * height}px` }}>
       ${shown.map((n) => html`<${Row} key=${n} n=${n} row=${at(n)} top=${n * height} columns=${columns} />`)}
     </div>
   </div>`;
+}
+
+const TURNED = { ascending: '▲', descending: '▼', none: '' };
+
+function Header({ column: [title, , kind, order], sorting }) {
+  if (!order || !sorting) return html`<span role="columnheader" class=${kind}>${title}</span>`;
+  const turned = sorting.sort === order ? (sorting.descending ? 'descending' : 'ascending') : 'none';
+  return html`<span role="columnheader" class=${kind} aria-sort=${turned}><button type="button" class="sort" onClick=${() => sorting.by(order)}>${title}
+    <span aria-hidden="true">${TURNED[turned]}</span></button></span>`;
 }
 
 /** Drawn again only when its row is another one: what scrolls by costs nothing. */
@@ -68,9 +84,10 @@ class Row extends Component {
   }
 }
 
-/** Cards of one size, as many in a line as fit. `mark(row)`: what else a card shows of its row; it is drawn again when that is another. */
-export function Cards({ label, count, width, height, card, at, need, mark }) {
-  const [ref, where] = useScroll();
+/** Cards of one size, as many in a line as fit. `mark(row)`: what else a card shows of its row; it is drawn again when that is another.
+ * Another `order` begins at the top. */
+export function Cards({ label, count, width, height, card, at, need, mark, order }) {
+  const [ref, where] = useScroll(false, order);
   const across = Math.max(1, Math.floor(where.width / width));
   const lines = Math.ceil(count / across);
   const [first, end] = seen(where.top, where.height, height, lines, 1);
@@ -131,6 +148,7 @@ export function usePages(path, params, { every = 0, on = [] } = {}) {
   const again = useCallback(() => load(held.current, held.current.first ?? 0, Math.max(1, held.current.wanted)), [key]);
   useEffect(() => void load(held.current, 0, 1), [key]);
   useRefresh(again, every, on);
+  useRetry(every ? null : held.current.problem, again);
   const { pages, total, problem } = held.current;
   return { total, problem, need, again, at: (n) => pages[Math.floor(n / PAGE)]?.[n % PAGE] };
 }
@@ -138,12 +156,14 @@ export function usePages(path, params, { every = 0, on = [] } = {}) {
 /** Rows that are as they were stay the same objects, and are not drawn again. */
 const kept = (old, rows) => (old ? rows.map((row, n) => (JSON.stringify(row) === JSON.stringify(old[n]) ? old[n] : row)) : rows);
 
-/** A long list by offsets: any part of it can be had at once. `size`: rows of one question. */
-export function useSlices(path, params, { every = 0, on = [], size = 200 } = {}) {
-  const key = asked(path, { ...params, limit: size });
+/** A long list by offsets: any part of it can be had at once. `size`: rows of one question; `order`: parameters that change which comes
+ * first, but not how many there are. */
+export function useSlices(path, params, { every = 0, on = [], size = 200, order = {} } = {}) {
+  const set = asked(path, params);
+  const key = asked(path, { ...params, ...order, limit: size });
   const held = useRef(null);
   const [, drawn] = useState(0);
-  if (held.current?.key !== key) held.current = { key, slices: new Map(), coming: new Map(), answer: null, problem: null, first: 0, end: 1 };
+  if (held.current?.key !== key) held.current = { key, set, slices: new Map(), coming: new Map(), answer: held.current?.set === set ? held.current.answer : null, problem: null, first: 0, end: 1 };
   const load = useCallback((mine, n) => {
     if (mine.coming.has(n)) return;
     mine.coming.set(n, true);
@@ -174,6 +194,7 @@ export function useSlices(path, params, { every = 0, on = [], size = 200 } = {})
   }, [key]);
   useEffect(() => load(held.current, 0), [key]);
   useRefresh(again, every, on);
+  useRetry(every ? null : held.current.problem, again);
   const { slices, answer, problem } = held.current;
   return { answer, total: answer?.total ?? null, problem, need, again, at: (n) => slices.get(Math.floor(n / size))?.[n % size] };
 }

@@ -2,7 +2,7 @@
 import { html } from '../vendor/preact-htm.js';
 import { link } from '../address.js';
 import { named, useAnswer, write } from '../api.js';
-import { bytes, counted, span } from '../words.js';
+import { bytes, clock, counted, span } from '../words.js';
 import { Badge, Copied, Empty, Loading, Named, Nothing, Table, Time } from '../parts/pieces.js';
 import { Marks } from '../parts/asking.js';
 import { say } from '../parts/saying.js';
@@ -28,46 +28,71 @@ export default function Job({ address }) {
     }
   };
   return html`
-    <div class="title"><h1 tabindex="-1">${id}</h1>
+    <div class="title"><h1 tabindex="-1"><${Named} text=${id} /></h1>
       ${job && html`<div class="row">
         ${AGAIN.has(job.state) && html`<button onClick=${() => act('retry')}>Try again${job.state === 'delayed' ? ' now' : ''}</button>`}
         ${!OVER.has(job.state) && html`<button class="quiet" onClick=${() => act('cancel')}>Cancel it</button>`}</div>`}
     </div>
     <${Nothing} problem=${problem} what="There is no such job. Those that are done are kept for a while only." room="jobs" />
     ${!data && !problem && html`<${Loading} />`}
-    ${job && html`<div class="columns"><${Life} job=${job} excluded=${data.excluded} /><${Known} job=${job} /></div>
+    ${job && html`<div class="columns"><${Life} job=${job} excluded=${data.excluded} tries=${data.tries} /><${Known} job=${job} /></div>
       <${Text} title="Payload" text=${data.payload} /><${Text} title="Result" text=${data.result} />`}
     ${told.data && html`<${Explained} told=${told.data} />`}`;
 }
 
+/** How a try ended that did not end well, for people. */
+const ENDED = {
+  retry: ['warn', 'failed'], elsewhere: ['warn', 'failed there'], missing_model: ['warn', 'lacked a model'], final: ['bad', 'gave it up'],
+  lease: ['warn', 'was lost'], cancelled: ['idle', 'was stopped'],
+};
+const KEPT = 8;
+
 /** What happened to it, one step after the other; the last one is how it stands. */
-function Life({ job, excluded }) {
-  const tries = job.state === 'running' ? job.attempts - 1 : job.attempts;
+function Life({ job, excluded, tries }) {
+  const ended = tries.filter((each) => each.how !== 'running' && each.how !== 'done');
+  const last = tries.at(-1);
+  const untold = !ended.length && (job.state === 'running' || job.state === 'done' ? job.attempts - 1 : job.attempts);
   return html`<section class="panel" aria-labelledby="life"><h2 id="life">How it goes</h2>
     <ol class="life">
       <${Step} tone="idle" word="submitted"><${Time} at=${job.submitted} />${job.customer && `, for ${job.customer}`}<//>
-      ${tries > 0 && html`<${Step} tone=${job.state === 'done' ? 'idle' : 'warn'} word=${`tried ${tries} of ${job.max_attempts} times`}>${['pending', 'delayed', 'running'].includes(job.state) && job.why}<//>`}
+      ${untold > 0 && html`<${Step} tone="warn" word=${`tried ${counted(untold, 'time')}`}>${job.why}<//>`}
+      ${ended.length >= KEPT && html`<li class="muted small"><span>The last ${KEPT} tries that did not end well. Earlier ones are not kept.</span></li>`}
+      ${ended.map((each, n) => html`<${Tried} key=${n} each=${each} />`)}
       ${excluded.length > 0 && html`<${Step} tone="warn" word="not given for a while to">${listed(excluded)}<//>`}
-      <${Step} tone=${TONES[job.state] ?? 'idle'} word=${job.state}><${Standing} job=${job} /><//>
+      <${Step} tone=${TONES[job.state] ?? 'idle'} word=${job.state}><${Standing} job=${job} last=${last} /><//>
     </ol></section>`;
+}
+
+const Tried = ({ each }) => html`<${Step} tone=${(ENDED[each.how] ?? ['idle'])[0]} word=${(ENDED[each.how] ?? ['', each.how])[1]}>
+  ${who(each)} <${When} each=${each} />${each.why && html`<br />${each.why}`}<//>`;
+
+const who = (each) => html`${listed([each.machine_id])}${each.worker && `, ${each.worker}`}`;
+
+/** From when to when, and how long that was. */
+function When({ each: { began, ended } }) {
+  if (!began) return ended ? html`<span class="muted">until <${Time} at=${ended} /></span>` : null;
+  const took = (Date.parse(ended || new Date().toISOString()) - Date.parse(began)) / 1000;
+  return html`<span class="muted" title=${`${clock(began)} to ${ended ? clock(ended) : 'now'}`}>${ended ? '' : 'since '}<${Time} at=${began} />${ended && html` to <${Time} at=${ended} />`} (${span(Math.max(0, took))})</span>`;
 }
 
 const Step = ({ tone, word, children }) => html`<li><${Badge} tone=${tone}>${word}<//><span>${children}</span></li>`;
 
 const listed = (machines) => machines.map((each, n) => html`${n ? ', ' : ''}<a key=${each} href=${link('machines', each)}>${each}</a>`);
 
-function Standing({ job }) {
+function Standing({ job, last }) {
   switch (job.state) {
     case 'pending':
       return job.waiting || (job.eligible ? `${counted(job.eligible, 'machine')} can take it. It is the turn of its queue.` : 'It waits.');
     case 'running':
-      return html`${listed([job.machine_id])}${job.worker && `, ${job.worker}`}${job.deadline && html`. Unless the worker asks for more time, another one gets it at <${Time} at=${job.deadline} />.`}`;
+      return html`${who(job)} ${last && html`<${When} each=${last} />`}${job.deadline && html`. Unless the worker asks for more time, another one gets it at <${Time} at=${job.deadline} />.`}`;
     case 'delayed':
       return html`It is tried again at <${Time} at=${job.due} />.`;
     case 'dead':
-      return html`${job.why || 'No reason was told.'} It stays here until somebody has it tried again.`;
+      return html`${last && last.why === job.why ? '' : job.why || 'No reason was told.'} It stays here until somebody has it tried again.`;
+    case 'done':
+      return html`${job.machine_id && who(job)} ${last && html`<${When} each=${last} />`}`;
     default:
-      return html`${job.why} ${job.machine_id && html`on ${listed([job.machine_id])}`}`;
+      return job.why;
   }
 }
 

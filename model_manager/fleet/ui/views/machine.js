@@ -3,7 +3,7 @@ import { html } from '../vendor/preact-htm.js';
 import { link } from '../address.js';
 import { named, useAnswer } from '../api.js';
 import { ago, bytes, counted, number, since, span } from '../words.js';
-import { Badge, Disk, Empty, Loading, MachineState, Nothing, Table, Trouble } from '../parts/pieces.js';
+import { Badge, Disk, Empty, Loading, MachineState, Named, Nothing, Table, Trouble } from '../parts/pieces.js';
 import { Actions } from '../parts/acting.js';
 import { Choice } from '../parts/filters.js';
 import { Transfers } from '../parts/transfers.js';
@@ -15,7 +15,7 @@ export default function Machine({ address }) {
   const name = address.parts[1];
   const { data, problem } = useAnswer(named('machines', name), { every: 2000, on: EVENTS });
   return html`
-    <div class="title"><h1 tabindex="-1">${name}</h1><${Actions} machines=${[name]} /></div>
+    <div class="title"><h1 tabindex="-1"><${Named} text=${name} /></h1>${problem?.status !== 404 && html`<${Actions} machines=${[name]} />`}</div>
     <${Nothing} problem=${problem} what="No such machine was heard, or not for a day." room="" />
     ${!data && !problem && html`<${Loading} />`}
     ${data && html`<${Known} all=${data} />`}

@@ -1,14 +1,15 @@
 // One model: what its bytes are, who tells what of it, who has it, and who needs it.
-import { html, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useState } from '../vendor/preact-htm.js';
 import { link } from '../address.js';
 import { asked, named, useAnswer } from '../api.js';
-import { ago, bytes, counted, number } from '../words.js';
-import { Badge, Copied, Loading, Nothing, Outside, Table, Time, Trouble } from '../parts/pieces.js';
+import { heard } from '../live.js';
+import { ago, bytes, counted, iso, number, since } from '../words.js';
+import { Badge, Copied, Loading, Named, Nothing, Outside, Table, Time, Trouble } from '../parts/pieces.js';
 import { FetchDialog } from '../parts/fetching.js';
 import { ModelActions } from '../parts/tending.js';
 import { Preview } from '../parts/preview.js';
 import { Provenance } from '../parts/provenance.js';
-import { KINDS, told } from '../parts/telling.js';
+import { KINDS, concerns, told } from '../parts/telling.js';
 import { TONES } from './jobs.js';
 
 const CHANGES = ['model.', 'inventory.', 'machine.'];
@@ -25,7 +26,7 @@ export default function Model({ address }) {
   const hashes = unique(copies.map((copy) => copy.hash));
   const holders = (data?.items ?? []).map((each) => each.machine_id);
   return html`
-    <div class="title"><h1 tabindex="-1">${name}</h1>${data && html`<${ModelActions} name=${name} holders=${holders} row=${details?.model} again=${more.again} />`}</div>
+    <div class="title"><h1 tabindex="-1"><${Named} text=${name} /></h1>${data && html`<${ModelActions} name=${name} holders=${holders} row=${details?.model} again=${more.again} />`}</div>
     <${Nothing} problem=${problem} what="No machine holds such a model, or none does any more." room="models" />
     ${!data && !problem && html`<${Loading} />`}
     ${data && html`
@@ -52,13 +53,15 @@ const COPY = [
   ['Proven by', (row) => row.evidence || '–'],
   ['Size', (row) => bytes(row.size), 'num'],
   ['Path', (row) => html`<code>${row.path}</code>`],
-  ['SHA-256', (row) => html`<code title=${row.hash}>${row.hash ? `${row.hash.slice(0, 16)}…` : '–'}</code>`],
+  ['Last used', (row) => html`<${Time} at=${iso(row.last_used)} />`, 'tight', (row) => row.last_used],
+  ['SHA-256', (row) => html`<code title=${row.hash}>${row.hash ? `${row.hash.slice(0, 12)}…` : '–'}</code>`],
 ];
 
 /** Every hash that is known; machines that differ have several of one kind. */
 function Identity({ copies, hashes, details }) {
   const known = { ...details?.hashes };
   if (hashes.length) Object.assign(known, { sha256: hashes, autov2: hashes.map((each) => each.slice(0, 10)) });
+  const used = Math.max(0, ...copies.map((copy) => copy.last_used ?? 0), details?.last_used ?? 0);
   const kinds = unique([...FIRST, ...Object.keys(known)]);
   return html`<section class="panel" aria-labelledby="identity"><h2 id="identity">Identity</h2>
     <div class="portrait">
@@ -67,7 +70,9 @@ function Identity({ copies, hashes, details }) {
         <dt>Size</dt><dd>${unique(copies.map((copy) => copy.size)).map((size) => `${bytes(size)} (${number(size)} bytes)`).join(', ')}</dd>
         ${kinds.map((kind) => html`<dt key=${kind}>${HASHES[kind] ?? kind}</dt><dd>${[known[kind] ?? []].flat().map((hash) => html`<code key=${hash}>${hash} </code><${Copied} text=${hash} what=${HASHES[kind] ?? kind} />`)}${!known[kind] && html`<span class="muted">not computed yet</span>`}</dd>`)}
         <dt>Evidence</dt><dd>${unique(copies.map((copy) => copy.evidence)).join(', ') || 'none'}</dd>
-        <dt>Last used</dt><dd>${details?.model?.last_used ? html`<${Time} at=${details.model.last_used} /> <span class="muted">(${ago((Date.now() - Date.parse(details.model.last_used)) / 1000)})</span>` : html`<span class="muted">not told</span>`}</dd>
+        <dt>Last used</dt><dd>${used ? html`<${Time} at=${iso(used)} /> <span class="muted">(${ago(since(used))})</span>` : html`<span class="muted">by no job that is remembered</span>`}</dd>
+        ${details?.first_seen && html`<dt>First seen</dt><dd><${Time} at=${details.first_seen} /></dd>`}
+        ${details?.verified_at && html`<dt>Last verified</dt><dd><${Time} at=${details.verified_at} /></dd>`}
       </dl>
     </div>
     ${details?.why && html`<p class="muted small">No machine could tell more: ${details.why}</p>`}
@@ -141,22 +146,21 @@ function Releases({ rows, holders, name, checked }) {
 
 const exactly = ({ place, sources, hash, size }) => ({ path: place, sources, ...(hash && { hash }), ...(size && { size }) });
 
-const TELLING = ['model.appeared', 'model.changed', 'model.vanished', 'model.download.verified', 'model.download.failed'];
+const PAST = 30;
 
-const concerns = (event, name) => {
-  const of = (each) => `${each.folder}/${each.name}` === name;
-  return TELLING.includes(event.kind) && (event.data.models ? event.data.models.some(of) : of(event.data));
-};
-
-/** What was told of it among the last events. */
+/** What was told of it last. */
 function Past({ name }) {
-  const { data } = useAnswer('/events?limit=1000', { on: ['model.'] });
-  const rows = (data?.items ?? []).filter((event) => concerns(event, name)).reverse().slice(0, 50);
-  if (!rows.length) return html`<p class="muted">Nothing was told of it among the last events.</p>`;
+  const { data, problem, again } = useAnswer(asked('/events', { model: name, limit: PAST }));
+  useEffect(() => heard((kind, event) => event.data && concerns(event, name) && again()), [name, again]);
+  const rows = [...(data?.items ?? [])].reverse();
+  const further = data?.older && html`<p class="further"><a href=${`/ui/events?${new URLSearchParams({ model: name })}`}>${rows.length ? 'All its events' : 'Look further back'}</a></p>`;
+  if (problem) return html`<${Trouble} problem=${problem} />`;
+  if (!data) return html`<${Loading} />`;
+  if (!rows.length) return html`<p class="muted">Nothing was told of it ${data.older ? 'among the last events' : 'in the events that are kept'}.</p>${further}`;
   return html`<${Table} label="History" rows=${rows} id=${(row) => row.id} columns=${[
     ['When', (row) => html`<${Time} at=${row.at} />`, 'tight'],
     ['Machine', (row) => html`<a href=${link('machines', row.machine_id)}>${row.machine_id}</a>`],
     ['What', (row) => KINDS[row.kind] ?? row.kind, 'tight'],
     ['Said', (row) => (row.data.models ? '' : told(row)), 'prose', (row) => !row.data.models],
-  ]} />`;
+  ]} />${further}`;
 }

@@ -10,13 +10,13 @@ export default function Workflow({ address }) {
   const name = address.parts.slice(1).join('/');
   const { data, problem, again } = useAnswer(asked(named('workflows', name), { limit: 1000 }), { every: 5000, on: ['readiness.', 'model.', 'assignment.', 'machine.'] });
   return html`
-    <div class="title"><h1 tabindex="-1">${name}</h1>${data && html`<p class="muted">${counted(data.ready, 'machine')} ready</p>`}</div>
+    <div class="title"><h1 tabindex="-1"><${Named} text=${name} /></h1>${data && html`<p class="muted">${counted(data.ready, 'machine')} ready</p>`}</div>
     <${Nothing} problem=${problem} what="No machine was told to serve such a workflow." room="workflows" />
     ${!data && !problem && html`<${Loading} />`}
     ${data && html`
       ${data.unknown && html`<p class="notice">What it needs is not known: ${data.unknown}</p>`}
       <h2>Needs</h2>
-      ${data.needs.length === 0 && html`<${Empty}>No models, as far as is known.<//>`}
+      ${data.needs.length === 0 && html`<${Empty}>${data.unknown ? 'What models it needs is not known.' : 'It needs no models.'}<//>`}
       ${data.needs.length > 0 && html`<${Table} label="Needed models" rows=${data.needs} id=${(row) => `${row.folder}/${row.name}`} columns=${[
         ['Model', (row) => html`<a href=${link('models', `${row.folder}/${row.name}`)}><${Named} text=${`${row.folder}/${row.name}`} /></a>`, 'name'],
         ['Size', (row) => bytes(row.size), 'num'],

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 MIB: Final = 1024 * 1024
-"""Spans begin and end at multiples of it, so that blocks can be written past the page cache."""
+
+WHOLE: Final = 2 * MIB
+"""Spans begin and end at multiples of it, so that they fill blocks, which can be written past the page cache."""
 
 WAITS: Final = 10
 """A request lasts so many times as long as the wait for its first byte, so that asking costs a tenth."""
@@ -28,11 +30,11 @@ class Spans:
         return sum(stop - start for start, stop in self._free)
 
     def take(self, size: int) -> tuple[int, int] | None:
-        """About `size` bytes from the lowest gap, ending on a whole MiB; None when nothing is left."""
+        """About `size` bytes from the lowest gap, ending at a multiple of WHOLE; None when nothing is left."""
         if not self._free:
             return None
         start, stop = self._free.pop(0)
-        end = (start + size + MIB - 1) // MIB * MIB
+        end = (start + size + WHOLE - 1) // WHOLE * WHOLE
         if stop - end < size // 2:
             end = stop
         if end < stop:
@@ -52,7 +54,7 @@ def span_size(speed: float, wait: float) -> int:
 
 def cut(at: int, stop: int, ahead: int) -> int | None:
     """Where a range that has come to byte `at` of `stop` can end early, `ahead` bytes on; None when the rest is too short."""
-    end = (at + ahead + MIB - 1) // MIB * MIB
+    end = (at + ahead + WHOLE - 1) // WHOLE * WHOLE
     return end if stop - end >= SHORTEST else None
 
 

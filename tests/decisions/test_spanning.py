@@ -66,8 +66,8 @@ def _merged(missing: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def test_a_span_ends_on_a_whole_mib_and_leaves_no_crumbs() -> None:
-    assert Spans([(5, 100 * MIB)]).take(8 * MIB) == (5, 9 * MIB)
+def test_a_span_ends_where_blocks_end_and_leaves_no_crumbs() -> None:
+    assert Spans([(5, 100 * MIB)]).take(8 * MIB) == (5, 10 * MIB)
     assert Spans([(0, 11 * MIB)]).take(8 * MIB) == (0, 11 * MIB)
 
 
@@ -78,7 +78,7 @@ def test_a_request_lasts_ten_times_as_long_as_its_wait_within_bounds() -> None:
 
 
 def test_a_range_is_cut_ahead_of_what_is_under_way() -> None:
-    assert cut(10 * MIB + 5, 100 * MIB, 8 * MIB) == 19 * MIB
+    assert cut(10 * MIB + 5, 100 * MIB, 8 * MIB) == 20 * MIB
     assert cut(10 * MIB, 20 * MIB, 8 * MIB) is None
 
 

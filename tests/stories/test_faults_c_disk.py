@@ -299,7 +299,9 @@ async def test_c10_an_unmounted_volume_is_away_and_not_empty(
                 scene.release.set()
                 scene.machine.start()
                 await scene.machine.until_ready()
-                await scene.machine.until(lambda: mirror.converged(scene.machine), "Redis says what the disk has")
+                known = "Redis says what the disk has, and every digest"
+                await scene.machine.until(lambda: mirror.inventory(scene.machine) == RIGHT, known)
+                await scene.machine.until(lambda: mirror.converged(scene.machine), known)
                 unmount(point)
                 await scene.machine.until(lambda: not scene.machine.ready(), "the gate is closed", at_most=5)
                 await scene.machine.until_said("models directory is away")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from model_manager.errors import PieceCorrupt
 from model_manager.facts.identity import Pin
 from model_manager.library.contents.hashing import Hasher
 from model_manager.library.incoming.buffers import BLOCK, Buffers
-from model_manager.library.incoming.extents import Span
+from model_manager.library.incoming.extents import Extents, Span
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +26,17 @@ class Promised:
     pieces: list[Span] = field(default_factory=list)
     void: bool = False
 
+    def settle(self, start: int, stop: int) -> bool | None:
+        """These bytes are written. Whether the promise was kept, also where it can never be proven; None when more are to come."""
+        self.pieces.append((start, stop))
+        if self.void:
+            return True
+        return self.pin.agrees(self.hasher.digests()) is not False if stop >= self.stop else None
+
+    @property
+    def broken(self) -> PieceCorrupt:
+        return PieceCorrupt(name=self.name, host=self.host, why=f"it is not {self.pin}, as was said of this range")
+
 
 @dataclass(slots=True, kw_only=True)
 class Block:
@@ -40,6 +52,24 @@ class Block:
     def view(self) -> memoryview:
         at = self.start % BLOCK
         return self.memory[at : at + self.stop - self.start]
+
+    def trim(self, here: Extents) -> bool:
+        """Cut what is here already; whether anything is left."""
+        start, stop = next(here.gaps(self.start, self.stop), (self.stop, self.stop))
+        if self.promised is not None and (start, stop) != (self.start, self.stop):
+            self.promised.void = True
+        self.start, self.stop = start, stop
+        return start < stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safe:
+    """What a sync makes safe: extents, the hash state of the first `hashed` bytes if it can be saved, how many are new."""
+
+    extents: tuple[Span, ...]
+    hashed: int
+    state: bytes | None
+    fresh: int
 
 
 class Early:

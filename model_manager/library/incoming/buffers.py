@@ -8,11 +8,11 @@ from typing import Final
 
 from model_manager.library.memory import reserved
 
-BLOCK: Final = 1024 * 1024
-"""Bytes of a block: what fits a processor's cache beside its neighbours, and is long enough for the disk."""
+BLOCK: Final = 2 * 1024 * 1024
+"""Bytes of a block: each is handed from thread to thread, which asks for the interpreter, and all fit a processor's last cache."""
 
-MOVING: Final = 16
-"""Blocks of one file on their way to the disk: with those that are written and not synced, what a kill may cost at most."""
+MOVING: Final = 8
+"""Blocks of one file on their way to the disk and to the hash, when others leave it so many."""
 
 
 class Buffers:
@@ -21,7 +21,7 @@ class Buffers:
     Memory is reserved with the first block, touched block by block, and unmapped when the last file that uses it is closed.
     """
 
-    def __init__(self, count: int = 64) -> None:
+    def __init__(self, count: int = 32) -> None:
         self.count = count
         self._lock = threading.Lock()
         self._area = memoryview(b"")

@@ -196,7 +196,7 @@ class Lane:
 
     def _give_back(self) -> None:
         if self._memory is not None:
-            self._buffers.give(self._memory)
+            self._spool.take_back(self._memory)
             self._memory = None
 
 

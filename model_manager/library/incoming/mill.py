@@ -12,17 +12,17 @@ from typing import Final
 from model_manager.errors import Corrupt, Stopped
 from model_manager.library.contents.hashing import Hasher, never
 from model_manager.library.disk import reason
-from model_manager.library.incoming.block import Block
+from model_manager.library.incoming.block import Block, Safe
 from model_manager.library.incoming.buffers import BLOCK
 from model_manager.library.incoming.extents import Span
 from model_manager.library.incoming.outfile import Charge, OutFile
-from model_manager.library.incoming.spool import Safe, Spool
+from model_manager.library.incoming.spool import Spool
 
 LOOK: Final = 0.1
 """Seconds between two looks at whether a caller who waits was cancelled."""
 
 
-READ: Final = 4 * BLOCK
+READ: Final = 2 * BLOCK
 """Bytes that are read back at once: past the page cache nothing is read ahead."""
 
 

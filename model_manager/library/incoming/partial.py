@@ -4,7 +4,7 @@ Two files in `<root>/.model_manager_partial/`, on the file system of the final p
 `<name>.<slot>.part.json` the journal. The order of writing makes every crash harmless:
 
 1. begin: journal (what object this is, which extents are synced), then bytes, anywhere in the file;
-2. every 16 MiB or 5 s beside the writing: fdatasync, then journal (the extents that were written before it);
+2. every 20 MiB or 5 s beside the writing: fdatasync, then journal (the extents that were written before it);
 3. open after a crash: what the journal does not name is not here, and the file is cut behind its last extent;
 4. finish: fsync, then journal (complete); after a crash here the file is finished again without the network.
 
@@ -28,6 +28,7 @@ from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Offer, Received
 from model_manager.library.contents.hashing import Hasher, never
 from model_manager.library.disk import FULL, Disk, reason, translating
+from model_manager.library.incoming.block import Block, Safe
 from model_manager.library.incoming.buffers import Buffers
 from model_manager.library.incoming.extents import Extents, Span
 from model_manager.library.incoming.journal import Journal
@@ -36,16 +37,15 @@ from model_manager.library.incoming.ledger import Ledger, entered
 from model_manager.library.incoming.mill import Mill
 from model_manager.library.incoming.outfile import Charge, OutFile
 from model_manager.library.incoming.sealing import as_received, length, proven, taken_up, written
-from model_manager.library.incoming.spool import Block, Safe
 from model_manager.library.incoming.staging import HIDDEN, READABLE
 from model_manager.library.incoming.whole import Whole
 from model_manager.library.volume import volume_of
 
-SYNC_EVERY: Final = 16 * 1024 * 1024
+SYNC_EVERY: Final = 20 * 1024 * 1024
 """Bytes between two syncs. Writing waits where twice as many are unsynced; with what is in buffers, a kill or a power cut
 costs less than 64 MiB."""
 
-AT_ONCE: Final = SYNC_EVERY
+AT_ONCE: Final = 16 * 1024 * 1024
 """Bytes of an object that may be in memory whole before any of it is written: a kill costs no more than of larger ones."""
 
 Judge = Callable[[bytes], str | None]
@@ -211,7 +211,7 @@ class Partial:
         """Bytes from the beginning that came before it was known that they would be written as they come; where they end."""
         for block in blocks:
             self._tally(block.stop - block.start)
-            self._spool.give(block)
+            self._spool.give(block, taken=False)
         return blocks[-1].stop if blocks else 0
 
     def seal(

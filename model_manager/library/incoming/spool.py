@@ -10,33 +10,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from model_manager.errors import PieceCorrupt
-from model_manager.library.incoming.block import Block as Block
-from model_manager.library.incoming.block import Early, Promised
+from model_manager.library.incoming.block import Block, Early, Promised, Safe
 from model_manager.library.incoming.buffers import BLOCK, Buffers
 from model_manager.library.incoming.extents import Extents, Span
 
-GATHER: Final = 4
+GATHER: Final = 2
 """Blocks that are written in one call."""
 
-BEHIND: Final = 256 * BLOCK
+BEHIND: Final = 128 * BLOCK
 """Bytes to be read back that blocks in memory wait for; behind more of them they would hold up the network for too long."""
+
+LEAST: Final = 4
+"""Blocks on their way to the disk and to the hash that every file may have."""
+
+MOVING: Final = 11
+"""Blocks that connections fill or that wait to be written: with the bytes of two syncs, what a kill costs at most."""
 
 LOOK: Final = 0.05
 """Seconds after which a hash without work lets the lanes look at their clocks: those before it may have waited long enough."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Safe:
-    """What a sync makes safe: extents, the hash state of the first `hashed` bytes if it can be saved, how many are new."""
-
-    extents: tuple[Span, ...]
-    hashed: int
-    state: bytes | None
-    fresh: int
 
 
 class Spool:
@@ -72,16 +66,15 @@ class Spool:
         self._progress: tuple[int, bytes | None] = (hashed, state)
         self._feed = hashed
         self._front = here.end_from(hashed)
-        self._spread = False
         self._to_read = 0
         self._loose: list[memoryview] = []
-        self._limit = max(1, min(8, buffers.count // 3))
+        self._least = max(1, min(LEAST, buffers.count // 3))
         self._lock = threading.Lock()
         self._writer, self._hasher, self._syncer, self._owner = (threading.Condition(self._lock) for _ in range(4))
         self._to_write: deque[Block] = deque()
         self._to_hash: deque[Block | Span] = deque()
         self._early = Early(buffers)
-        self._writing = False
+        self._writing = self._lent = 0
         self._hashing: Block | Span | None = None
         self._busy = 0
         self._unsynced = 0
@@ -100,7 +93,16 @@ class Spool:
         `patient`: the last blocks of memory are left to those who bring what the hash waits for.
         """
         self.insist()
-        return self._buffers.take() if not self.over and self._has_room(at, patient) else None
+        with self._lock:
+            memory = self._buffers.take() if not self.over and self._has_room(at, patient) else None
+            self._lent += memory is not None
+            return memory
+
+    def take_back(self, memory: memoryview) -> None:
+        """Of a block that was taken and not given."""
+        with self._lock:
+            self._lent -= 1
+        self._buffers.give(memory)
 
     def ready(self, at: int, *, patient: bool = True) -> bool:
         """Whether `take` would give memory, or raise, or never give any again."""
@@ -111,13 +113,13 @@ class Spool:
         """Whether the hash has nothing to do, or so much to read back that nobody should wait for it."""
         return self._behind > BEHIND or (self._hashing is None and not self._to_hash)
 
-    def give(self, block: Block) -> bool:
+    def give(self, block: Block, *, taken: bool = True) -> bool:
         """A filled block. Bytes that were brought before are not brought again: the first copy counts. False: nothing to do."""
         with self._lock:
-            fits = self.failure is None and not self.over and self._trim(block)
+            self._lent -= taken
+            fits = self.failure is None and not self.over and block.trim(self.brought)
             if fits:
                 self.brought.add(block.start, block.stop)
-                self._spread = self._spread or block.start > self._front
                 self._front = self.brought.end_from(self._front)
                 self._busy += 1
                 self._to_write.append(block)
@@ -163,13 +165,13 @@ class Spool:
             while not self._ended and (place := self._next_of(batch)) is not None:
                 batch.append(self._to_write[place])
                 del self._to_write[place]
-            self._writing = bool(batch)
+            self._writing = len(batch)
             return batch
 
     def wrote(self, batch: list[Block]) -> None:
         """They are in the file (or something failed)."""
         with self._lock:
-            self._writing = False
+            self._writing = 0
             self._busy -= len(batch)
             for block in batch:
                 self._wrote(block)
@@ -229,6 +231,7 @@ class Spool:
             self._unsynced -= safe.fresh
             self._synced_at = time.monotonic()
             self._wake()
+        self._buffers.ring()
 
     @property
     def unsynced(self) -> int:
@@ -273,9 +276,14 @@ class Spool:
         self._buffers.ring()
 
     def _has_room(self, at: int, patient: bool) -> bool:
-        """Several connections bring bursts: they get more room than one, whose blocks should stay in the processor's cache."""
-        limit = max(self._limit, self._buffers.share) if self._spread else self._limit
-        return self._busy < limit and not (patient and at > self._front and self._buffers.scarce)
+        if self._busy >= max(self._least, self._buffers.share) or self._at_risk >= 2 * self.every + MOVING * BLOCK:
+            return False
+        return not (patient and at > self._front and self._buffers.scarce)
+
+    @property
+    def _at_risk(self) -> int:
+        """Bytes that a kill would cost, with what connections are about to fill."""
+        return self._unsynced + (self._lent + len(self._to_write) + self._writing) * BLOCK
 
     # Under the lock
 
@@ -310,14 +318,6 @@ class Spool:
     def _settled(self) -> bool:
         hashed = not self._to_hash and self._hashing is None
         return self._all_written and hashed and self._unsynced < self.every
-
-    def _trim(self, block: Block) -> bool:
-        """Cut what was brought before; whether anything is left."""
-        start, stop = next(self.brought.gaps(block.start, block.stop), (block.stop, block.stop))
-        if block.promised is not None and (start, stop) != (block.start, block.stop):
-            block.promised.void = True
-        block.start, block.stop = start, stop
-        return start < stop
 
     def _next_of(self, batch: list[Block]) -> int | None:
         """Where the next for the batch waits, whoever brought it: several connections bring their blocks in turns."""
@@ -363,17 +363,14 @@ class Spool:
 
     def _redeem(self, block: Block, promised: Promised) -> None:
         """The pieces of a promise count when it is kept, or can never be proven; else they are forgotten."""
-        promised.pieces.append((block.start, block.stop))
-        ended = block.stop >= promised.stop and not promised.void
-        wrong = ended and promised.pin.agrees(promised.hasher.digests()) is False
-        if wrong:
-            self._broken = PieceCorrupt(
-                name=promised.name, host=promised.host, why=f"it is not {promised.pin}, as was said of this range"
-            )
-        if ended or promised.void:
-            for span in promised.pieces:
-                (self.brought.remove if wrong else self.written.add)(*span)
-            promised.pieces.clear()
+        kept = promised.settle(block.start, block.stop)
+        if kept is None:
+            return
+        if not kept:
+            self._broken = promised.broken
+        for span in promised.pieces:
+            (self.written.add if kept else self.brought.remove)(*span)
+        promised.pieces.clear()
 
     def _advance(self) -> None:
         """Hand to the hash what follows without a hole."""

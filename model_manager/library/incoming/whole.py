@@ -8,9 +8,9 @@ from typing import Protocol, Self
 
 from model_manager.facts.transfer import Offer
 from model_manager.library.contents.reading import HEAD
+from model_manager.library.incoming.block import Block
 from model_manager.library.incoming.buffers import BLOCK, Buffers
 from model_manager.library.incoming.lane import LEAST, Gate
-from model_manager.library.incoming.spool import Block
 
 
 class Next(Protocol):

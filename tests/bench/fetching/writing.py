@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from model_manager.library.disk import Disk, opened
+from model_manager.library.disk import Disk, opened, write_whole
 from model_manager.library.incoming.buffers import BLOCK, Buffers
 from model_manager.library.incoming.extents import Extents
 from model_manager.library.incoming.outfile import OutFile
@@ -19,12 +19,15 @@ from model_manager.library.incoming.partial import AT_ONCE, SYNC_EVERY
 from model_manager.library.incoming.spool import GATHER
 from model_manager.library.volume import volume_of
 
+JOURNAL: Final = b"{}" * 300
+"""As long as what is written down after each sync."""
+
 AT_A_TIME: Final = 8
 """Files, as many as everybody fetches."""
 
 
 class Writing:
-    """One file: written, synced beside it, synced whole, renamed, its directory synced."""
+    """One file: written, synced beside it with what is written down then, synced whole, renamed, its directory synced."""
 
     def __init__(self, directory: str, name: str, size: int, memory: list[memoryview]) -> None:
         self._directory, self._name, self._size, self._memory = directory, name, size, memory
@@ -73,6 +76,8 @@ class Writing:
                     return
                 written = self._written
             self._disk.sync_data(fd)
+            with opened(self._directory, os.O_RDONLY) as folder:
+                write_whole(self._disk, folder, f"{self._name}.json", JOURNAL, 0o600)
             with self._changed:
                 self._synced = written
                 self._changed.notify_all()

@@ -56,7 +56,7 @@ def test_files_share_what_may_be_on_its_way() -> None:
     for _ in range(4):
         buffers.join()
         shares.append(buffers.share)
-    assert shares == [16, 12, 8, 6]
+    assert shares == [8, 8, 8, 6]
 
 
 def test_d7_the_memory_goes_when_the_last_file_leaves() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
@@ -64,9 +65,9 @@ def test_blocks_that_follow_each_other_are_written_together_and_hashed_from_memo
 def test_blocks_that_connections_bring_in_turns_are_written_together_too() -> None:
     buffers = Buffers(48)
     spool = spool_of(buffers)
-    for number in (0, 20, 1, 21, 2, 22):
+    for number in (0, 20, 1, 21):
         give(spool, number)
-    assert [write(spool) for _ in range(2)] == [[0, 1, 2], [20, 21, 22]]
+    assert [write(spool) for _ in range(2)] == [[0, 1], [20, 21]]
     spool.drop()
 
 
@@ -115,17 +116,19 @@ def test_a_lane_far_ahead_leaves_the_last_blocks_to_the_one_that_the_hash_waits_
     assert rung == [1]
 
 
-def test_several_connections_may_bring_more_at_once_than_one() -> None:
-    def taken(*numbers: int) -> int:
-        spool = spool_of(Buffers(48))
-        for count, number in enumerate(numbers):
+def test_a_file_that_is_alone_may_bring_more_at_once_than_one_of_many() -> None:
+    def taken(files: int) -> int:
+        buffers = Buffers(32)
+        for _ in range(files):
+            buffers.join()
+        spool = spool_of(buffers)
+        for number in range(32):
             if not spool.ready(number * BLOCK):
-                return count
+                return number
             give(spool, number)
-        return len(numbers)
+        return 32
 
-    assert taken(*range(40)) == 8
-    assert taken(*[n + 4 * lane for n in range(4) for lane in range(10)]) == 16
+    assert [taken(files) for files in (1, 2, 3, 8)] == [8, 8, 5, 4]
 
 
 def test_a_hash_that_starves_is_known_and_so_is_one_with_too_much_to_read_back() -> None:
@@ -257,3 +260,29 @@ def test_at_the_end_nobody_waits_and_nothing_more_is_taken() -> None:
     writer.join(60)
     assert not spool.give(Block(memory=memory, start=0, stop=BLOCK))
     assert (spool.take(0), spool.ready(0)) == (None, True)
+
+
+@pytest.mark.parametrize("connections", [16, 64])
+@pytest.mark.parametrize("written", [0, 5, 31, 60])
+def test_d1_a_kill_costs_less_than_64_mib_however_many_connections_there_are(connections: int, written: int) -> None:
+    """Each holds a block, one after the other fills its own and takes the next; no sync ends, and the disk takes so many blocks."""
+    spool = spool_of(Buffers(), every=16 * BLOCK)
+    spool.start()
+    lanes = [spool.take(number * BLOCK) for number in range(connections)]
+    given = count(connections)
+    numbers = list(range(connections))
+    brought = 0
+    for step in range(4 * connections):
+        place = step % connections
+        if (memory := lanes[place]) is not None:
+            at = numbers[place] * BLOCK
+            brought += spool.give(Block(memory=memory, start=at, stop=at + BLOCK))
+            numbers[place] = next(given)
+            while spool._may_write and spool.unsynced < written * BLOCK:
+                write(spool)
+            while spool._to_hash:
+                to_hash(spool, 1)
+        lanes[place] = spool.take(numbers[place] * BLOCK, patient=False)
+    held = brought + sum(lane is not None for lane in lanes)
+    assert 16 <= held <= 64
+    spool.synced(spool.safe())

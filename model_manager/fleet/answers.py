@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from model_manager import __version__
 from model_manager.facts.mirror import Copy
 from model_manager.fleet import shapes
 from model_manager.fleet.models.finding import Finding
+from model_manager.fleet.models.sorting import Chosen, page_of
 from model_manager.fleet.rows import assigned, download, downloads, folders, machine_row, pace_of
 from model_manager.fleet.view import View
 from model_manager.serving.asking import Asked
 from model_manager.serving.paging import page
 from model_manager.serving.problems import bad_parameter, no_such
 
-Narrow = Callable[[Sequence[str], Asked], Awaitable[Sequence[str]]]
-"""Those of these `folder/name` that are wanted."""
-
-
-async def _all(places: Sequence[str], _: Asked) -> Sequence[str]:
-    return places
+Choose = Callable[[Asked], Awaitable[Chosen]]
+"""The models that are wanted, in the order that is wanted."""
 
 
 class Answers:
     """Every method takes the parameters of its route and answers a record of `shapes`. Raises Answer for refusals."""
 
-    def __init__(self, view: View, finding: Finding | None = None, narrow: Narrow | None = None) -> None:
-        """`narrow`: the filters that need more than the view."""
+    def __init__(
+        self, view: View, choose: Choose | None = None, added: Callable[[str], int | None] = lambda place: None
+    ) -> None:
+        """`choose`: with the filters and orders that need more than the view. `added`: when a machine first saw a model."""
         self._view = view
-        self._finding = finding or Finding(view)
-        self._narrow = narrow or _all
-        self._counted: tuple[int, shapes.ModelCounts] | None = None
+        self._finding = Finding(view)
+        self._choose = choose or self._named
+        self._added = added
 
     async def fleet(self, _: Asked) -> shapes.Fleet:
         view = self._view
@@ -83,13 +83,13 @@ class Answers:
         return shapes.HeldFiles(items=found.items, next=found.next, total=found.total)
 
     async def models(self, asked: Asked) -> shapes.Models:
-        rows = self._view.rows()
-        chosen = self._finding.places(asked["q"] or "", asked["folder"], asked["single"])
-        if asked["conflicting"] is not None or asked["verified"] is not None:
-            chosen = [place for place in chosen if _wanted(rows[place], asked)]
-        chosen = await self._narrow(chosen, asked)
-        found = page(chosen, asked["cursor"], asked["limit"], lambda place: self._used(rows[place]))
+        chosen, rows = await self._choose(asked), self._view.rows()
+        found = page_of(chosen, asked["cursor"], asked["limit"], lambda place: self._told(rows[place]))
         return shapes.Models(items=found.items, next=found.next, total=found.total)
+
+    async def _named(self, asked: Asked) -> Chosen:
+        """By what the view alone knows."""
+        return Chosen(self._finding.places(asked["q"] or "", asked["folder"], asked["single"]))
 
     async def model(self, asked: Asked) -> shapes.Holders:
         """Raises Answer 404 where nobody has it."""
@@ -145,9 +145,9 @@ class Answers:
         found = page(sorted(holders), asked["cursor"], asked["limit"], made)
         return shapes.Holders(asked=what, items=found.items, next=found.next, total=found.total)
 
-    def _used(self, row: shapes.ModelRow) -> shapes.ModelRow:
-        used = self._view.usage.anywhere(row.folder, row.name, row.hashes)
-        return row if used is None else replace(row, last_used=used)
+    def _told(self, row: shapes.ModelRow) -> shapes.ModelRow:
+        used, added = self._view.usage.anywhere(row.folder, row.name, row.hashes), self._added(row.model)
+        return row if used is None and added is None else replace(row, last_used=used, added=added)
 
     def _file(self, copy: Copy, machine_id: str) -> shapes.HeldFile:
         return shapes.HeldFile(
@@ -171,22 +171,20 @@ class Answers:
 
     def _machine_counts(self) -> shapes.MachineCounts:
         view = self._view
-        states = [view.state(machine_id) for machine_id in view.ids]
+        states = {machine_id: view.state(machine_id) for machine_id in view.ids}
+        counts = Counter(states.values())
         return shapes.MachineCounts(
             total=len(states),
-            live=states.count("live"),
-            stale=states.count("stale"),
-            away=states.count("away"),
-            ready=sum(map(view.ready, view.ids)),
+            live=counts["live"],
+            stale=counts["stale"],
+            away=counts["away"],
+            ready=sum(state == "live" and view.ready(machine_id) for machine_id, state in states.items()),
             unsure=len(view.mirrors.unsure),
         )
 
     def _model_counts(self) -> shapes.ModelCounts:
-        """Counted again only when some model changed: pages ask every few seconds."""
-        rows = self._view.rows()
-        if self._counted is None or self._counted[0] != self._view.catalogue.counts:
-            self._counted = self._view.catalogue.counts, _counted(rows.values())
-        return self._counted[1]
+        self._view.rows()
+        return self._view.catalogue.totals
 
     def workflow_rows(self) -> dict[str, shapes.WorkflowRow]:
         """Every workflow that a machine which is not away was told to serve, by name."""
@@ -211,20 +209,5 @@ class Answers:
         return shapes.DownloadCounts(running=sum(p.running for p in paces), speed=sum(p.speed for p in paces))
 
 
-def _counted(rows: Collection[shapes.ModelRow]) -> shapes.ModelCounts:
-    return shapes.ModelCounts(
-        distinct=len(rows),
-        copies=sum(row.copies for row in rows),
-        single=sum(row.machines == 1 for row in rows),
-        bytes=sum(row.bytes for row in rows),
-    )
-
-
 def _serves(copies: Sequence[Copy]) -> bool:
     return any(copy.verified for copy in copies)
-
-
-def _wanted(row: shapes.ModelRow, asked: Asked) -> bool:
-    return (asked["conflicting"] is None or (len(row.hashes) > 1) == asked["conflicting"]) and (
-        asked["verified"] is None or (row.verified == row.copies) == asked["verified"]
-    )

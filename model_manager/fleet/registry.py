@@ -6,7 +6,7 @@ A number is made of `folder/name` alone, so that every aggregator gives the same
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from model_manager.errors import BadRecord, StoreUnavailable, printable
@@ -46,21 +46,24 @@ class Registry:
         self._order: Sequence[str] = ()
         self._claimed: object = None
         self._known: dict[str, int] = {}
-        self._merged: tuple[Sequence[str], object, Sequence[str]] | None = None
+        self._merged: tuple[object, object, Sequence[str]] | None = None
         self._numbers: dict[int, str] = {}
 
     async def places(self, q: str = "", folder: str | None = None) -> Sequence[str]:
-        """Every `folder/name` that a machine holds, ours or not; by name."""
+        """Every `folder/name` that a machine holds, ours or not; by name. Be done with it before anybody else has a turn."""
         await self.store.refresh()
         found, claims = self._finding.places(q, folder), self.store.claims
-        if self._merged is None or self._merged[0] is not found or self._merged[1] is not claims:
+        if not claims:
+            return found
+        known = q, folder, self.view.catalogue.journal.version
+        if self._merged is None or self._merged[0] != known or self._merged[1] is not claims:
             words = q.lower().split()
             more = [
                 place
                 for place in self._only_claimed()
                 if all(word in place.lower() for word in words) and (folder is None or place.startswith(f"{folder}/"))
             ]
-            self._merged = found, claims, sorted([*found, *more]) if more else found
+            self._merged = known, claims, sorted([*found, *more])
         return self._merged[2]
 
     def _only_claimed(self) -> set[str]:
@@ -94,6 +97,11 @@ class Registry:
         yield from self.view.catalogue.hashed(digits)
         for held in self.store.claims.values():
             yield from (place for place, each in held.items() if each.sha256 and each.sha256.startswith(digits))
+
+    def meant(self, word: str) -> Iterable[str]:
+        """Places of models that a job may have called so, in the words of its usage."""
+        catalogue, (kind, _, text) = self.view.catalogue, word.partition(":")
+        return catalogue.hashed(text) if kind == "h" else catalogue.called(text.rpartition("/")[2])
 
     def versioned(self, version: str) -> list[str]:
         """Places of which somebody told this CivitAI version."""

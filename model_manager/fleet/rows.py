@@ -32,7 +32,7 @@ def machine_row(view: View, machine_id: str) -> shapes.MachineRow:
         reasons=readiness.reasons if readiness else (),
         last_seen=view.last_seen(machine_id),
         models=len(mirror.entries) if mirror else 0,
-        bytes=mirror.bytes if mirror else 0,
+        bytes=view.bytes_of(mirror) if mirror else 0,
         required=readiness.required if readiness else 0,
         present=readiness.present if readiness else 0,
         workflows=len(flows),

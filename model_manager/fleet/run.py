@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from loguru import logger
@@ -20,7 +21,7 @@ from model_manager.bus.keys import Keys
 from model_manager.bus.leases import Leases
 from model_manager.bus.mirroring import Mirrors
 from model_manager.bus.orders import send
-from model_manager.bus.recalling import recalled
+from model_manager.bus.recalling import recalled, recalled_before
 from model_manager.bus.replies import put
 from model_manager.bus.shortages import shortages
 from model_manager.bus.starving import Starving
@@ -33,7 +34,7 @@ from model_manager.fleet.collecting import seldom
 from model_manager.fleet.collections import Sets
 from model_manager.fleet.dropping import Dropping
 from model_manager.fleet.forecasts import Forecasts
-from model_manager.fleet.history import History, Latest, Recall
+from model_manager.fleet.history import Earlier, History, Latest, Recall
 from model_manager.fleet.jobs import routes as job_routes
 from model_manager.fleet.jobs.desk import Desk, Lacks
 from model_manager.fleet.jobs.submitting import Words
@@ -103,6 +104,7 @@ class Edges:
     leases: Leases
     recall: Recall
     latest: Latest
+    earlier: Earlier
     follow: Callable[[str], Follower]
     push: Push
     send: Send
@@ -155,6 +157,7 @@ async def built(settings: Settings, tracer: Tracer | None = None) -> AsyncIterat
             leases=Leases(redis, keys),
             recall=lambda after, count: recalled(redis, keys, after=after, count=count),
             latest=lambda count: history(redis, keys, count=count),
+            earlier=lambda before, count: recalled_before(redis, keys, before=before, count=count),
             follow=lambda since: Follower(redis, keys, since),
             push=lambda machine_id, assignment, mode: push(redis, keys, machine_id, assignment, mode),
             send=lambda machines, order: send(redis, keys, machines, order),
@@ -189,10 +192,10 @@ def _program(settings: Settings, edges: Edges) -> Program:
         library.scans.hear(told)
 
     telling = Telling(heard)
-    past = History(telling, edges.recall, edges.latest, lambda since: edges.follow(since).batches())
+    past = History(telling, edges.recall, edges.earlier, lambda since: edges.follow(since).batches())
     questions = Questions(
         view,
-        Answers(view, finding, library.filters.narrowed),
+        Answers(view, library.listing.chosen, library.registry.lore.added),
         Forecasts(view, demand),
         past,
         ordering,
@@ -205,7 +208,7 @@ def _program(settings: Settings, edges: Edges) -> Program:
         Pivots(view, demand, lambda: library.traits.version),
         library.traits.base,
         library.refresh,
-        library.filters.narrowed,
+        partial(library.listing.chosen, best=True),
         library.told,
     )
     desk = Desk(edges.jobs, edges.lacks, Words(library.registry.lookup), library.registry.called)
@@ -353,7 +356,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             tasks = [group.create_task(program.watching.run(), name="watching")]
             tasks.append(group.create_task(program.library.gathering.run(), name="gathering"))
             tasks.append(group.create_task(program.library.checking.run(), name="checking"))
-            tasks.append(group.create_task(program.library.traits.run(), name="traits"))
+            tasks.append(group.create_task(program.library.keep_up(), name="keeping up"))
             tasks += [group.create_task(each.run(), name=type(each).__name__) for each in program.telling]
             yield url
             for task in tasks:

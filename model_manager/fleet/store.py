@@ -60,6 +60,7 @@ class Store:
         self._now = now
         self._base = Database(path, SCHEMA)
         self._seen: tuple[int, int] = (-1, -1)
+        self._peeked: int | None = None
         self.told: Told = {}
         self.claims: Mapping[str, Mapping[str, Claimed]] = {}
         self.changed: set[str] = set()
@@ -76,7 +77,10 @@ class Store:
 
     async def refresh(self) -> None:
         """Brings `told` (of models) and `claims` (server → place → what it claims) up to date."""
-        await self._base.do(self._read)
+        peeked = self._base.peek()
+        if peeked is None or peeked != self._peeked:
+            await self._base.do(self._read)
+            self._peeked = peeked
 
     async def tell(self, place: str, teller: Teller, fields: Mapping[str, Any]) -> None:
         """None takes a word back."""

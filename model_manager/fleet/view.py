@@ -64,6 +64,7 @@ class View:
         self.usage = Usage({})
         self._beats: dict[str, Beat] = {}
         self._moving: dict[str, Mapping[str, Any]] = {}
+        self._bytes: dict[str, tuple[Mirror, int]] = {}
         self._begun = self._fresh = monotonic()
         self._looks = 0
 
@@ -107,6 +108,7 @@ class View:
         self._looks += 1
         self._beats.pop(machine_id, None)
         self._moving.pop(machine_id, None)
+        self._bytes.pop(machine_id, None)
         self.mirrors.forget(machine_id)
 
     @property
@@ -119,6 +121,13 @@ class View:
 
     def mirror(self, machine_id: str) -> Mirror | None:
         return self.mirrors.machines.get(machine_id)
+
+    def bytes_of(self, mirror: Mirror) -> int:
+        """Of all its files: added up once for each step of a machine, for it is asked on every page."""
+        known = self._bytes.get(mirror.machine_id)
+        if known is None or known[0] is not mirror:
+            known = self._bytes[mirror.machine_id] = mirror, mirror.bytes
+        return known[1]
 
     def heartbeat(self, machine_id: str) -> Heartbeat | None:
         """The last one that was heard, however long ago."""
@@ -183,11 +192,21 @@ class View:
 
     def rows(self) -> Mapping[str, ModelRow]:
         """`folder/name` → its row. Nothing before everything was read once: until then each count would be thrown away."""
-        return self.catalogue.rows(self.who_has) if self.exact else self.catalogue.counted
+        return self.catalogue.rows(self._holding) if self.exact else self.catalogue.counted
 
     def order(self) -> Sequence[str]:
-        """All `folder/name`, sorted."""
-        return self.catalogue.order(self.who_has) if self.exact else sorted(self.catalogue.counted)
+        """All `folder/name`, sorted: another object whenever it is another list. Do not change it."""
+        return self.catalogue.order(self._holding) if self.exact else sorted(self.catalogue.counted)
+
+    def count_some(self, most: int) -> bool:
+        """So many of the rows that are to be counted again, before somebody asks. False when there were none."""
+        if not self.exact or not self.catalogue.waiting:
+            return False
+        self.catalogue.count_some(self._holding, most)
+        return True
+
+    def _holding(self, place: str) -> list[tuple[Copy, AbstractSet[str]]]:
+        return [(copy, who) for copy, who in self.mirrors.holders(place) if copy.place == place]
 
     def gone_for(self, seconds: float) -> Iterable[str]:
         """Machines that are away and were not heard of for so long."""

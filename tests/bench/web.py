@@ -51,6 +51,9 @@ PATHS = (
 )
 RATE = 200
 
+CHANGES = 100
+"""Of models a second, while questions are asked under churn."""
+
 BASES = ("SDXL", "SD 1.5", "Pony", "Flux", "Illustrious")
 FILTERED = {
     "type": "type=lora", "base": "base={base}", "tag": "tag=word-{n}", "below a directory": "under={folder}/set{k}",
@@ -59,18 +62,25 @@ FILTERED = {
 }  # fmt: skip
 """Filter → its question, which changes with every request where it can."""
 
+ORDERS = (
+    "sort=size", "sort=used&descending=true", "sort=copies&descending=true", "sort=added", "sort=bytes&type=lora",
+    "sort=name&descending=true&q=set{k}",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
     models: int
     machines: int
     seconds: float
+    settle: float
+    """Seconds after the start in which the aggregator makes what people ask for most, little by little."""
     listeners: int
     opened: int
 
 
-FULL = Size(models=50_000, machines=500, seconds=10.0, listeners=1_000, opened=3)
-SMOKE = Size(models=200, machines=5, seconds=0.5, listeners=5, opened=1)
+FULL = Size(models=50_000, machines=500, seconds=10.0, settle=15.0, listeners=1_000, opened=3)
+SMOKE = Size(models=200, machines=5, seconds=0.5, settle=0.0, listeners=5, opened=1)
 
 
 def run(smoke: bool) -> Iterator[Row]:
@@ -82,17 +92,20 @@ async def _measured(size: Size) -> list[Row]:
     redis = connect(server.url, timeout=60)
     try:
         players = await _introduce(redis, size)
-        with tempfile.TemporaryDirectory() as state:
-            await _told(Path(state), size)
-            async with _aggregator(server.url, state) as url, aiohttp.ClientSession() as session:
-                await _exact(session, url, size)
-                filtered = await _filtered(session, url, size)
         async with _aggregator(server.url) as url, aiohttp.ClientSession() as session:
             await _exact(session, url, size)
             rows = await _looked(url, size) if shutil.which("chromium") else []
             rows += await _asked(session, url, size)
             rows += await _listened(url, players[0], size)
-            return [*rows, *filtered]
+        with tempfile.TemporaryDirectory() as state:
+            await _told(Path(state), size)
+            async with _aggregator(server.url, state) as url, aiohttp.ClientSession() as session:
+                await _exact(session, url, size)
+                await asyncio.sleep(size.settle)
+                rows += await _filtered(session, url, size)
+                async with _churned(server.url, CHANGES):
+                    rows += await _under_churn(session, url, size)
+        return rows
     finally:
         await redis.aclose()
         server.close()
@@ -133,6 +146,9 @@ async def _filtered(session: aiohttp.ClientSession, url: str, size: Size) -> lis
         Row(bench="web", case=f"{case}, p50", ours=round(1000 * took[49], 2), unit="ms"),
         Row(bench="web", case=f"{case}, p99", ours=round(1000 * took[98], 2), unit="ms", goal=20),
     ]
+    took = await _paced(session, url, size, lambda n: _filter(ORDERS[n % len(ORDERS)], n // len(ORDERS)))
+    case = f"answer at {RATE} requests/s, each order in turns, p99"
+    rows.append(Row(bench="web", case=case, ours=round(1000 * took[98], 2), unit="ms", goal=20))
     for name, question in FILTERED.items():
         before = _spent()
         took = await _paced(session, url, replace(size, seconds=size.seconds / 4), partial(_filter, question))
@@ -145,10 +161,55 @@ async def _filtered(session: aiohttp.ClientSession, url: str, size: Size) -> lis
     return rows
 
 
+async def _under_churn(session: aiohttp.ClientSession, url: str, size: Size) -> list[Row]:
+    questions = (*FILTERED.values(), *ORDERS)
+    asks = {
+        "the same questions": _same,
+        "each question another one": _another,
+        "all filters and orders in turns": lambda n: _filter(questions[n % len(questions)], n // len(questions)),
+    }
+    rows = []
+    for name, path in asks.items():
+        took = await _paced(session, url, size, path)
+        case = f"answer at {RATE} requests/s under churn of {CHANGES} changes/s, {name}"
+        rows += [
+            Row(bench="web", case=f"{case}, p50", ours=round(1000 * took[49], 2), unit="ms"),
+            Row(bench="web", case=f"{case}, p99", ours=round(1000 * took[98], 2), unit="ms", goal=20),
+        ]
+    rows.append(Row(bench="web", case="memory of the aggregator after that", ours=round(_memory() / 2**20), unit="MiB"))
+    return rows
+
+
+@asynccontextmanager
+async def _churned(redis_url: str, changes: int) -> AsyncIterator[None]:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.bench.aggregating.churning",
+        redis_url,
+        str(changes),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    try:
+        assert await child.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        child.kill()
+        await child.wait()
+
+
+def _memory() -> int:
+    return int(_aggregating().memory_info().rss)
+
+
+def _aggregating() -> psutil.Process:
+    return next(each for each in psutil.Process().children() if "fleet" in each.cmdline())
+
+
 def _spent() -> float:
     """Seconds of processor time that the aggregator took since its start."""
-    child = next(each for each in psutil.Process().children() if "fleet" in each.cmdline())
-    times = child.cpu_times()
+    times = _aggregating().cpu_times()
     return float(times.user + times.system)
 
 
@@ -204,8 +265,9 @@ async def _address(words: asyncio.StreamReader) -> str:
 async def _exact(session: aiohttp.ClientSession, url: str, size: Size) -> None:
     while True:
         async with session.get(url + "/fleet") as answer:
-            if (await answer.json())["models"]["distinct"] == size.models:
-                return
+            fleet = await answer.json()
+        if fleet["exact"] and fleet["models"]["distinct"] >= size.models:
+            return
         await asyncio.sleep(0.2)
 
 

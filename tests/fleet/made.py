@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from model_manager.bus.connection import connect
 from model_manager.bus.keys import Keys
 from model_manager.bus.leases import Lease, Looked
-from model_manager.bus.mirroring import Mirrors
+from model_manager.bus.mirroring import Changed, Mirrors
 from model_manager.decisions.folding import fold
 from model_manager.facts.event import Entry, Envelope
 from model_manager.facts.machine import Heartbeat
@@ -44,6 +44,14 @@ def mirror(*entries: Entry, machine_id: str = "m1", **more: Any) -> Mirror:
     copies: dict[str, Copy] = {entry.path: copy_of(entry) for entry in entries}
     plain: dict[str, Any] = {"instance": "i", "epoch": 1, "seq": 1, "sum": 0, "at": "", "said": Said()}
     return Mirror(machine_id=machine_id, entries=copies, **(plain | more))
+
+
+def hold(seen: View, machine_id: str, *entries: Entry) -> None:
+    """All that a machine has from now on."""
+    before, after = seen.mirror(machine_id), mirror(*entries, machine_id=machine_id)
+    seen.mirrors._holders.replace(machine_id, before.entries if before else {}, after.entries)
+    seen.mirrors._machines[machine_id] = after
+    seen.catalogue.changed(Changed(machine_id, before, after, None))
 
 
 def looked(*heartbeats: Heartbeat | str, deadline: float = 1.0) -> Looked:

@@ -29,3 +29,19 @@ def test_what_lives_is_set_aside_and_garbage_is_not() -> None:
     collecting.set_aside()
     assert gc.get_freeze_count() > 0
     assert not any(each is here for each in gc.get_objects())
+
+
+def test_while_much_is_made_nothing_is_searched_and_then_it_is_set_aside() -> None:
+    gc.unfreeze()
+    made: list[list[int]] = []
+
+    def make() -> None:
+        with collecting.undisturbed():
+            assert not gc.isenabled()
+            made.extend([n] for n in range(100))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        make()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > len(made)

@@ -45,6 +45,36 @@ async def test_a_transaction_is_kept_whole_or_not_at_all(base: Database) -> None
     assert await base.do(texts) == []
 
 
+async def test_a_look_tells_every_commit_of_anybody_and_nothing_else(base: Database) -> None:
+    assert base.peek() is None
+    await base.whole(put("a"))
+    first = base.peek()
+    assert first is not None
+    assert base.peek() == first
+    await base.do(texts)
+    assert base.peek() == first
+    await base.whole(put("ours"))
+    second = base.peek()
+    assert second not in (None, first)
+    with sqlite3.connect(base.path) as other:
+        put("of another process")(other)
+    assert base.peek() not in (None, second)
+    await base.close()
+    assert base.peek() is None
+
+
+async def test_a_look_waits_for_nobody(base: Database) -> None:
+    await base.whole(put("a"))
+    before = base.peek()
+    other = sqlite3.connect(base.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    put("not yet")(other)
+    assert base.peek() == before
+    other.execute("COMMIT")
+    assert base.peek() not in (None, before)
+    other.close()
+
+
 async def test_closing_waits_for_work_whose_asker_was_cancelled(base: Database) -> None:
     """A connection that is closed while a thread still uses it ends the process."""
     begun, go = threading.Event(), threading.Event()

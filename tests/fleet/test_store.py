@@ -81,3 +81,31 @@ async def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
         base.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreUnavailable, match="a newer release wrote it"):
         await Store(tmp_path / "fleet.sqlite").refresh()
+
+
+async def test_nothing_is_read_while_nobody_wrote_and_another_one_s_words_at_once(tmp_path: Path) -> None:
+    ours, other = Store(tmp_path / "fleet.sqlite"), Store(tmp_path / "fleet.sqlite")
+    reads = 0
+    read = ours._read
+
+    def counted(base: sqlite3.Connection) -> None:
+        nonlocal reads
+        reads += 1
+        read(base)
+
+    ours._read = counted  # type: ignore[method-assign]
+    for _ in range(2):
+        await ours.refresh()
+    before = reads
+    for _ in range(5):
+        await ours.refresh()
+    assert reads == before
+    for n in range(3):
+        await other.tell("loras/a.pt", "manual", {"name": f"name {n}"})
+        await ours.refresh()
+        assert ours.told["loras/a.pt"]["name"].value == f"name {n}"
+    await ours.tell("loras/a.pt", "manual", {"name": "ours"})
+    await other.refresh()
+    assert other.told["loras/a.pt"]["name"].value == "ours"
+    await ours.close()
+    await other.close()

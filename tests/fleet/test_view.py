@@ -9,7 +9,7 @@ from model_manager.bus.mirroring import Changed
 from model_manager.facts.machine import Disk
 from model_manager.fleet.view import View
 from tests.bus.telling import Teller, entry
-from tests.fleet.made import Now, looked, mirror, view
+from tests.fleet.made import Now, hold, looked, mirror, view
 
 BEAT = Teller("m1").beat()
 
@@ -90,5 +90,23 @@ def test_rows_are_counted_once_everything_was_read(now: Now) -> None:
     assert (dict(made.rows()), list(made.order())) == ({}, [])
     assert made.catalogue.counted == {}
     made.exact = True
-    assert made.catalogue.rows(lambda place: {"m1": tuple(mirror(entry("a.safetensors")).entries.values())})
+    assert made.catalogue.rows(
+        lambda place: [(each, {"m1"}) for each in mirror(entry("a.safetensors")).entries.values()]
+    )
     assert list(made.order()) == ["loras/a.safetensors"]
+
+
+def test_what_a_machine_holds_is_added_up_once_for_each_step_of_it(now: Now) -> None:
+    made = view(now)
+    one = mirror(entry("a.safetensors", size=5))
+    assert (made.bytes_of(one), made.bytes_of(one)) == (5, 5)
+    assert made.bytes_of(mirror(entry("a.safetensors", size=5), entry("b.safetensors", size=7))) == 12
+
+
+def test_rows_are_counted_a_few_at_a_time_before_somebody_asks(now: Now) -> None:
+    made = view(now)
+    hold(made, "m1", *(entry(f"{n}.safetensors") for n in range(5)))
+    assert made.count_some(2) is False
+    made.exact = True
+    assert [made.count_some(2) for _ in range(4)] == [True, True, True, False]
+    assert len(made.catalogue.counted) == 5

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import compress, product
 from typing import Any, Final
 
 from model_manager.errors import StoreUnavailable
-from model_manager.fleet.models.traits import Traits
+from model_manager.fleet.models.finding import below
+from model_manager.fleet.models.kept import Kept
+from model_manager.fleet.models.traits import Trait, Traits
 from model_manager.fleet.models.uses import Uses
 from model_manager.fleet.registry import Registry, kept
 from model_manager.fleet.stablequeue import shapes
@@ -37,17 +42,33 @@ IDLE: Final = 30 * 24 * 3600
 
 HOUR: Final = 3_600
 
-AFTER_SLASH: Final = "0"
-"""The character behind "/": what begins with a directory stands between them."""
+FLAGS: Final = ("duplicates", "updates", "conflicting", "verified")
+
+WARM: Final = 48
+"""Types and base models whose lists are there before somebody asks."""
 
 FEWER: Final = 8
 """So many times fewer models are put into order sooner than all are looked through."""
 
-KEPT: Final = 64
-"""Answers that are remembered until something changes."""
-
 MOST: Final = 500
 """Values of one facet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was asked for, and what it takes to tell. `used`: places that a workflow needs; `late`: who was needed by a job since
+    then is used, seconds since 1970."""
+
+    values: Mapping[str, Any]
+    used: frozenset[str] = frozenset()
+    late: float = 0.0
+
+    @property
+    def key(self) -> Hashable:
+        return (*sorted(self.values.items()), self.used, self.late) if self.values else ()
+
+
+NOTHING: Final = Given({})
 
 
 class Filters:
@@ -59,55 +80,105 @@ class Filters:
         self._traits = traits
         self._clock = clock
         self._facets: tuple[int, shapes.Facets] | None = None
-        self._kept: OrderedDict[tuple[Any, ...], tuple[Sequence[str], Sequence[str]]] = OrderedDict()
+        self._kept: Kept[Trait | None] = Kept(traits.journal, traits.of)
+
+    async def keep_up(self) -> None:
+        """What people ask for most, so that who asks first does not wait until it is found. After all that is known was taken up."""
+        traits = self._traits
+        common = [("type", value) for value in traits.types] + [("base", value) for value in traits.bases if value]
+        for name, value in (*common[:WARM], *product(FLAGS, (True, False))):
+            await traits.current()
+            self.sifted(self._registry.view.order(), Given({name: value}))
+            await asyncio.sleep(0)
 
     async def chosen(self, places: Sequence[str], asked: Asked, names: Iterable[str] = NAMES) -> Sequence[str]:
         """Those of the places that fit. Raises Answer 409 while nobody can tell what is used."""
-        given = {name: asked[name] for name in names if asked.get(name) is not None}
-        if not given:
-            return places
+        return self.sifted(places, await self.given(asked, names))
+
+    async def given(self, asked: Asked, names: Iterable[str] = NAMES) -> Given:
+        """What `sifted` takes, and all that is known brought up to date: sift before anybody else has a turn. Raises Answer 409 while
+        nobody can tell what is used."""
+        values = {name: asked[name] for name in names if asked.get(name) is not None}
         with suppress(StoreUnavailable):  # what people told is missing then, and all that machines tell is there
             await self._registry.store.refresh()
+        if not values:
+            return NOTHING
+        used = await self._uses.places() if "unused" in values else None
         await self._traits.current()
-        used = await self._uses.places() if "unused" in given else None
-        if used is not None and used.unknown:
+        if used is None:
+            return Given(values)
+        if used.unknown:
             detail = f"What is used cannot be told: {used.unknown}. Ask again later, or without this filter."
             raise Answer(409, "uses-unknown", detail)
-        usage = (used.places, id(self._registry.view.usage), self._clock() // HOUR) if used else None
-        key = (id(places), *sorted(given.items()), self._traits.version, usage)
-        kept = self._kept.get(key)
-        if kept is None or kept[0] is not places:
-            kept = self._kept[key] = places, self._sifted(places, given, used.places if used else frozenset())
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return kept[1]
+        return Given(values, used.places, self._clock() // HOUR * HOUR - IDLE)
 
-    def _sifted(self, places: Sequence[str], given: Mapping[str, Any], used: frozenset[str]) -> Sequence[str]:
-        """What few models fit is looked at first."""
+    def sifted(self, places: Sequence[str], given: Given) -> Sequence[str]:
+        """Those of them that fit, in their order. What few models fit is looked at first. Do not change it, and be done with it before
+        anybody else has a turn."""
+        if not given.values:
+            return places
+        if places is not self._registry.view.order():
+            return self._of(places, given)
+        found = self._kept.get(given.key)
+        if found is None:
+            found = self._kept.put(given.key, list(self._of_all(places, given)), partial(self.fits, given))
+        return found
+
+    def _of_all(self, places: Sequence[str], given: Given) -> Sequence[str]:
+        """Of everything, the list of the rarest value alone may be known already."""
+        if len(given.values) > 1:
+            rarest = min(given.values, key=lambda name: self._many(places, name, given))
+            rest = {name: value for name, value in given.values.items() if name != rarest}
+            alone = replace(given, values={rarest: given.values[rarest]})
+            return self._of(self.sifted(places, alone), replace(given, values=rest))
+        return self._of(places, given)
+
+    def _many(self, places: Sequence[str], name: str, given: Given) -> int:
+        value = given.values[name]
+        if name == "under":
+            return len(self._below(places, value))
+        return len(places) if value is False or name == "unused" else len(self._fitting(name, value, given))
+
+    def _of(self, places: Sequence[str], given: Given) -> Sequence[str]:
         wanted, unwanted = list[AbstractSet[str]](), list[AbstractSet[str]]()
-        for name, value in given.items():
+        for name, value in given.values.items():
             if name != "under":
-                (unwanted if value is False else wanted).append(self._fitting(name, value, used))
-        found = self._below(places, given["under"]) if "under" in given else places
+                (unwanted if value is False else wanted).append(self._fitting(name, value, given))
+        found = self._below(places, given.values["under"]) if "under" in given.values else places
         for each in sorted(wanted, key=len):
             found = self._among(found, each)
         for each in unwanted:
             found = [place for place in found if place not in each]
         return found
 
+    def fits(self, given: Given, place: str) -> bool:
+        """Whether a machine of ours holds it, and it fits."""
+        if not self._traits.held(place):
+            return False
+        for name, value in given.values.items():
+            if name == "under":
+                if not place.startswith(_directory(value)):
+                    return False
+            elif (value is False) is self._is(name, value, place, given):
+                return False
+        return True
+
+    def _is(self, name: str, value: Any, place: str, given: Given) -> bool:
+        if name != "unused":
+            return place in self._fitting(name, value, given)
+        trait = self._traits.of(place)
+        return place not in given.used and (trait is None or trait.used is None or trait.used < given.late)
+
     def _below(self, places: Sequence[str], directory: str) -> Sequence[str]:
-        begin = directory.rstrip("/") + "/"
-        if self._all(places):
-            return places[bisect_left(places, begin) : bisect_left(places, begin[:-1] + AFTER_SLASH)]
-        return [place for place in places if place.startswith(begin)]
+        begin = _directory(directory)
+        return below(places, begin) if self._all(places) else [place for place in places if place.startswith(begin)]
 
     def _among(self, places: Sequence[str], fitting: AbstractSet[str]) -> Sequence[str]:
         """In their order; of all places, which are in order, those that fit are put into it when they are few."""
         if self._all(places) and FEWER * len(fitting) < len(places):
             rows = self._registry.view.rows()
             return sorted(place for place in fitting if len(places) > len(rows) or place in rows)
-        return [place for place in places if place in fitting]
+        return list(compress(places, map(fitting.__contains__, places)))
 
     def _all(self, places: Sequence[str]) -> bool:
         """Whether these are all that machines hold, or all besides that others claim: such lists go by name, and what was found by
@@ -115,7 +186,7 @@ class Filters:
         view = self._registry.view
         return places is view.order() or len(places) > len(view.rows())
 
-    def _fitting(self, name: str, value: Any, used: frozenset[str]) -> AbstractSet[str]:
+    def _fitting(self, name: str, value: Any, given: Given) -> AbstractSet[str]:
         """Models with a value; of a flag those of which it is true."""
         traits = self._traits
         match name:
@@ -128,34 +199,14 @@ class Filters:
             case "duplicates":
                 return traits.twins
             case "unused":
-                return self._registry.view.rows().keys() - used - self._lately()
+                lately = {place for place, used in traits.used.items() if used >= given.late}
+                return self._registry.view.rows().keys() - given.used - lately
             case "updates":
                 return traits.outdated
             case "conflicting":
                 return traits.conflicting
             case _:
                 return traits.verified
-
-    def _lately(self) -> set[str]:
-        """Models that a job needed not long ago, by whatever it called them."""
-        view, late = self._registry.view, self._clock() - IDLE
-        return {
-            place
-            for word in view.usage.since(late)
-            for place in self._meant(word)
-            if (row := view.rows().get(place)) and (view.usage.anywhere(row.folder, row.name, row.hashes) or 0) >= late
-        }
-
-    def _meant(self, word: str) -> Iterable[str]:
-        """Models that may be called so."""
-        catalogue, (kind, _, text) = self._registry.view.catalogue, word.partition(":")
-        if kind == "h":
-            return catalogue.hashed(text)
-        return catalogue.called(text.rpartition("/")[2])
-
-    async def narrowed(self, places: Sequence[str], asked: Asked) -> Sequence[str]:
-        """All filters at once."""
-        return await self.chosen(places, asked)
 
     async def facets(self, _: Asked) -> shapes.Facets:
         """How many models there are of each base, tag and type, and below each directory."""
@@ -174,6 +225,10 @@ class Filters:
             types=_most(_counts(traits.types)),
             folders=tuple(sorted(_most(traits.folders), key=lambda each: each.value)),
         )
+
+
+def _directory(under: str) -> str:
+    return under.rstrip("/") + "/"
 
 
 def _counts(index: Mapping[str, AbstractSet[str]]) -> Counter[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+from model_manager.fleet.collecting import undisturbed
 from model_manager.fleet.matrix.shapes import FoundRow
 from model_manager.fleet.models import routes
 from model_manager.fleet.models.checking import Checking, Publishing
@@ -15,11 +18,13 @@ from model_manager.fleet.models.fetching import Fetching
 from model_manager.fleet.models.filtering import Filters
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.models.knowing import Knowing
+from model_manager.fleet.models.listing import Listing
 from model_manager.fleet.models.lore import Gathering, Lore
 from model_manager.fleet.models.offering import Offering
 from model_manager.fleet.models.previewing import Pictures
 from model_manager.fleet.models.releases import Releases
 from model_manager.fleet.models.reporting import Reporting
+from model_manager.fleet.models.sorting import Sorting
 from model_manager.fleet.models.traits import Traits
 from model_manager.fleet.models.updating import Updating
 from model_manager.fleet.models.uses import Uses
@@ -39,6 +44,12 @@ from model_manager.fleet.store import Store
 from model_manager.fleet.telling import Telling
 from model_manager.fleet.view import View
 from model_manager.serving.answering import Handler
+
+PIECE: Final = 100
+"""Models that are counted again before others have their turn: some 1 ms."""
+
+EVERY: Final = 0.2
+"""Seconds between two looks at what changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +81,10 @@ class Library:
         self.registry = Registry(view, finding, needed.store, lore)
         self.traits = Traits(self.registry, needed.releases)
         updating = Updating(self.registry, needed.releases, self.traits)
+        self._finding = finding
         self.filters = Filters(self.registry, uses, self.traits, time.time)
+        self._sorting = Sorting(view, self.traits)
+        self.listing = Listing(finding, self.filters, self._sorting, self.traits)
         self.checking = Checking(self.registry, needed.releases, needed.publishing, needed.hours)
         self.scans = Scans(view, ordering)
         self.gathering = Gathering(lore, view, enquiring, time.monotonic)
@@ -86,6 +100,31 @@ class Library:
         self._offering = Offering(self.registry, enquiring, needed.describe, updating)
         self._fetching = Fetching(view, self._offering, enquiring, needed.check)
         self._doctoring = Doctoring(needed.doctor, needed.catalog)
+
+    async def keep_up(self) -> None:
+        """Until cancelled: so that who asks first after a change does not wait for what it takes to know it."""
+        view, first = self.registry.view, True
+        while True:
+            if view.exact and first:
+                with undisturbed():
+                    await self._catch_up()
+                first = False
+            elif view.exact:
+                await self._catch_up()
+            await asyncio.sleep(EVERY)
+
+    async def _catch_up(self) -> None:
+        view = self.registry.view
+        for _ in range(0, view.catalogue.waiting, PIECE):
+            view.count_some(PIECE)
+            await asyncio.sleep(0)
+        await self.traits.current()
+        await self._finding.tidy()
+        for single in (True, False):
+            self._finding.places(single=single)
+            await asyncio.sleep(0)
+        await self.filters.keep_up()
+        await self._sorting.keep_up()
 
     async def refresh(self) -> None:
         """Learn what was told meanwhile. Raises StoreUnavailable; what machines tell is known then, too."""
@@ -109,7 +148,7 @@ class Library:
 
     def told(self, row: ModelRow) -> ModelRow:
         """A row with what people and machines told of it."""
-        registry, number = self.registry, number_of(row.model)
+        number, trait = number_of(row.model), self.traits.now(row.model)
         return FoundRow(
             model=row.model,
             folder=row.folder,
@@ -120,11 +159,12 @@ class Library:
             size=row.size,
             bytes=row.bytes,
             hashes=row.hashes,
-            last_used=registry.view.usage.anywhere(row.folder, row.name, row.hashes),
+            last_used=trait.used if trait else None,
+            added=trait.added if trait else None,
             id=number,
-            type=registry.type(row.model),
-            base=registry.base(row),
-            tags=registry.tags(row.model),
+            type=trait.type if trait else self.registry.type(row.model),
+            base=trait.base if trait else "",
+            tags=trait.tags if trait else (),
             preview=f"/api/v1/models/{number}/preview",
             has_preview=self._pictures.known(row.model),
             updates=row.model in self.traits.outdated,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ class Lore:
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, Words]] = {}
         self._at: dict[str, tuple[str, float]] = {}
+        self._added: dict[str, int] = {}
         self.version = 0
         self.changed: set[str] = set()
         """Places of which something else is known now; whoever follows them takes them out."""
@@ -63,8 +65,20 @@ class Lore:
     def places(self) -> Mapping[str, tuple[str, Words]]:
         return self._known
 
-    def learn(self, place: str, sha256: str, told: Iterable[Mapping[str, Any]], now: float) -> None:
+    def added(self, place: str) -> int | None:
+        """When a machine first saw it, seconds since 1970: of those that were asked the earliest."""
+        return self._added.get(place)
+
+    def learn(
+        self, place: str, sha256: str, told: Iterable[Mapping[str, Any]], now: float, first_seen: object = ""
+    ) -> None:
+        """`first_seen` is ISO 8601; what is none counts as nothing."""
         self._at[place] = sha256, now
+        seen, known = seconds_of(first_seen), self._added.get(place)
+        if seen is not None and (known is None or seen < known):
+            self._added[place] = seen
+            self.changed.add(place)
+            self.version += 1
         self.put(place, sha256, believed(told))
 
     def put(self, place: str, sha256: str, words: Words) -> None:
@@ -81,7 +95,7 @@ class Lore:
     def keep(self, places: Iterable[str]) -> None:
         """Only of these: the others are nowhere any more."""
         here = set(places)
-        for known in (self._known, self._at):
+        for known in (self._known, self._at, self._added):
             for place in [each for each in known if each not in here]:
                 del known[place]
                 self.changed.add(place)
@@ -147,9 +161,20 @@ class Gathering:
             self._quiet[machine_id] = self._monotonic() + SILENT
             return
         now = self._monotonic()
-        told = {each.get("path"): each.get("told", ()) for each in said.get("files", ()) if isinstance(each, dict)}
+        told = {each.get("path"): each for each in said.get("files", ()) if isinstance(each, dict)}
         for path, (place, sha256) in wanted.items():
-            self._lore.learn(place, sha256, told.get(path, ()), now)
+            each = told.get(path, {})
+            self._lore.learn(place, sha256, each.get("told", ()), now, each.get("first_seen"))
+
+
+def seconds_of(text: object) -> int | None:
+    """Since 1970, of a time in ISO 8601; without a zone it is UTC. None for what is none, or before 1970."""
+    try:
+        read = datetime.fromisoformat(text) if isinstance(text, str) else None
+        seconds = 0 if read is None else int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
 
 
 def believed(told: Iterable[Mapping[str, Any]]) -> dict[str, Word]:

@@ -8,19 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
+from model_manager.fleet.models.journal import Journal
 from model_manager.fleet.models.releases import Releases, Said
 from model_manager.fleet.registry import Registry
 from model_manager.fleet.shapes import ModelRow
 
-PIECE: Final = 200
-"""Models that are looked at before others have their turn: some 3 ms."""
-
-EVERY: Final = 1.0
-"""Seconds between two looks while nobody filters."""
+PIECE: Final = 100
+"""Models that are looked at before others have their turn: some 2 ms."""
 
 COUPLE: Final = 2
 
@@ -32,8 +29,9 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Trait(NamedTuple):
-    """Of one model; `there` False: nobody holds it, and it only tells which versions are known. `model` and `version` are
-    CivitAI's numbers, "" and 0 for none; `several`: a machine has it more than once."""
+    """Of one model; `there` False: nobody holds it, and it only tells which versions are known. `row` None: no machine of ours
+    does. `model` and `version` are CivitAI's numbers, "" and 0 for none. `added` and `used` are seconds since 1970, None while
+    that is not known."""
 
     there: bool
     type: str
@@ -41,14 +39,31 @@ class Trait(NamedTuple):
     tags: tuple[str, ...]
     model: str
     version: int
-    hashes: tuple[str, ...]
-    several: bool
-    conflicting: bool
-    verified: bool
+    row: ModelRow | None
+    added: int | None
+    used: int | None
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        return self.row.hashes if self.row else ()
+
+    @property
+    def several(self) -> bool:
+        """A machine has it more than once."""
+        return self.row is not None and self.row.copies > self.row.machines
+
+    @property
+    def conflicting(self) -> bool:
+        return len(self.hashes) > 1
+
+    @property
+    def verified(self) -> bool:
+        return self.row is not None and self.row.verified == self.row.copies
 
 
 class Traits:
-    """Each mapping has the places of a value. Do not change them. `version` is another one after each change."""
+    """Each mapping has the places of a value. Do not change them. The `journal` has each change, and `version` is another one
+    after it."""
 
     def __init__(self, registry: Registry, releases: Releases) -> None:
         self._registry = registry
@@ -68,26 +83,44 @@ class Traits:
         self.verified: set[str] = set()
         self.twins: set[str] = set()
         self.outdated: set[str] = set()
-        self.version = 0
+        self.used: dict[str, int] = {}
+        self.journal: Journal[Trait | None] = Journal()
+        self._usage = registry.view.usage
 
-    async def run(self) -> None:
-        """Until cancelled: so that who filters first does not wait for all of it."""
-        while True:
-            if self._registry.view.exact:
-                await self.current()
-            await asyncio.sleep(EVERY)
+    @property
+    def version(self) -> int:
+        return self.journal.version
 
     async def current(self) -> None:
-        """Returns when all that was known at the call is taken up."""
+        """Returns when all that is known is taken up; it is until somebody else has a turn."""
+        if not self._turn.locked() and not self.take_up():
+            return
         async with self._turn:
-            self._take_up()
-            while self._dirty:
-                for place in list(islice(self._dirty, PIECE)):
-                    del self._dirty[place]
-                    self._look(place)
-                await asyncio.sleep(0)
-            self._judge(self._unsure)
-            self._unsure.clear()
+            while self.take_up():
+                self._go_on()
+                if self._dirty or self._unsure:
+                    await asyncio.sleep(0)
+
+    def _go_on(self) -> None:
+        """A piece of what is to be done."""
+        for place in list(islice(self._dirty, PIECE)):
+            del self._dirty[place]
+            self._look(place)
+        if not self._dirty:
+            self._judge([self._unsure.pop() for _ in range(min(PIECE, len(self._unsure)))])
+
+    def of(self, place: str) -> Trait | None:
+        """As of the last `current`; None for what nobody holds, claims, or tells of."""
+        return self._of.get(place)
+
+    def held(self, place: str) -> bool:
+        """Whether a machine of ours held it, as of the last `current`."""
+        trait = self._of.get(place)
+        return trait is not None and trait.row is not None
+
+    def now(self, place: str) -> Trait | None:
+        """As of all that was known when somebody last asked for anything, also while others are still looked at."""
+        return self._made(place) if place in self._dirty else self._of.get(place)
 
     def base(self, row: ModelRow) -> str:
         """The base model of a row, "" while nobody told it."""
@@ -98,10 +131,14 @@ class Traits:
         """The latest version of a model that is known, for whatever base model; 0 for none."""
         return max(later(self._told(model), self._releases.of(model)).values(), default=0)
 
-    def _take_up(self) -> None:
-        """Which models changed."""
+    def take_up(self) -> bool:
+        """Hear which models changed. Whether some are to be looked at."""
         registry, catalogue = self._registry, self._registry.view.catalogue
         registry.view.rows()
+        if registry.view.usage is not self._usage:
+            before, self._usage = self._usage, registry.view.usage
+            for word in before.differing(self._usage):
+                self._dirty |= dict.fromkeys(registry.meant(word))
         for source in (catalogue.recounted, registry.lore.changed):
             self._dirty |= dict.fromkeys(source)
             source.clear()
@@ -109,12 +146,13 @@ class Traits:
         self._dirty |= dict.fromkeys(told)
         self._unsure |= self._releases.since(self._published)
         self._published = self._releases.version
+        return bool(self._dirty or self._unsure)
 
     def _look(self, place: str) -> None:
         before, now = self._of.get(place), self._made(place)
         if before == now:
             return
-        self.version += 1
+        self.journal.note(place, before)
         for trait, put in ((before, False), (now, True)):
             if trait is not None:
                 self._index(place, trait, put=put)
@@ -122,6 +160,8 @@ class Traits:
             del self._of[place]
         else:
             self._of[place] = now
+        if now is None or not now.model:  # it is no version of anything any more
+            self.outdated.discard(place)
         self._unsure |= {each.model for each in (before, now) if each is not None and each.model}
         self._couple(place, {*(before.hashes if before else ()), *(now.hashes if now else ())})
 
@@ -139,10 +179,9 @@ class Traits:
             tags=registry.tags(place) if there else (),
             model=model if version else "",
             version=version,
-            hashes=row.hashes if row else (),
-            several=row is not None and row.copies > row.machines,
-            conflicting=row is not None and len(row.hashes) > 1,
-            verified=row is not None and row.verified == row.copies,
+            row=row,
+            added=registry.lore.added(place) if row else None,
+            used=self._usage.anywhere(row.folder, row.name, row.hashes) if row else None,
         )
 
     def _index(self, place: str, trait: Trait, *, put: bool) -> None:
@@ -160,6 +199,10 @@ class Traits:
             self.folders[folder] += 1 if put else -1
             if not self.folders[folder]:
                 del self.folders[folder]
+        if trait.used is not None and put:
+            self.used[place] = trait.used
+        else:
+            self.used.pop(place, None)
         for places, fits in ((self.conflicting, trait.conflicting), (self.verified, trait.verified)):
             (places.add if put and fits else places.discard)(place)
 
@@ -168,32 +211,22 @@ class Traits:
         few = (self._sharing.get(sha256, ()) for sha256 in hashes)
         for each in {place, *(twin for places in few if len(places) <= COUPLE for twin in places)}:
             trait = self._of.get(each)
-            if trait is not None and (trait.several or any(len(self._sharing[h]) > 1 for h in trait.hashes)):
-                self.twins.add(each)
-            else:
-                self.twins.discard(each)
+            twin = trait is not None and (trait.several or any(len(self._sharing[h]) > 1 for h in trait.hashes))
+            self._mark(self.twins, each, twin)
 
-    def _judge(self, models: AbstractSet[str]) -> None:
+    def _judge(self, models: Iterable[str]) -> None:
         """Which models of these have a later version."""
         for model in models:
             places = self.models.get(model, ())
             known = later(self._told(model), self._releases.of(model))
             for place in places:
                 trait = self._of[place]
-                outdated = trait.version < best(known, trait.base)
-                if outdated != (place in self.outdated):
-                    (self.outdated.add if outdated else self.outdated.discard)(place)
-                    self.version += 1
-        self._forget(models)
+                self._mark(self.outdated, place, trait.version < best(known, trait.base))
 
-    def _forget(self, models: AbstractSet[str]) -> None:
-        """What is no version of anything any more."""
-        if gone := {place for place in self.outdated if not self._is_version(place)} if models else set():
-            self.outdated -= gone
-            self.version += 1
-
-    def _is_version(self, place: str) -> bool:
-        return place in self._of and bool(self._of[place].model)
+    def _mark(self, places: set[str], place: str, true: bool) -> None:
+        if true != (place in places):
+            (places.add if true else places.discard)(place)
+            self.journal.note(place, self._of.get(place))
 
     def _told(self, model: str) -> Iterator[tuple[int, str]]:
         return ((self._of[place].version, self._of[place].base) for place in self.models.get(model, ()))

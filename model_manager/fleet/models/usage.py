@@ -21,9 +21,9 @@ class Usage:
             for word, at in told.items():
                 self._anywhere[word] = max(at, self._anywhere.get(word, 0))
 
-    def since(self, at: float) -> Iterator[str]:
-        """What jobs called the models that they needed since then."""
-        return (word for word, last in self._anywhere.items() if last >= at)
+    def differing(self, other: Usage) -> set[str]:
+        """What jobs called the models of which either knows another time."""
+        return {word for word, _ in self._anywhere.items() ^ other._anywhere.items()}
 
     def there(self, machine_id: str, copy: Copy) -> int | None:
         """Of a file of one machine."""

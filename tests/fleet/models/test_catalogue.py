@@ -1,24 +1,29 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
 
 from model_manager.bus.mirroring import Changed
 from model_manager.facts.mirror import Copy, Mirror, copy_of
 from model_manager.facts.shelf import ShelfPath
-from model_manager.fleet.models.catalogue import Catalogue
+from model_manager.fleet.models.catalogue import FEW, Catalogue
+from model_manager.fleet.shapes import ModelCounts
 from tests.bus.telling import Teller, entry
 from tests.fleet.made import mirror
 
 Fleet = dict[str, Mirror]
 
 
-def asked(fleet: Fleet, place: str) -> Mapping[str, Sequence[Copy]]:
-    found = {
-        name: tuple(copy for copy in each.entries.values() if f"{copy.folder}/{copy.name}" == place)
-        for name, each in fleet.items()
-    }
-    return {name: copies for name, copies in found.items() if copies}
+def asked(fleet: Fleet, place: str) -> list[tuple[Copy, set[str]]]:
+    found: dict[Copy, set[str]] = {}
+    for name, each in fleet.items():
+        for copy in each.entries.values():
+            if f"{copy.folder}/{copy.name}" == place:
+                found.setdefault(copy, set()).add(name)
+    return list(found.items())
+
+
+def machines(fleet: Fleet, place: str) -> int:
+    return len(set().union(*(who for _, who in asked(fleet, place))))
 
 
 def test_after_any_changes_it_says_what_a_whole_count_would() -> None:
@@ -37,12 +42,21 @@ def test_after_any_changes_it_says_what_a_whole_count_would() -> None:
         else:
             fleet[name] = after
         catalogue.changed(Changed(name, before, after, None))
+        if chance.random() < 0.2:
+            catalogue.count_some(lambda place: asked(fleet, place), chance.randrange(4))
         if chance.random() < 0.3:
             rows = catalogue.rows(lambda place: asked(fleet, place))
             whole = {f"{c.folder}/{c.name}" for each in fleet.values() for c in each.entries.values()}
             assert set(rows) == whole
-            assert all(row.machines == len(asked(fleet, place)) for place, row in rows.items())
+            assert all(row.machines == machines(fleet, place) for place, row in rows.items())
             assert catalogue.order(lambda place: asked(fleet, place)) == sorted(whole)
+            assert catalogue.single == {place for place in whole if machines(fleet, place) == 1}
+            assert catalogue.totals == ModelCounts(
+                distinct=len(whole),
+                copies=sum(len(who) for place in whole for _, who in asked(fleet, place)),
+                single=len(catalogue.single),
+                bytes=sum(copy.size * len(who) for place in whole for copy, who in asked(fleet, place)),
+            )
 
 
 def test_an_event_touches_only_its_own_models() -> None:
@@ -50,7 +64,7 @@ def test_an_event_touches_only_its_own_models() -> None:
     counted: list[str] = []
     a, b = entry("a.safetensors"), entry("b.safetensors")
 
-    def who_has(place: str) -> Mapping[str, Sequence[Copy]]:
+    def who_has(place: str) -> list[tuple[Copy, set[str]]]:
         counted.append(place)
         return asked({"m1": mirror(a, b)}, place)
 
@@ -73,5 +87,31 @@ def test_places_are_found_whatever_they_are_spelt_like() -> None:
     assert sorted(catalogue.places(path)) == ["diffusion_models/x.safetensors", "unet/X.safetensors"]
     for name, each in fleet.items():
         catalogue.changed(Changed(name, each, None, None))
-    catalogue.rows(lambda place: {})
+    catalogue.rows(lambda place: [])
     assert not catalogue.places(path)
+
+
+def test_the_order_is_another_object_whenever_it_is_another_list_however_many_come_and_go() -> None:
+    catalogue, chance = Catalogue(), random.Random(3)
+    held: list[str] = []
+    for turn in range(20):
+        before, many = list(held), (3, FEW + 20)[turn % 2]
+        held = [name for name in held if chance.random() < 0.9] + [f"{turn}-{n}.pt" for n in range(many)]
+        fleet = {"m1": mirror(*(entry(name) for name in held))}
+        catalogue.changed(Changed("m1", mirror(*(entry(name) for name in before)), fleet["m1"], None))
+        seen, copy = catalogue._order, list(catalogue._order)
+        order = catalogue.order(lambda place, fleet=fleet: asked(fleet, place))  # type: ignore[misc]
+        assert order == sorted(f"loras/{name}" for name in held)
+        assert seen == copy
+        assert order is not seen
+        assert order is catalogue.order(lambda place: [])
+
+
+def test_a_row_that_stays_what_it_was_is_no_change() -> None:
+    catalogue, one = Catalogue(), mirror(entry("a.pt"))
+    catalogue.changed(Changed("m1", None, one, None))
+    catalogue.rows(lambda place: asked({"m1": one}, place))
+    version = catalogue.journal.version
+    catalogue.changed(Changed("m1", None, one, None))
+    catalogue.rows(lambda place: asked({"m1": one}, place))
+    assert (catalogue.journal.version, catalogue.counts) == (version, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 
 import pytest
@@ -13,7 +15,7 @@ from model_manager.fleet.models import finding as module
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.view import View
 from tests.fleet.conftest import Join
-from tests.fleet.made import Now, mirror, view
+from tests.fleet.made import Now, hold, mirror, view
 from tests.fleet.stage import Client, files
 
 
@@ -69,16 +71,80 @@ def test_what_was_found_is_not_kept_when_the_fleet_changes() -> None:
     assert len(finding.places("style")) == 4
 
 
+def known(seen: View) -> list[str]:
+    return sorted(seen.rows())
+
+
+def plain(seen: View, q: str, folder: str | None, single: bool | None, *, best: bool) -> list[str]:
+    """By asking each."""
+    rows, words = seen.rows(), q.lower().split()
+    found = [
+        place
+        for place in known(seen)
+        if all(word in place.lower() for word in words)
+        and (folder is None or place.startswith(f"{folder}/"))
+        and (single is None or (rows[place].machines == 1) == single)
+    ]
+    if best and words:
+        found.sort(key=lambda place: not place.lower().rpartition("/")[2].startswith(words[0]))
+    return found
+
+
+NAMES = [
+    f"{a}{b}{c}" for a in ("", "Sub/", "sub-x/") for b in ("ab", "É", "İ b", "b") for c in (".pt", "a.pt", "-Ab.pt")
+]
+QUESTIONS = [
+    (q, folder, single)
+    for q in ("", "a", "b", "ab", "AB pt", "sub/ b", "é", "nothing", "x b a")
+    for folder in (None, "loras", "vae")
+    for single in (None, True, False)
+]
+
+
+@pytest.mark.parametrize("soon", [0, 3, 1_000])
+async def test_after_any_changes_a_search_finds_what_asking_each_does(
+    soon: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the text of all names made anew at every chance, now and then, and never."""
+    monkeypatch.setattr(module, "SOON", soon)
+    monkeypatch.setattr(module, "NOW", 3 * soon)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance, seen = random.Random(seed), view(Now())
+    seen.exact = True
+    finding = Finding(seen)
+    for _ in range(60):
+        names = [(name, folder) for folder in ("loras", "vae") for name in NAMES if chance.random() < 0.3]
+        hold(seen, f"m{chance.randrange(3)}", *(each for name, folder in names for each in files(name, folder=folder)))
+        if chance.random() < 0.3:
+            await finding.tidy()
+        for q, folder, single in chance.sample(QUESTIONS, 12):
+            best = chance.random() < 0.5
+            found = finding.places(q, folder, single, best=best)
+            assert list(found) == plain(seen, q, folder, single, best=best), (q, folder, single, best)
+
+
+async def test_names_that_come_while_the_text_is_made_are_found() -> None:
+    seen = many(3_000)
+    finding = Finding(seen)
+    async with asyncio.TaskGroup() as group:
+        tidying = group.create_task(finding.tidy())
+        await asyncio.sleep(0)
+        hold(seen, "m2", *files("style-late.pt", "other.pt"))
+        await asyncio.sleep(0)
+        assert not tidying.done()
+    assert finding.places("style-late") == ["loras/style-late.pt"]
+    assert len(finding.places("style")) == 3_001
+    hold(seen, "m2")
+    assert finding.places("style-late") == []
+
+
 @given(
     texts=st.lists(st.text("abcé İ/-", min_size=1, max_size=12), unique=True, max_size=30),
     q=st.text("abcéi -/", max_size=6),
-    most=st.sampled_from([1, 3, 2000]),
 )
-def test_one_look_over_all_finds_what_asking_each_does(texts: list[str], q: str, most: int) -> None:
+def test_one_look_over_all_finds_what_asking_each_does(texts: list[str], q: str) -> None:
     seen = view(Now())
-    places = sorted({f"loras/{text}" for text in texts})
-    seen.order = lambda: places  # type: ignore[method-assign]
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "MANY", most)
-        found = Finding(seen).places(q)
-    assert list(found) == [place for place in places if all(word in place.lower() for word in q.lower().split())]
+    seen.exact = True
+    hold(seen, "m1", *files(*texts))
+    assert list(Finding(seen).places(q)) == plain(seen, q, None, None, best=False)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from model_manager.facts.order import Order
 from model_manager.fleet.models.enquiring import Enquiring
 from model_manager.fleet.models.lore import AGAIN, SILENT, Gathering, Lore, believed
@@ -37,6 +39,34 @@ def test_a_model_is_due_while_nobody_asked_when_its_bytes_change_and_after_a_whi
     assert lore.version == before
     lore.keep(["b"])
     assert (lore.of("a"), lore.due("a", "h", 1)) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:07Z", 7),
+        ("1970-01-01T00:00:07.900000", 7),
+        ("1970-01-01T01:00:07+01:00", 7),
+        ("", None),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_k12_when_a_machine_first_saw_it_is_a_time_or_nothing(text: object, seconds: int | None) -> None:
+    lore = Lore()
+    lore.learn("a", "h", [], 0, text)
+    assert lore.added("a") == seconds
+
+
+def test_of_several_machines_the_one_that_saw_it_first_counts_until_it_is_nowhere() -> None:
+    lore = Lore()
+    for second in (9, 5, 7):
+        lore.learn("a", "h", [], 0, f"1970-01-01T00:00:0{second}Z")
+    assert (lore.added("a"), lore.version, lore.changed) == (5, 2, {"a"})
+    lore.keep([])
+    assert lore.added("a") is None
 
 
 async def test_a_silent_machine_is_left_alone_and_one_that_speaks_is_learnt_from() -> None:

@@ -7,26 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.bus.mirroring import Changed
-from model_manager.facts.event import Entry
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.models.releases import Releases
 from model_manager.fleet.models.traits import Traits, best, later
 from model_manager.fleet.registry import Registry
 from model_manager.fleet.store import Claimed, Store
-from model_manager.fleet.view import View
-from tests.fleet.made import Now, mirror, view
+from tests.fleet.made import Now, hold, view
 from tests.fleet.models.test_releases import release
 from tests.fleet.stage import files
 
 HASHES = [f"{n:064x}" for n in range(6)]
-
-
-def hold(seen: View, machine_id: str, *entries: Entry) -> None:
-    before, after = seen.mirror(machine_id), mirror(*entries, machine_id=machine_id)
-    seen.mirrors._holders.replace(machine_id, before.entries if before else {}, after.entries)
-    seen.mirrors._machines[machine_id] = after
-    seen.catalogue.changed(Changed(machine_id, before, after, None))
 
 
 class Scene:
@@ -50,7 +40,7 @@ class Scene:
 
 
 def shown(traits: Traits) -> dict[str, object]:
-    names = ("types", "bases", "tags", "folders", "models", "conflicting", "verified", "twins", "outdated")
+    names = ("types", "bases", "tags", "folders", "models", "conflicting", "verified", "twins", "outdated", "used")
     return {name: getattr(traits, name) for name in names}
 
 

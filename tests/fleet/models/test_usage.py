@@ -41,3 +41,9 @@ def test_the_latest_of_all_machines_counts_and_of_all_words() -> None:
     usage = Usage({"m1": {"n:a.safetensors": 7, f"h:{SHA}": 8}, "m2": {"n:a.safetensors": 9}})
     assert (usage.there("m1", copy()), usage.anywhere("loras", "a.safetensors", ())) == (8, 9)
     assert Usage({}).anywhere("loras", "a.safetensors", ()) is None
+
+
+def test_what_differs_is_what_either_knows_otherwise() -> None:
+    before, after = Usage({"m1": {"n:a": 1, "n:b": 2, "n:c": 3}}), Usage({"m2": {"n:b": 2, "n:c": 4, "n:d": 5}})
+    assert before.differing(after) == after.differing(before) == {"n:a", "n:c", "n:d"}
+    assert before.differing(before) == set()

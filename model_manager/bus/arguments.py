@@ -35,6 +35,9 @@ from model_manager.facts.event import (
 
 BATCH_EVENTS: Final = 200
 BATCH_CHANGES: Final = 50
+FEW_CHANGES: Final = 10
+"""As many as one call takes of a large inventory."""
+
 BATCH_BYTES: Final = 1024 * 1024
 
 
@@ -103,13 +106,13 @@ def counted(values: Iterable[str]) -> tuple[str, ...]:
     return str(len(listed)), *listed
 
 
-def batches(events: Iterable[Sent]) -> Iterator[list[Sent]]:
-    """In order, each within the limits of one call (a single event may exceed them)."""
+def batches(events: Iterable[Sent], most: int = BATCH_CHANGES) -> Iterator[list[Sent]]:
+    """In order, each within the limits of one call, of which `most` is that of changes (a single event may exceed them)."""
     batch: list[Sent] = []
     changes = bytes_ = 0
     for each in events:
         changes, bytes_ = changes + each.changes, bytes_ + each.bytes
-        if batch and (len(batch) == BATCH_EVENTS or changes > BATCH_CHANGES or bytes_ > BATCH_BYTES):
+        if batch and (len(batch) == BATCH_EVENTS or changes > most or bytes_ > BATCH_BYTES):
             yield batch
             batch, changes, bytes_ = [], each.changes, each.bytes
         batch.append(each)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from model_manager.bus.ahead import Ahead
 from model_manager.bus.connection import translate
 from model_manager.bus.keys import Keys
-from model_manager.bus.tailing import BLOCK_MS, last_id, sealed_of
+from model_manager.bus.tailing import BLOCK_MS, last_id, sealed
 from model_manager.errors import BadRecord, BusUnavailable
 from model_manager.facts.event import Envelope
 
-PAGE: Final = 250
-"""Entries of one call: with what is made of them they stay in a processor's own cache. Larger pages take a third longer an entry,
-smaller ones are eaten up by the calls."""
+PAGE: Final = 150
+"""Entries of one call: with what is made of them they stay in a processor's own cache, and what calls cost the server's side of it is
+hidden, for it sends the next page meanwhile. Of larger pages an entry takes up to a third longer."""
 
 CALM: Final = 1.0
 """Seconds after which a cursor is looked after before it is used: nothing longer than a stream passes by in less."""
@@ -72,7 +74,8 @@ class _End:
 
 class Follower:
     """Reads on after `since`: an id, "0" (all that is there) or "$" (from now on). One batch of at most `page` entries is in
-    memory, and the next is asked for when the last was taken. `block_ms` is how long a call waits for entries, 0 = not at all.
+    memory; while more are known to follow the server already sends the next one, which waits in the socket. `block_ms` is how
+    long a call waits for entries, 0 = not at all.
 
     `away` is why Redis is not available at the moment, else None. It is asked again by itself, for ever.
     """
@@ -105,19 +108,24 @@ class Follower:
         self.away: str | None = None
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, Followed]]:
-        async for batch in self.batches():
-            for each in batch.told:
-                yield each
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for each in batch.told:
+                    yield each
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """Without end; a Gap stands where entries are missing."""
-        while True:
-            yield await self._batch()
+        ahead = Ahead(self._redis)
+        try:
+            while True:
+                yield await self._batch(ahead)
+        finally:
+            await ahead.drop()
 
-    async def _batch(self) -> Batch:
+    async def _batch(self, ahead: Ahead) -> Batch:
         back = self.away is not None
         try:
-            told = await self._read()
+            told = await self._read(ahead)
         except BusUnavailable as error:
             self._failures += 1
             self.away, self._checked_at = str(error), None
@@ -128,31 +136,36 @@ class Follower:
             told.insert(0, (self.cursor, Gap("Redis was away", lost=False)))
         return Batch(self.cursor, tuple(told))
 
-    async def _read(self) -> list[tuple[str, Followed]]:
+    async def _read(self, ahead: Ahead) -> list[tuple[str, Followed]]:
         if self.cursor == "$":
             self.cursor = _full(await last_id(self._redis, self._keys))
         gap: Gap | None = None
         was_at_end = self._at_end
-        entries = await self._unlooked()
+        entries = await self._unlooked(ahead)
         if entries is None:
             gap, entries = await self._looked_after()
             was_at_end, self._checked_at = False, self._clock()
+        ends = len(entries) < self._page
+        if not (ends or was_at_end or gap) and self._is_calm():
+            # before the cursor moves: who is cancelled here has taken nothing
+            await ahead.ask(*self._following(entries[-1][0]))
         told: list[tuple[str, Followed]] = [(self.cursor, gap)] if gap else []
-        told += map(sealed_of, entries)
-        if entries:
-            self._advance(entries[-1][0].decode(), len(entries))
-        self._at_end = len(entries) < self._page
-        self._measure(self._at_end)
-        if self._at_end:
-            self._checked_at = self._clock()
-        elif was_at_end:
+        told += sealed(entries)
+        self._advance(entries, ends)
+        if not ends and was_at_end:
             self._checked_at = None
         return told
 
-    def _advance(self, cursor: str, count: int) -> None:
-        self.cursor = cursor
-        if self._count is not None:
-            self._count += count
+    def _advance(self, entries: list[Any], ends: bool) -> None:
+        """These are handed on now."""
+        if entries:
+            self.cursor = entries[-1][0].decode()
+            if self._count is not None:
+                self._count += len(entries)
+        self._at_end = ends
+        if ends:
+            self._checked_at = self._clock()
+        self._measure(ends)
 
     def _measure(self, at_end: bool) -> None:
         if at_end:
@@ -161,11 +174,16 @@ class Follower:
         entries = self._end.length if self._count is None else max(0, self._end.added - self._count)
         self.lag = Lag(entries, max(0, self._end.last - _position(self.cursor)[0]) / 1000)
 
-    async def _unlooked(self) -> list[Any] | None:
+    async def _unlooked(self, ahead: Ahead) -> list[Any] | None:
         """What follows a cursor that needs no looking after; None when it does."""
-        if self._checked_at is None or self._clock() - self._checked_at > CALM:
+        if ahead.asked:
+            return self._unbroken(await ahead.answer())
+        if not self._is_calm():
             return None
         return await (self._waited() if self._at_end else self._next_page())
+
+    def _is_calm(self) -> bool:
+        return self._checked_at is not None and self._clock() - self._checked_at <= CALM
 
     async def _waited(self) -> list[Any]:
         with translate():
@@ -177,11 +195,16 @@ class Follower:
         return "COUNT", self._page, *wait, "STREAMS", self._key, self.cursor
 
     async def _next_page(self) -> list[Any] | None:
-        """The entries that follow, while the entry at the cursor still stands before them: then none was lost between. None
-        when it does not, or when the end is near."""
         with translate():
-            wanted = _XRANGE, self._key, self.cursor, "+", "COUNT", self._page + 1
-            entries: Any = await self._redis.execute_command(*wanted)  # type: ignore[no-untyped-call]
+            return self._unbroken(await self._redis.execute_command(*self._following(self.cursor)))  # type: ignore[no-untyped-call]
+
+    def _following(self, cursor: bytes | str) -> tuple[bytes | str | int, ...]:
+        """The entry at this cursor, and those after it."""
+        return _XRANGE, self._key, cursor, "+", "COUNT", self._page + 1
+
+    def _unbroken(self, entries: Any) -> list[Any] | None:
+        """The entries that follow, while the entry at the cursor still stood before them: then none was lost between. None
+        when it did not, or when the end is near."""
         whole = len(entries) > self._page and entries[0][0].decode() == self.cursor
         return list(entries[1:]) if whole else None
 

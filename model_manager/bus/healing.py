@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from model_manager.bus.connection import translate
+from model_manager.bus.functions import Functions
 from model_manager.bus.keys import Keys
 
 PAGE: Final = 500
@@ -30,6 +31,7 @@ class Healing:
 
     def __init__(self, redis: Redis, keys: Keys, machine_id: str) -> None:
         self._redis = redis
+        self._functions = Functions(redis)
         self._keys = keys
         self._machine = machine_id
         self._cursor = 0
@@ -80,12 +82,9 @@ class Healing:
 
     async def _without(self, names: Iterable[str]) -> list[str]:
         """Those of whose set it is no member; what is no set has no members."""
-        asked = list(names)
-        if not asked:
-            return []
-        with translate():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for name in asked:
-                    pipe.sismember(self._keys.index(name), self._machine)
-                answers = await pipe.execute(raise_on_error=False)
-        return [name for name, answer in zip(asked, answers, strict=True) if answer != 1]
+        asked, lost = list(names), []
+        for first in range(0, len(asked), PAGE):
+            page = asked[first : first + PAGE]
+            _, places = await self._functions.call("mm_lacking", [*map(self._keys.index, page)], (self._machine,))
+            lost += [page[int(place) - 1] for place in places]
+        return lost

@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from model_manager.bus import arguments
+from model_manager.bus.arguments import Sent
 from model_manager.bus.connection import translate
 from model_manager.bus.functions import Argument, Functions
 from model_manager.bus.healing import Healing
@@ -217,14 +218,27 @@ class Bus:
         published: Published = self._delivered
         self._epoch = max([self._epoch, *(each.epoch for each in envelopes)])
         for batch in arguments.batches(arguments.sent(each, blind=blind) for each in envelopes):
-            names = dict.fromkeys(name for each in batch for name in each.names)
-            head = (str(self._epoch), "blind" if blind else "strict", *self._trim)
-            body = [str(len(batch)), *(part for each in batch for part in each.arguments)]
-            published = await self._deliver("mm_publish", head, names, body, batch[-1].envelope)
+            published = await self._publish_batch(batch, blind)
+            if isinstance(published, NeedsSnapshot) and len(batch) > 1:
+                published = await self._publish_by_few(batch, blind)  # together they may be too much for one call
             if not isinstance(published, Delivered):
                 return published
             await asyncio.sleep(0)
         return published
+
+    async def _publish_by_few(self, events: Sequence[Sent], blind: bool) -> Published:
+        published: Published = self._delivered
+        for batch in arguments.batches(events, arguments.FEW_CHANGES):
+            published = await self._publish_batch(batch, blind)
+            if not isinstance(published, Delivered):
+                break
+        return published
+
+    async def _publish_batch(self, batch: Sequence[Sent], blind: bool) -> Published:
+        names = dict.fromkeys(name for each in batch for name in each.names)
+        head = (str(self._epoch), "blind" if blind else "strict", *self._trim)
+        body = [str(len(batch)), *(part for each in batch for part in each.arguments)]
+        return await self._deliver("mm_publish", head, names, body, batch[-1].envelope)
 
     async def _deliver(
         self, function: str, head: Iterable[str], names: dict[str, None], body: Sequence[Argument], last: Envelope

@@ -98,8 +98,15 @@ def _concerns(fields: dict[bytes, bytes], machine_id: MachineId | None) -> bool:
     return machine_id is None or fields.get(b"machine_id") == str(machine_id).encode()
 
 
-def sealed_of(entry: Any) -> tuple[str, Told]:
-    """As `told_of`, of an entry as Redis sends it; the event becomes a record when somebody asks for it."""
+def sealed(entries: Any) -> list[tuple[str, Told]]:
+    """As `told_of` each, of entries as Redis sends them; an event becomes a record when somebody asks for it."""
+    try:
+        return [(identity.decode(), wire.Sealed(fields)) for identity, fields in entries]
+    except BadRecord:
+        return list(map(_sealed, entries))
+
+
+def _sealed(entry: Any) -> tuple[str, Told]:
     identity, fields = entry
     try:
         return identity.decode(), wire.Sealed(fields)

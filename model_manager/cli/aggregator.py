@@ -6,7 +6,9 @@ import asyncio
 import http.client
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -76,9 +78,24 @@ async def everything(ask: Ask, name: str, given: Mapping[str, str]) -> dict[str,
 def _over_http(url: str) -> Ask:
     async def ask(name: str, given: Mapping[str, str]) -> dict[str, Any]:
         path = f"/{name.replace('_', '-')}?{urlencode(given)}"
-        return await asyncio.to_thread(fetched, url, path)
+        return await _apart(lambda: fetched(url, path))
 
     return ask
+
+
+async def _apart(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """On a thread that nobody waits for when the answer is not wanted any more: an aggregator may be silent for TIMEOUT."""
+    answer: Future[dict[str, Any]] = Future()
+
+    def run() -> None:
+        if answer.set_running_or_notify_cancel():
+            try:
+                answer.set_result(call())
+            except Exception as error:
+                answer.set_exception(error)
+
+    Thread(target=run, daemon=True, name="asking").start()
+    return await asyncio.wrap_future(answer)
 
 
 def fetched(

@@ -28,7 +28,13 @@ def keys(pressed: Callable[[str], None]) -> Iterator[None]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read() -> None:
-        for key in KEY.findall(decoder.decode(os.read(number, 1024))):
+        try:
+            data = os.read(number, 1024)
+        except OSError:
+            data = b""
+        if not data:
+            loop.remove_reader(number)  # whoever typed is gone
+        for key in KEY.findall(decoder.decode(data)):
             pressed(key)
 
     tty.setcbreak(number)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +25,10 @@ AROUND: Final = 5
 """Lines that are no machine: two of the fleet, the head, the last one, and the cursor's."""
 
 
+LEAVING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+REDRAWING: Final = (signal.SIGWINCH, signal.SIGCONT)
+
+
 @click.command()
 @url_option
 @click.option("--every", type=click.FloatRange(min=0.2), default=1.0, show_default=True, metavar="SECONDS")
@@ -39,12 +45,11 @@ def command(url: str | None, every: float) -> None:
 
 
 async def _watch(url: str | None, every: float, console: Console) -> None:
-    live = can_draw(console)
-    async with asking(url, live=live) as ask:
-        if live:
-            await Watch(ask, every, console).run()
-        else:
-            console.print(picture(await told(ask), Choice(), console.width, None))
+    if can_draw(console):
+        await Watch(lambda: asking(url, live=True), url or "Redis", every, console).run()
+        return
+    async with asking(url) as ask:
+        console.print(picture(await told(ask), Choice(), console.width, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,53 +66,87 @@ async def told(ask: Ask) -> Told:
 
 
 class Watch:
-    """The screen: asked anew every so many seconds, drawn anew at each key as well. An aggregator that goes away and comes back is
-    waited for; its last picture stays."""
+    """The screen: asked anew every so many seconds, drawn anew at each key and each new size as well. Who does not answer (`where`),
+    at the start or later, is waited for; the last picture stays. Who wants to leave waits for nobody."""
 
-    def __init__(self, ask: Ask, every: float, console: Console) -> None:
-        self._ask = ask
+    def __init__(
+        self, opened: Callable[[], AbstractAsyncContextManager[Ask]], where: str, every: float, console: Console
+    ) -> None:
+        self._opened = opened
         self._every = every
         self._console = console
         self._choice = Choice()
         self._told: Told | None = None
-        self._why = ""
+        self._why = Text(f"asking {printable(where)}   q: leave", style="dim", no_wrap=True)
         self._bell = asyncio.Event()
         self._left = False
 
     async def run(self) -> None:
-        with Live(console=self._console, auto_refresh=False, screen=True) as screen, keys(self._press):
-            while not self._left:
-                await self._look()
-                await self._draw_until(asyncio.get_running_loop().time() + self._every, screen)
+        live = Live(console=self._console, auto_refresh=False, screen=True)
+        with live as screen, keys(self._press), _heard(LEAVING, self._leave), _heard(REDRAWING, self._bell.set):
+            async with asyncio.TaskGroup() as group:
+                asked = group.create_task(self._ask_for_ever(), name="asking")
+                await self._draw_until_left(screen)
+                asked.cancel()
 
-    async def _look(self) -> None:
+    async def _ask_for_ever(self) -> None:
+        while True:
+            try:
+                async with self._opened() as ask:
+                    while True:
+                        await self._look(ask)
+                        await asyncio.sleep(self._every)
+            except Unavailable as error:
+                self._say(printable(error))
+            await asyncio.sleep(self._every)
+
+    async def _look(self, ask: Ask) -> None:
         try:
-            self._told, self._why = await told(self._ask), ""
+            self._told = await told(ask)
+            self._say("")
         except Unavailable as error:
-            self._why = printable(error)
+            self._say(printable(error))
 
-    async def _draw_until(self, end: float, screen: Live) -> None:
+    def _say(self, why: str) -> None:
+        self._why = Text(why, style="red", no_wrap=True, overflow="ellipsis")
+        self._bell.set()
+
+    async def _draw_until_left(self, screen: Live) -> None:
         while not self._left:
             screen.update(self._picture(), refresh=True)
+            await self._bell.wait()
             self._bell.clear()
-            try:
-                async with asyncio.timeout_at(end):
-                    await self._bell.wait()
-            except TimeoutError:
-                return
+
+    def _leave(self) -> None:
+        self._left = True
+        self._bell.set()
 
     def _picture(self) -> Group:
         width, height = self._console.size
         lines = [] if self._told is None else [picture(self._told, self._choice, width, height - bool(self._why))]
-        return Group(*([Text(self._why, style="red", no_wrap=True)] if self._why else []), *lines)
+        return Group(*([self._why] if self._why else []), *lines)
 
     def _press(self, key: str) -> None:
         choice = pressed(self._choice, key, max(1, self._console.height - AROUND))
-        self._left = choice is None
-        if choice is not None:
+        if choice is None:
+            self._leave()
+        else:
             total = len(choice.chosen(self._told.machines)) if self._told else 0
             self._choice = choice.within(total, max(1, self._console.height - AROUND))
         self._bell.set()
+
+
+@contextmanager
+def _heard(numbers: Iterable[signal.Signals], then: Callable[[], None]) -> Iterator[None]:
+    """Signals in the event loop: a screen that is left otherwise stays as it was drawn."""
+    loop = asyncio.get_running_loop()
+    for number in numbers:
+        loop.add_signal_handler(number, then)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 def picture(told: Told, choice: Choice, width: int, height: int | None) -> Group:
@@ -131,4 +170,4 @@ def _last(choice: Choice, shown: int, total: int) -> str:
         return f"/{printable(choice.text)}_  {total} machines   Enter keeps it, Esc ends it"
     which = f"{choice.first + 1}-{choice.first + shown} of {total}" if total else "none"
     filtered = f" with '{printable(choice.text)}' (Esc shows all)" if choice.text else ""
-    return f"{which}{filtered}   s: by {choice.by}   /: filter   arrows, space: scroll   q: leave"
+    return f"{which}{filtered}   q: leave   s: by {choice.by}   /: filter   arrows, space: scroll"

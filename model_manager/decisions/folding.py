@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from model_manager.facts.event import AssignmentChanged, Envelope, MachineHello, ReadinessChanged
 from model_manager.facts.mirror import (
     MODULUS,
@@ -39,7 +37,7 @@ def fold(mirror: Mirror | None, envelope: Envelope, changes: Laid | None = None)
         return Resync(f"the digest after {kind} {epoch}-{seq}")
     if kind in _TELLING:
         said = _said(mirror, envelope)
-    return Mirror(machine, envelope.instance, epoch, seq, entries, total, envelope.at, said, False)
+    return tuple.__new__(Mirror, (machine, envelope.instance, epoch, seq, entries, total, envelope.at, said, False))
 
 
 def _of_a_stranger(envelope: Envelope) -> Verdict:
@@ -85,16 +83,17 @@ def _said(mirror: Mirror, envelope: Envelope) -> Said:
     """What the machine says of itself. A new epoch begins with nothing said."""
     said = mirror.said
     if envelope.epoch != mirror.epoch:
-        said = replace(said, readiness=None, assignment=None)
+        said = said._replace(readiness=None, assignment=None)
     if envelope.kind not in _TELLING:
         return said
-    match envelope.event:
+    event = envelope.event
+    if type(event) is ReadinessChanged:  # which each machine tells again and again
+        return tuple.__new__(Said, (said[0], said[1], event, said[3]))
+    match event:
         case MachineHello(host=host, version=version):
-            return replace(said, host=host, version=version)
-        case ReadinessChanged() as readiness:
-            return Said(host=said.host, version=said.version, readiness=readiness, assignment=said.assignment)
+            return said._replace(host=host, version=version)
         case AssignmentChanged() as assignment:
-            return Said(host=said.host, version=said.version, readiness=said.readiness, assignment=assignment)
+            return said._replace(assignment=assignment)
     return said
 
 

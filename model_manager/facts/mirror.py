@@ -94,8 +94,7 @@ def summed(copies: Iterable[Copy]) -> int:
     return sum(copy.term for copy in copies) % MODULUS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Said(NamedTuple):
     """What events of a machine said of it: empty or None until one does, and only of its present epoch."""
 
     host: str = ""

@@ -219,7 +219,7 @@ class Sealed(Envelope):
     at: str
     digest: str
     body: dict[str, Any]
-    _event: Event
+    _event: Event | None
 
     def __init__(self, told: Sequence[bytes]) -> None:
         """Of the names and values of a stream entry, one after the other. Raises BadRecord as `envelope` does."""
@@ -232,17 +232,16 @@ class Sealed(Envelope):
             self.kind = kind.decode()
             self.at = at.decode()
             self.digest = digest.decode()
-            self.body = loads(data, self.kind) if data[:1] == b"{" else _object(self.kind, data)
+            self._event = None
+            self.body = orjson.loads(data) if data[:1] == b"{" else _object(self.kind, data)
         except (KeyError, ValueError) as error:
             raise BadRecord(name="stream entry", why=f"{type(error).__name__}: {error}") from None
 
     @property
     def event(self) -> Event:
-        try:
-            return self._event
-        except AttributeError:
+        if self._event is None:
             self._event = _event(self.kind, self.body)
-            return self._event
+        return self._event
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Envelope) and _parts(self) == _parts(other)

@@ -218,3 +218,101 @@ async def test_who_is_behind_reads_page_after_page_and_looks_after_its_cursor_on
     assert isinstance(late[0][1], Gap)
     assert len(late) == 6
     assert await everything(follower) == []
+
+
+async def ranges(redis: Redis) -> int:
+    """Pages that the server was asked for."""
+    stats = await redis.info("commandstats")
+    return int(stats.get("cmdstat_xrange", {"calls": 0})["calls"])
+
+
+async def asked_for(redis: Redis, pages: int) -> None:
+    async with asyncio.timeout(20):
+        while await ranges(redis) != pages:
+            await asyncio.sleep(0.01)
+
+
+async def test_while_a_page_is_folded_the_next_is_on_its_way_and_at_the_end_none_is(bus: Bus, redis: Redis) -> None:
+    teller = await filled(bus, 43)
+    before = await ranges(redis)
+    batches = Follower(redis, Keys(), "0", page=10, block_ms=0, clock=lambda: 0.0).batches()
+    told = [*(await anext(batches)).told]
+    for page in (1, 2, 3, 4):
+        await asked_for(redis, before + page)
+        told += (await anext(batches)).told
+    assert seqs([each for _, each in told]) == list(range(1, 46))
+    await bus.publish([tick(teller)])  # type: ignore[arg-type]
+    assert seqs([each for _, each in (await anext(batches)).told]) == [46]
+    assert await ranges(redis) == before + 4, "nothing is asked ahead at the end"
+    await batches.aclose()
+
+
+async def test_who_leaves_in_the_middle_leaves_no_answer_for_others(bus: Bus, redis: Redis) -> None:
+    await filled(bus, 60)
+    before = await ranges(redis)
+    follower = Follower(redis, Keys(), "0", page=10, block_ms=0, clock=lambda: 0.0)
+    batches = follower.batches()
+    first = await anext(batches)
+    await asked_for(redis, before + 1)
+    await batches.aclose()
+    assert len(redis.connection_pool._in_use_connections) == 0
+    assert [await redis.echo(str(n)) for n in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+    assert follower.cursor == first.cursor
+    assert seqs(await everything(follower)) == list(range(11, 63))
+
+
+@pytest.mark.parametrize("turns", range(0, 60, 5))
+async def test_who_is_cancelled_at_any_moment_goes_on_where_the_last_batch_ended(
+    bus: Bus, redis: Redis, turns: int
+) -> None:
+    await filled(bus, 60)
+    follower = Follower(redis, Keys(), "0", page=10, block_ms=0, clock=lambda: 0.0)
+    told: list[object] = []
+
+    async def read() -> None:
+        async for batch in follower.batches():
+            told.extend(each for _, each in batch.told)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(read())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+    told += await everything(follower)
+    assert seqs(told) == list(range(1, 63))
+    assert await redis.echo("mine") == b"mine"
+
+
+async def test_e9_what_was_read_ahead_is_told_before_the_gap_behind_it(bus: Bus, redis: Redis) -> None:
+    await filled(bus, 60)
+    before = await ranges(redis)
+    batches = Follower(redis, Keys(), "0", page=10, block_ms=0, clock=lambda: 0.0).batches()
+    told = [each for _, each in (await anext(batches)).told]
+    await asked_for(redis, before + 1)
+    await redis.xtrim(Keys().events, maxlen=5, approximate=False)
+    for _ in range(2):
+        told += [each for _, each in (await anext(batches)).told]
+    assert seqs(told) == [*range(1, 21), "Gap", *range(58, 63)]
+    await batches.aclose()
+
+
+async def test_e1_an_outage_while_a_page_is_on_its_way_loses_nothing_and_is_said(own: Server, own_redis: Redis) -> None:
+    own.kill()
+    own._command += ["--appendonly", "yes", "--appendfsync", "always"]
+    own.start()
+    await filled(Bus(own_redis, MachineId("m1"), "here", "", 1_000, 60.0), 60)
+    follower = Follower(own_redis, Keys(), "0", page=10, block_ms=0, clock=lambda: 0.0)
+    batches = follower.batches()
+    told: list[object] = []
+    async with asyncio.timeout(20):
+        told += [each for _, each in (await anext(batches)).told]
+        own.kill()
+        while follower.away is None:
+            told += [each for _, each in (await anext(batches)).told]
+        own.start()
+        while len(told) < 63:
+            told += [each for _, each in (await anext(batches)).told]
+    assert [each for each in seqs(told) if each != "Gap"] == list(range(1, 63))
+    (gap,) = [each for each in told if isinstance(each, Gap)]
+    assert gap.lost is False
+    await batches.aclose()

@@ -1,23 +1,26 @@
 from __future__ import annotations
 
+import asyncio
 import io
-import os
-import pty
+import re
 import signal
-import subprocess
-import sys
-import termios
-import time
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from model_manager.bus.connection import connect
+from model_manager.bus.publishing import Bus
 from model_manager.cli.choosing import Choice
 from model_manager.cli.top import Told, picture
+from model_manager.facts.identity import MachineId
+from tests.bus.servers import Server
 from tests.cli.conftest import Call
 from tests.cli.fleetful import Fleetful
+from tests.cli.terminal import BACK, Terminal
+from tests.fleet.stage import Player, files
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +38,91 @@ def test_in_a_pipe_it_is_shown_once(call: Call, fleetful: Fleetful, monkeypatch:
     assert call("top")[1].splitlines()[0] == out.splitlines()[0]
 
 
-def test_in_a_terminal_it_is_drawn_until_interrupted(fleetful: Fleetful, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "20", "MODEL_MANAGER_STATE_DIR": str(tmp_path)}
-    command = [
-        sys.executable,
-        "-c",
-        "from model_manager.cli.main import main; main(['top', '--every', '0.2', '--url', '%s'])",
-    ]
-    command[2] %= fleetful.url
-    with subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        seen, deadline = b"", time.monotonic() + 30
-        while seen.count(b"m2") < 2:
-            assert time.monotonic() < deadline, seen
-            seen += os.read(ours, 65_536)
-        process.send_signal(signal.SIGINT)
-        try:
-            while os.read(ours, 65_536):
-                continue
-        except OSError:
-            assert process.wait(30) in (0, -signal.SIGINT)
-    os.close(ours)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_in_a_terminal_it_is_drawn_until_a_signal_ends_it(fleetful: Fleetful, tmp_path: Path, number: int) -> None:
+    with Terminal(tmp_path, "top", "--every", "0.2", "--url", fleetful.url) as terminal:
+        terminal.until("m2")
+        terminal.process.send_signal(number)
+        assert (terminal.ended(), terminal.put_back) == (0, True)
+
+
+def test_a_terminal_of_another_size_is_drawn_anew_at_once(fleetful: Fleetful, tmp_path: Path) -> None:
+    with Terminal(tmp_path, "top", "--every", "60", "--url", fleetful.url, size=(100, 20)) as terminal:
+        terminal.until("version")
+        for width, height, shown in ((40, 10, "s: by ne"), (200, 50, "why"), (80, 24, "free")):
+            terminal.resize(width, height)
+            terminal.process.send_signal(signal.SIGWINCH)
+            terminal.until(shown, lines=height)
+            assert max(map(len, terminal.screen)) <= width
+        terminal.press("q")
+        assert (terminal.ended(), terminal.put_back) == (0, True)
+
+
+def test_e1_a_redis_that_is_away_at_the_start_and_later_is_waited_for(tmp_path: Path) -> None:
+    server = Server("valkey", "--appendonly", "yes", "--appendfsync", "always")
+    server.kill()
+    try:
+        with Terminal(tmp_path, "top", "--every", "0.2", environ={"REDIS_URL": server.url}) as terminal:
+            terminal.until("Redis is not available")
+            server.start()
+            terminal.until("0 live")
+            asyncio.run(introduce(server.url))
+            terminal.until("1 live")
+            server.kill()
+            terminal.until("as of")
+            server.start()
+            terminal.until("m1")
+            terminal.until("1 live")
+            terminal.press("q")
+            assert (terminal.ended(), terminal.put_back) == (0, True)
+    finally:
+        server.close()
+
+
+async def introduce(url: str) -> None:
+    redis = connect(url)
+    player = Player(redis, "m1")
+    player.bus = Bus(redis, MachineId("m1"), "here", "", 10_000, lease=3_600.0)
+    await player.begin(*files("a.safetensors"), flux=True)
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("key", ["q", "\x03"])
+def test_who_asks_somebody_silent_sees_whom_and_may_leave(tmp_path: Path, key: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        for asked, environ in ((["--url", f"http://{address}"], {}), ([], {"REDIS_URL": f"redis://{address}"})):
+            with Terminal(tmp_path, "top", *asked, environ=environ) as terminal:
+                terminal.until("asking")
+                if key == "q":
+                    terminal.press(key)
+                else:
+                    terminal.process.send_signal(signal.SIGINT)
+                assert (terminal.ended(), terminal.put_back) == (0, True)
+
+
+def test_a_setting_that_is_missing_is_said_on_the_terminal_that_was_before(tmp_path: Path) -> None:
+    with Terminal(tmp_path, "top") as terminal:
+        assert terminal.ended() == 78
+        assert b"REDIS_URL" in terminal.seen.rpartition(BACK)[2]
+
+
+@pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"TERM": "unknown"}])
+def test_a_terminal_that_cannot_draw_is_shown_it_once(
+    fleetful: Fleetful, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with Terminal(tmp_path, "top", "--url", fleetful.url, environ=environ) as terminal:
+        assert terminal.ended() == 0
+        assert b"m2" in terminal.seen
+        assert b"\x1b" not in terminal.seen
+
+
+def test_without_colours_none_are_drawn(fleetful: Fleetful, tmp_path: Path) -> None:
+    with Terminal(tmp_path, "top", "--url", fleetful.url, environ={"NO_COLOR": "1"}) as terminal:
+        terminal.until("m2")
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert not re.search(rb"\x1b\[[0-9;]*(3|4|9|10)[0-7][;m]", terminal.seen)
 
 
 MACHINE = {
@@ -101,22 +167,14 @@ def test_what_is_filtered_says_so_also_when_nothing_is_left() -> None:
 
 
 def test_keys_order_filter_and_leave_and_the_terminal_is_as_before(fleetful: Fleetful, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    before = termios.tcgetattr(theirs)
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "20", "MODEL_MANAGER_STATE_DIR": str(tmp_path)}
-    code = f"from model_manager.cli.main import main; main(['top', '--every', '60', '--url', '{fleetful.url}'])"
-    with subprocess.Popen([sys.executable, "-c", code], env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        for told, key in (("by need", b"s"), ("by machine", b"/m2"), ("/m2_", b"\r"), ("1-1 of 1", b"q")):
-            read_until(ours, told)
-            os.write(ours, key)
-        assert process.wait(30) == 0
-    assert termios.tcgetattr(theirs) == before
-    os.close(theirs)
-    os.close(ours)
-
-
-def read_until(terminal: int, text: str) -> None:
-    seen, deadline = "", time.monotonic() + 30
-    while text not in seen:
-        assert time.monotonic() < deadline, seen
-        seen += os.read(terminal, 65_536).decode("utf-8", "replace")
+    with Terminal(tmp_path, "top", "--every", "60", "--url", fleetful.url) as terminal:
+        for told, key in (
+            ("by need", "s"),
+            ("by machine", "/m2"),
+            ("/m2_", "\r"),
+            ("1-1 of 1", "\x1b"),
+            ("1-2 of 2", "q"),
+        ):
+            terminal.until(told)
+            terminal.press(key)
+        assert (terminal.ended(), terminal.put_back) == (0, True)

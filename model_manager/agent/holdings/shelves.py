@@ -18,6 +18,9 @@ from model_manager.facts.identity import Pin
 from model_manager.facts.model import Model, Requirements
 from model_manager.index.index import Index
 
+FRESH = 64
+"""Events that are kept in memory until they are published; of more the outbox is read."""
+
 LISTENER_BACKLOG = 1000
 """Events that a slow listener of the socket may lag behind before it is dropped."""
 
@@ -38,6 +41,7 @@ class Shelves:
         self._passed_over: set[str] = set()
         self._came: list[tuple[str, Lore]] = []
         self._comings = 0
+        self._fresh: list[Envelope] = []
         self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
         self._turn = asyncio.Lock()
 
@@ -247,7 +251,14 @@ class Shelves:
         finally:
             self._listeners.discard(queue)
 
+    def take_fresh(self) -> list[Envelope]:
+        """What was told since this was asked last, in order, as it stands in the outbox too; nothing when that was much."""
+        fresh, self._fresh = self._fresh, []
+        return fresh if len(fresh) <= FRESH else []
+
     def _spread(self, envelopes: tuple[Envelope, ...]) -> None:
+        if len(self._fresh) <= FRESH:
+            self._fresh.extend(envelopes)
         for queue in tuple(self._listeners):
             if queue.qsize() >= LISTENER_BACKLOG:
                 self._listeners.discard(queue)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -15,9 +15,9 @@ from model_manager.agent.telling.publishing import Beating, Publishing
 from model_manager.bus import tailing
 from model_manager.bus.connection import connect
 from model_manager.bus.keys import Keys
-from model_manager.bus.publishing import Bus
+from model_manager.bus.publishing import Bus, Published
 from model_manager.facts import wire
-from model_manager.facts.event import DiskLow, MachineBye, RootBack
+from model_manager.facts.event import DiskLow, Envelope, MachineBye, RootBack
 from model_manager.facts.identity import MachineId
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
@@ -280,3 +280,28 @@ async def test_i5_who_shares_a_machine_id_withdraws_nothing_when_it_leaves(scene
         await until(lambda: scene.board.bus == "conflict")
     await fleet.publishing.farewell(10)
     assert (await fleet.lease())["host"] == "host-b"
+
+
+async def test_who_holds_many_files_rests_after_a_change_and_what_comes_meanwhile_goes_together(
+    scene: Stage, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(scene, redis) as fleet:
+        await until(fleet.is_told)
+        publish, told = fleet.bus.publish, list[int]()
+
+        async def counted(envelopes: Sequence[Envelope]) -> Published:
+            told.append(len(envelopes))
+            return await publish(envelopes)
+
+        monkeypatch.setattr(fleet.bus, "publish", counted)
+        monkeypatch.setattr(module, "FOR_EACH", 600.0)
+        monkeypatch.setattr(module, "LONGEST", 600.0)
+        await scene.shelves.tell(RootBack(root="/m"))
+        await until(fleet.is_told)
+        await scene.holds("vae/first.safetensors")
+        await until(fleet.is_told)
+        for number in range(5):
+            await scene.holds(f"vae/{number}.safetensors")
+        await turns(200)
+        assert told == [1, 1], "an event that changes no file is no reason to rest"
+        assert len(await scene.index.outbox(10)) == 5

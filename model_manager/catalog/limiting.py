@@ -19,7 +19,7 @@ RATE: Final = web.RequestKey("rate", dict[str, str])
 
 METHODS: Final = "GET, HEAD, POST, PUT, DELETE"
 HEADERS: Final = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID"
-EXPOSED: Final = "ETag, Retry-After, X-Total-Count, X-RateLimit-Limit, X-RateLimit-Remaining"
+EXPOSED: Final = "ETag, Retry-After, X-Total-Count, X-Total-More, X-RateLimit-Limit, X-RateLimit-Remaining"
 
 
 class Buckets:

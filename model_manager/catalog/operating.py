@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -190,6 +191,9 @@ def _lines(counts: Counts, seq: int, listeners: int, counting: Counting) -> Iter
         'kind="model"': counts.models, 'kind="workflow"': counts.workflows, 'kind="collection"': counts.collections,
     })  # fmt: skip
     yield from _one("changes_total", "counter", "changes since the database was made", {"": seq})
+    yield from _one(
+        "process", "gauge", "the process that answers, of those at this address", {f'pid="{os.getpid()}"': 1}
+    )
     yield from _one("listeners", "gauge", "listeners of changes", {"": listeners})
     requests = {f'route="{name}",status="{status}"': n for (name, status), n in sorted(counting.requests.items())}
     yield from _one("requests_total", "counter", "requests by route and status", requests)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Any, Final, assert_never
 
@@ -12,8 +11,9 @@ from model_manager.catalog import docs, shapes
 from model_manager.catalog.answering import BareAnswer, bare, doc, enveloped
 from model_manager.catalog.asked import flag, names, page
 from model_manager.catalog.following import Look, follow
-from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, Kind, Record, Stored
+from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, Kind, Page, Record, Stored
 from model_manager.catalog.storage.looking import Looker
+from model_manager.catalog.storage.machines import Machines
 from model_manager.catalog.storage.store import Store
 from model_manager.errors import BadSetting, printable
 from model_manager.facts import wire
@@ -21,9 +21,6 @@ from model_manager.facts.identity import TOKEN_NAMES, MachineId
 from model_manager.serving.asking import Asked as Values
 from model_manager.serving.asking import asked_object
 from model_manager.serving.problems import Answer, bad_body
-
-MACHINES: Final = 10_000
-"""Machines whose tokens are remembered; who told first is forgotten first."""
 
 SERVER: Final = "this server"
 
@@ -34,11 +31,11 @@ class Questions:
     def __init__(self, store: Store, tokens: Collection[str]) -> None:
         self._store = store
         self._tokens = frozenset(tokens)
-        self._told: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._machines = Machines(store.database, store.now)
 
     async def models(self, request: web.Request, values: Values) -> web.StreamResponse:
         found = await self._store.found("model", page(values))
-        return enveloped(request, [doc(each) for each in found.items], headers=_total(found.total))
+        return enveloped(request, [doc(each) for each in found.items], headers=_total(found))
 
     async def model(self, request: web.Request, values: Values) -> web.StreamResponse:
         return enveloped(request, doc(await self._one("model", values["id"])))
@@ -112,11 +109,11 @@ class Questions:
         return enveloped(request, answer)
 
     async def auth(self, request: web.Request, values: Values) -> web.StreamResponse:
-        """For this server, or for a machine that told its tokens since this server started."""
+        """For this server, or for a machine that told its tokens."""
         machine = values["machine_id"]
         if machine is None:
             return await self._authorization(request, self._tokens, SERVER)
-        told = self._told.get(machine)
+        told = await self._machines.told(machine)
         if told is None:
             detail = f"The machine '{machine}' has not told its tokens yet. It does so by POST to this address."
             raise Answer(404, "absent", detail)
@@ -127,17 +124,14 @@ class Questions:
         if not body:
             return await self._authorization(request, self._tokens, SERVER)
         machine, tokens = _machine(body)
-        self._told.pop(machine, None)
-        self._told[machine] = tokens
-        if len(self._told) > MACHINES:
-            self._told.popitem(last=False)
+        await self._machines.tell(machine, tokens)
         return await self._authorization(request, tokens, machine)
 
     async def workflows(self, request: web.Request, values: Values) -> web.StreamResponse:
         async with self._store.reading() as reader:
             found = await reader.found("workflow", page(values))
             answers = await _workflows(reader, found.items)
-        return enveloped(request, answers, headers=_total(found.total))
+        return enveloped(request, answers, headers=_total(found))
 
     async def workflow(self, request: web.Request, values: Values) -> web.StreamResponse:
         return enveloped(request, await self._read("workflow", values["id"]))
@@ -191,7 +185,7 @@ class Questions:
             records = [_collection(each) for each in found.items]
             workflows = await reader.named("workflow", {name for each in records for name in each.workflows})
         answers = [_components(each, shapes.members(each, workflows)) for each in records]
-        return enveloped(request, answers, headers=_total(found.total))
+        return enveloped(request, answers, headers=_total(found))
 
     async def collection(self, request: web.Request, values: Values) -> web.StreamResponse:
         return enveloped(request, await self._read("collection", values["id"]))
@@ -309,5 +303,5 @@ def _once(found: Iterable[Stored]) -> list[Stored]:
     return list({each.id: each for each in found}.values())
 
 
-def _total(total: int) -> dict[str, str]:
-    return {"X-Total-Count": str(total)}
+def _total(page: Page[Stored]) -> dict[str, str]:
+    return {"X-Total-Count": str(page.total), **({"X-Total-More": "true"} if page.more else {})}

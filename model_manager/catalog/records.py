@@ -99,14 +99,12 @@ class Named(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sourced:
-    """One address of the version of a model that is answered, at its place among the others."""
+class Gated(NamedTuple):
+    """Models that need the token of one variable, "" where none is named: how many, and their names as a JSON list."""
 
-    id: str
-    name: str
-    position: int
-    url: str
+    variable: str
+    models: int
+    names: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +124,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Item]):
-    """Some of `total` items."""
+    """Some of `total` items; `more`: there are more than that, nobody counted how many."""
 
     items: tuple[Item, ...]
     total: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import socket
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import aiohttp
+from aiohttp import web
 
-from model_manager.catalog.beside import Beside, alone
+from model_manager.catalog.beside import Beside, Where, alone, answer
 from model_manager.catalog.incoming.bulk import load
 from model_manager.catalog.incoming.loading import as_written
 from model_manager.catalog.server import Rules, Server
@@ -19,11 +21,15 @@ from model_manager.catalog.storage.postgres import PostgresDatabase
 from model_manager.catalog.storage.sqlite import SqliteDatabase
 from model_manager.catalog.storage.store import Store
 from model_manager.catalog.storage.writing import KEPT
-from model_manager.serving.listening import listening, until_signalled
+from model_manager.facts import wire
+from model_manager.serving.listening import Answering, answered, listening, until_signalled
 from model_manager.tracing.requests import traced
 from model_manager.tracing.spans import Tracer
 
-SETTING = "MODEL_MANAGER_CATALOG_PORT"
+SETTING: Final = "MODEL_MANAGER_CATALOG_PORT"
+
+WARM_SECONDS: Final = 5.0
+"""How long warming up may take; who starts into an outage of the database does not wait for it."""
 
 
 def database_at(address: Path | str) -> Database:
@@ -55,20 +61,20 @@ async def serve(
     tokens: Collection[str] = (),
     rules: Rules | None = None,
     kept: int = KEPT,
-    shared: bool = False,
     tracer: Tracer | None = None,
 ) -> AsyncIterator[str]:
     """Serve a catalog for the length of the block; the value is its base URL.
 
-    `shared`: other processes serve it at this address too. `records` (as `loading.as_written` takes them) replace what is in it first. `port` 0 takes any free one. Raises BadSetting
+    `records` (as `loading.as_written` takes them) replace what is in it first. `port` 0 takes any free one. Raises BadSetting
     when there is no catalog or the address cannot be bound, BadRecord for bad records, CatalogUnavailable while it is locked.
     """
     async with opened(database, kept=kept) as store:
         if records is not None:
             await load(store, as_written(records), "start", replace_all=True)
-        server = Server(store, rules or Rules(tokens=tokens))
-        where = listening(traced(server.application(), tracer), host, port, SETTING, shared=shared)
-        async with server.at_work(), where as url:
+        async with (
+            _at_work(store, rules or Rules(tokens=tokens), tracer) as application,
+            listening(application, host, port, SETTING) as url,
+        ):
             yield url
 
 
@@ -79,27 +85,47 @@ async def run(
     *,
     rules: Rules,
     kept: int = KEPT,
-    beside: Beside | None = None,
+    beside: Beside = alone,
     started: Callable[[str], None] = lambda url: None,
     tracer: Tracer | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
     with until_signalled() as stop:
-        shared = beside is not None
-        async with serve(database, host, port, rules=rules, kept=kept, shared=shared, tracer=tracer) as url:
-            await _warmed(url)
+        async with (
+            opened(database, kept=kept) as store,
+            _at_work(store, rules, tracer) as application,
+            answered(application) as own,
+        ):
+            await _warmed(own)
             gc.collect()
             gc.freeze()  # what is there now stays: no search for cycles goes through it while somebody waits
-            async with (beside or alone)(url, stop):
+            async with beside(own, Where(host, port, SETTING), stop) as url:
                 started(url)
                 await stop.wait()
 
 
-async def _warmed(url: str) -> None:
+@asynccontextmanager
+async def _at_work(store: Store, rules: Rules, tracer: Tracer | None = None) -> AsyncIterator[web.Application]:
+    server = Server(store, rules)
+    async with server.at_work():
+        yield traced(server.application(), tracer)
+
+
+async def _warmed(own: Answering) -> None:
     """What machines ask is asked once: statements are compiled and pages read before the first of them waits for it."""
     asked = {"/workflows/dependencies": {"workflow_names": ["-"]}, "/models/batch": {"model_ids": ["-"]}}
-    with suppress(aiohttp.ClientError, TimeoutError):
-        async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(total=5)) as session:
-            for path, body in asked.items():
-                async with session.post(path, json=body) as answer:
-                    await answer.read()
+    for path, body in asked.items():
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(WARM_SECONDS):
+                await _asked_of(own, path, wire.dumps(body))
+
+
+async def _asked_of(own: Answering, path: str, body: bytes) -> None:
+    """One question, past the network."""
+    ours, theirs = socket.socketpair()
+    await answer(own, theirs)
+    reader, writer = await asyncio.open_connection(sock=ours)
+    with closing(writer):
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        writer.write(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        await reader.read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -13,10 +12,12 @@ from model_manager.catalog.records import (
     CatalogWorkflow,
     Change,
     CustomNode,
+    Gated,
     Named,
     Need,
     Position,
 )  # fmt: skip
+from model_manager.facts import wire
 
 T = TypeVar("T")
 
@@ -332,21 +333,18 @@ def collection_dependencies(
     )
 
 
-def authorization(gated: Iterable[tuple[str, str]], available: Collection[str], asked: str) -> Authorization:
+def authorization(gated: Iterable[Gated], available: Collection[str], asked: str) -> Authorization:
     """Which variables the gated models need, and whether who is asked for has them."""
-    names: defaultdict[str, list[str]] = defaultdict(list)
-    for variable, name in gated:
-        names[variable].append(name)
     providers = [
         Provider(
-            envVar=variable or None,
-            isAvailable=variable in available,
-            modelCount=len(names[variable]),
-            modelNames=names[variable],
+            envVar=each.variable or None,
+            isAvailable=each.variable in available,
+            modelCount=each.models,
+            modelNames=wire.raw(each.names),
         )
-        for variable in sorted(names)
+        for each in gated
     ]
-    total = sum(map(len, names.values()))
+    total = sum(each.modelCount for each in providers)
     return Authorization(totalModelsRequiringAuth=total, authProviders=providers, asked=asked)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -20,28 +21,50 @@ IDLE_SECONDS: Final = 75.0
 """How long a connection may stay without a whole request: who sends one letter at a time takes no place for long. As long as
 the usual proxies keep theirs."""
 
+BACKLOG: Final = 128
+"""Connections that wait to be taken in."""
+
+Answering = Callable[[], asyncio.BaseProtocol]
+"""What answers a connection, made anew for each."""
+
 
 @asynccontextmanager
-async def listening(
-    application: web.Application, host: str, port: int, setting: str, *, shared: bool = False
-) -> AsyncIterator[str]:
-    """Serve for the length of the block; the value is the base URL. `port` 0 takes any free one; a `shared` one may be listened
-    on by other processes of ours, and the kernel deals out the connections.
+async def listening(application: web.Application, host: str, port: int, setting: str) -> AsyncIterator[str]:
+    """Serve for the length of the block; the value is the base URL. `port` 0 takes any free one.
 
     Raises BadSetting, naming `setting`, when the address cannot be listened on.
     """
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        shutdown_timeout=1.0,
-        lingering_time=LINGER_SECONDS,
-        keepalive_timeout=IDLE_SECONDS,
-    )
-    await runner.setup()
+    async with _ready(application) as runner:
+        with _taken(host, port, setting):
+            await web.TCPSite(runner, host, port).start()
+        yield _url(runner.addresses[0])
+
+
+@asynccontextmanager
+async def answered(application: web.Application) -> AsyncIterator[Answering]:
+    """What answers connections that others took in, for the length of the block."""
+    async with _ready(application) as runner:
+        if runner.server is None:
+            raise RuntimeError("a runner that is set up has a server")
+        yield runner.server
+
+
+@asynccontextmanager
+async def doors(host: str, port: int, setting: str) -> AsyncIterator[tuple[str, Sequence[socket.socket]]]:
+    """The base URL, and sockets that connections come to. Nobody takes them in yet. Raises as `listening`."""
+    with _taken(host, port, setting):
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    sockets = [each.dup() for each in server.sockets]
+    server.close()
     try:
-        yield await _bound(runner, host, port, setting, shared)
+        with _taken(host, port, setting):
+            for each in sockets:
+                each.listen(BACKLOG)
+        yield _url(sockets[0].getsockname()), sockets
     finally:
-        await runner.cleanup()
+        for each in sockets:
+            each.close()
 
 
 @contextmanager
@@ -58,16 +81,35 @@ def until_signalled() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def _bound(runner: web.AppRunner, host: str, port: int, setting: str, shared: bool) -> str:
-    """The base URL once it listens."""
+@asynccontextmanager
+async def _ready(application: web.Application) -> AsyncIterator[web.AppRunner]:
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=1.0,
+        lingering_time=LINGER_SECONDS,
+        keepalive_timeout=IDLE_SECONDS,
+    )
+    await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, reuse_port=shared or None).start()
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def _taken(host: str, port: int, setting: str) -> Iterator[None]:
+    """Raises BadSetting for an address that cannot be listened on."""
+    try:
+        yield
     except OSError as error:
         raise BadSetting(
             name=setting,
             why=f"{host}:{port} cannot be listened on ({error.strerror or error})",
             fix="Choose a free port, or 0 for any.",
         ) from error
-    address = runner.addresses[0]
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+
+
+def _url(address: Sequence[object]) -> str:
+    shown = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
     return f"http://{shown}:{address[1]}"

@@ -19,39 +19,58 @@ from pathlib import Path
 from model_manager.facts.model import Assignment
 from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
-from tests.bench.cataloguing.asking import Ask, Times, batch, single, steadily
+from tests.bench.cataloguing.asking import Ask, Times, authorization, batch, listed, single, steadily
 from tests.bench.cataloguing.records import workflow_name, write
-from tests.bench.cataloguing.server import bare, loaded, postgres, processor, resident, served
+from tests.bench.cataloguing.server import bare, doctored, loaded, postgres, processor, resident, served
 from tests.bench.row import Row
 
 MODELS = "MM_BENCH_CATALOG_MODELS"
 DATABASES = "MM_BENCH_CATALOG_DATABASES"
+HOME = "MM_BENCH_CATALOG_HOME"
+"""A directory in which the filled databases stay: whoever measures again has no import to wait for, and gets no row of one."""
+
+FILLED = "filled"
 RATE = 500.0
 WORKFLOWS = 20
 FLAT = 1.1
 """Memory after all of it, by that after the first of each kind of question, which fill the caches to their bounds."""
 
-SEVERAL = max(2, min(3, len(os.sched_getaffinity(0)) - 1))
-"""Processes that serve one database together: a core is left to the load."""
+SEVERAL = max(2, min(4, len(os.sched_getaffinity(0))))
+"""Processes that serve one database together. Together they take a good core; the load takes a quarter of one."""
 
 
 def run(smoke: bool) -> Iterator[Row]:
     models = 2_000 if smoke else int(os.environ.get(MODELS, "1000000"))
     names = os.environ.get(DATABASES, "sqlite,postgresql").split(",")
-    with tempfile.TemporaryDirectory(prefix="mm-") as scratch:
-        file = Path(scratch) / "records.ndjson"
-        with file.open("wb") as stream:
-            write(stream, models, models // 20)
-        for name in names:
-            with ExitStack() as stack:
-                home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mm-")))
-                database = stack.enter_context(postgres()) if name == "postgresql" else str(home / "catalog.sqlite")
-                yield from _measured(f"{name}, {models} models", database, file, home, models, smoke)
+    for name in names:
+        with ExitStack() as stack:
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mm-")))
+            kept = None if smoke else _kept(name, models)
+            address = stack.enter_context(postgres(kept)) if name == "postgresql" else (kept or home) / "catalog.sqlite"
+            case = f"{name}, {models} models"
+            if kept is None or not (kept / FILLED).exists():
+                yield from _imported(case, str(address), home, models)
+                if kept is not None:
+                    (kept / FILLED).touch()
+            yield from _measured(case, str(address), home, models, smoke)
 
 
-def _measured(case: str, database: str, file: Path, home: Path, models: int, smoke: bool) -> Iterator[Row]:
+def _kept(name: str, models: int) -> Path | None:
+    """Where this database is kept from run to run, None for one that is made anew each time."""
+    if not (given := os.environ.get(HOME)):
+        return None
+    home = Path(given) / f"{name}-{models}"
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+def _imported(case: str, database: str, home: Path, models: int) -> Iterator[Row]:
     records = models + models // 20
+    file = home / "records.ndjson"
+    with file.open("wb") as stream:
+        write(stream, models, models // 20)
     seconds = loaded(database, file, home)
+    file.unlink()
     yield Row(bench="catalog", case=f"{case}: import of {records} records", ours=seconds, unit="s")
     yield Row(
         bench="catalog",
@@ -60,11 +79,34 @@ def _measured(case: str, database: str, file: Path, home: Path, models: int, smo
         unit="records/s",
         more_is_better=True,
     )
+
+
+def _measured(case: str, database: str, home: Path, models: int, smoke: bool) -> Iterator[Row]:
     with served(database, home) as (url, pid):
         yield from _discovered(case, url, home, 2 if smoke else 15)
         yield from _asked(case, url, pid, models, smoke)
     with served(database, home, processes=SEVERAL) as (url, pid):
         yield from _asked_of_several(f"{case}, {SEVERAL} processes", url, pid, home, models, smoke)
+    with served(database, home) as (url, _):
+        yield from _looked_for(case, url, models, 50 if smoke else 1)
+    seconds, memory = doctored(database, home)
+    yield Row(bench="catalog", case=f"{case}: the doctor without visits", ours=seconds, unit="s", goal=60)
+    yield Row(bench="catalog", case=f"{case}: its memory at most", ours=memory, unit="MiB")
+
+
+def _looked_for(case: str, url: str, models: int, rate: float) -> Iterator[Row]:
+    """The slowest of a few, one after the other."""
+    asked = {
+        "a name that one model has": (listed("search={}"), 100),
+        "a word that all have": (listed("search=model"), 100),
+        "a word that none has": (listed("search=x{}"), 100),
+        "those that need a token": (listed("auth_only=true"), 100),
+        "those of a type": (listed("model_type=loras"), 100),
+        "who needs a token, half of all": (authorization, None),
+    }
+    for what, (make, goal) in asked.items():
+        times = asyncio.run(steadily(url, make, models, rate, 5))
+        yield Row(bench="catalog", case=f"{case}: {what}, slowest of 5", ours=times.taken[-1], unit="ms", goal=goal)
 
 
 def _asked(case: str, url: str, pid: int, models: int, smoke: bool) -> Iterator[Row]:

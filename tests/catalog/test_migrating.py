@@ -13,8 +13,9 @@ from alembic.runtime.migration import MigrationContext
 from model_manager.catalog import migrating
 from model_manager.catalog.incoming.bulk import load
 from model_manager.catalog.incoming.loading import as_written
-from model_manager.catalog.migrations import v0001_first, v0002_versions, v0003_answers, v0004_checkups
+from model_manager.catalog.migrations import v0001_first, v0002_versions, v0003_answers, v0004_checkups, v0005_sought
 from model_manager.catalog.operating import exported
+from model_manager.catalog.records import Asked
 from model_manager.catalog.run import database_at, opened
 from model_manager.catalog.storage import tables
 from model_manager.catalog.storage.store import Store
@@ -45,7 +46,8 @@ def test_the_revisions_are_a_chain() -> None:
     assert (v0001_first.revision, v0002_versions.down_revision) == ("0001", "0001")
     assert (v0002_versions.revision, v0003_answers.down_revision) == ("0002", "0002")
     assert (v0003_answers.revision, v0004_checkups.down_revision) == ("0003", "0003")
-    assert migrating.head() == v0004_checkups.revision == "0004"
+    assert (v0004_checkups.revision, v0005_sought.down_revision) == ("0004", "0004")
+    assert migrating.head() == v0005_sought.revision == "0005"
 
 
 async def test_a_migrated_database_is_as_a_fresh_one(address: Path | str) -> None:
@@ -59,7 +61,7 @@ async def test_a_migrated_database_is_as_a_fresh_one(address: Path | str) -> Non
     database = database_at(address)
     async with database.writing() as connection:
         assert await connection.run_sync(differences) == []
-        assert await connection.run_sync(migrating.revision) == "0004"
+        assert await connection.run_sync(migrating.revision) == "0005"
     await database.close()
 
 
@@ -70,6 +72,17 @@ async def test_down_and_up_again_everything_that_the_old_tables_hold_is_there(ad
         await _migrate(address, down)
         await _migrate(address, up)
         assert await _export(address) == before
+        assert await _found(address) == {"look.safetensors", "flux1-dev.safetensors", "SD15/LCM/realism.safetensors"}
+
+
+async def _found(address: Path | str) -> set[str]:
+    """By every filter, one after the other."""
+    async with opened(address) as store:
+        pages = [
+            await store.found("model", asked)
+            for asked in (Asked(search="LOOK"), Asked(auth_only=True), Asked(search="flux 100%"))
+        ]
+    return {each.name for page in pages for each in page.items}
 
 
 async def test_an_unknown_revision_is_refused_and_nothing_happens(address: Path | str) -> None:
@@ -135,8 +148,6 @@ async def test_postgres_of_an_older_revision_is_migrated_only_by_command(postgre
 
 
 def _with_hash(digits: str) -> Any:
-    from model_manager.catalog.records import Asked
-
     return Asked(hash=digits, limit=10)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from model_manager.catalog import docs, shapes
-from model_manager.catalog.records import CatalogModel, Position
+from model_manager.catalog.records import CatalogModel, Gated, Position
+from model_manager.facts import wire
 
 
 @pytest.mark.parametrize(
@@ -30,8 +31,9 @@ def test_a_variable_is_a_provider_in_the_bare_family(variable: str | None, provi
 
 
 def test_a_gated_model_without_a_variable_is_counted_and_never_available() -> None:
-    counted = shapes.authorization([("", "m")], {"HF_TOKEN"}, "this server")
-    assert counted.authProviders == [shapes.Provider(envVar=None, isAvailable=False, modelCount=1, modelNames=["m"])]
+    counted = shapes.authorization([Gated("", 1, '["m"]')], {"HF_TOKEN"}, "this server")
+    provider = {"envVar": None, "isAvailable": False, "modelCount": 1, "modelNames": ["m"]}
+    assert wire.loads(wire.dumps(counted))["authProviders"] == [provider]
 
 
 def test_a_hash_that_only_stands_under_its_algorithm_is_given_to_who_knows_one_field() -> None:

@@ -307,3 +307,26 @@ async def test_nothing_that_was_written_shows_another_hash_or_a_token(client: Cl
         text = await response.text()
     assert "ann-may-write" not in text
     assert text.count(SHA256) == 2
+
+
+async def test_the_version_that_is_answered_is_renamed_with_its_model(each_client: Client) -> None:
+    await each_client.put("/models/m", model("old.pt"))
+    status, _ = await each_client.put("/models/m/versions/1", model("new.pt", description="a zebra"))
+    assert status == 200
+    assert (await each_client.data("/models/name/new.pt"))["id"] == "m"
+    assert (await each_client.get("/models/name/old.pt"))[0] == 404
+    assert [each["name"] for each in await each_client.data("/models?search=zebra")] == ["new.pt"]
+
+
+async def test_a_list_is_of_the_version_that_is_answered(each_client: Client) -> None:
+    await each_client.put("/models/m", model("m.pt", description="a zebra"))
+    await each_client.put(
+        "/models/m/versions/2", model("lion.pt", isAuthReq=True, authEnvVar="HF_TOKEN", baseModel="B")
+    )
+    assert await each_client.data("/models?search=lion") == []
+    assert (await each_client.put("/models/m/current", {"version": "2"}))[0] == 200
+    for question in ("search=lion", "auth_only=true&name=lion.pt", "base_model=B"):
+        assert [each["name"] for each in await each_client.data(f"/models?{question}")] == ["lion.pt"]
+    assert await each_client.data("/models?search=zebra") == []
+    assert (await each_client.ask("DELETE", "/models/m"))[0] == 200
+    assert await each_client.data("/models?search=lion") == []

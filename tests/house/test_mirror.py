@@ -12,6 +12,7 @@ ELSEWHERE: dict[str, str] = {
     "model_manager/catalog/migrations/v0002_versions.py": "tests/catalog/test_migrating.py, the same",
     "model_manager/catalog/migrations/v0003_answers.py": "tests/catalog/test_migrating.py, the same",
     "model_manager/catalog/migrations/v0004_checkups.py": "tests/catalog/test_migrating.py, the same",
+    "model_manager/catalog/migrations/v0005_sought.py": "tests/catalog/test_migrating.py, the same",
     "model_manager/agent/run.py": "tests/stories run the whole agent in a process of its own, signals and kills included",
 }
 """Source files without a test file of their own, and where they are tested."""

@@ -52,11 +52,14 @@ def addressed(record: CatalogModel) -> Found:
             told.append(_ailment("page", record, what, f"the address {printable(mended, 300)}", url=url))
         told += [_ailment("other file", record, each.what, url=url) for each in found if each.done == "kept"]
         clean.append(mended)
-    return told, replace(record, sources=tuple(dict.fromkeys(clean)))
+    sources = tuple(dict.fromkeys(clean))
+    return told, record if sources == record.sources else replace(record, sources=sources)
 
 
 def shelved(record: CatalogModel, expected: Mapping[str, Collection[str]]) -> Found:
     """`expected`: names that workflows load → the folders from which they do."""
+    if not expected:
+        return [], record
     try:
         path = ShelfPath.parse(record.save_to, record.name)
     except BadPath:

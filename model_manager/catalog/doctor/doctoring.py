@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final, Literal
 
 from model_manager.catalog import docs
-from model_manager.catalog.doctor.diagnosing import Ailment, Found, addressed, shelved, visited
+from model_manager.catalog.doctor.diagnosing import Ailment, addressed, shelved, visited
+from model_manager.catalog.doctor.repeating import Repeating
 from model_manager.catalog.doctor.visiting import Visitor
-from model_manager.catalog.records import CatalogModel, CatalogWorkflow, Sourced, Stored
+from model_manager.catalog.records import CatalogModel, CatalogWorkflow, Stored
 from model_manager.catalog.storage.store import Store
 from model_manager.errors import CatalogChanged, CatalogConflict, printable
 from model_manager.facts import wire
@@ -21,7 +20,6 @@ AT_ONCE: Final = 24
 """Records that are examined together; what one host is asked is limited below."""
 
 WHO: Final = "doctor"
-PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,87 +89,66 @@ class Doctor:
         return ""
 
     async def _together(self, records: Sequence[Stored], clashes: Clashes) -> list[Examined]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(each, clashes)) for each in records]
+        if self._visitor is None:
+            found = [self._seen(each, clashes) for each in records]
+            await asyncio.sleep(0)  # others have their turn
+        else:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._visited(self._visitor, each, clashes)) for each in records]
+            found = [task.result() for task in tasks]
         self._looked(len(records))
-        return [examined for task in tasks if (examined := task.result())]
+        return [each for each in found if each.ailments]
 
-    async def _one(self, stored: Stored, clashes: Clashes) -> Examined | None:
+    def _seen(self, stored: Stored, clashes: Clashes) -> Examined:
+        """What its record alone tells, beside those of others."""
         record = docs.model_of(wire.loads(stored.doc))
         told = list(_clashing(record, clashes))
         more, mended = addressed(record)
         told += more
         more, mended = shelved(mended, self._expected)
-        told += more
-        more, mended = await self._visited(mended)
-        told += more
-        if not told:
-            return None
-        return Examined(kind="model", stored=stored, ailments=tuple(told), mended=mended if mended != record else None)
+        return _examined(stored, record, (*told, *more), mended)
 
-    async def _visited(self, record: CatalogModel) -> Found:
-        if self._visitor is None:
-            return [], record
-        visits = [await self._visitor.visit(record.name, url) for url in record.sources]
-        return visited(record, visits, self._tokens)
+    async def _visited(self, visitor: Visitor, stored: Stored, clashes: Clashes) -> Examined:
+        seen = self._seen(stored, clashes)
+        record = docs.model_of(wire.loads(stored.doc))
+        mended = seen.mended or record
+        visits = [await visitor.visit(mended.name, url) for url in mended.sources]
+        more, mended = visited(mended, visits, self._tokens)
+        return _examined(stored, record, (*seen.ailments, *more), mended)
 
     async def _clashes(self) -> Clashes:
-        """Names and addresses are walked twice: of what is there once, 64 bits each are held."""
-        missing = await self._missing()
-        names, urls = array("q"), array("q")
-        async for name in self._names():
-            names.append(hash(name.casefold()))
-        async for each in self._sources():
-            urls.append(hash(each.url))
-        twice, shared = _twice(names) | {hash(name) for name in missing}, _twice(urls)
+        """Records are walked through only where something is there twice: of the rest, 64 bits each are held."""
+        missing = {each.casefold() for each in await self._store.missing()}
+        names, urls = Repeating(), Repeating()
+        async for page in self._store.names():
+            names.add(map(hash, map(str.casefold, page)))
+        async for page in self._store.addresses():
+            urls.add(map(hash, page))
+        twice, shared = await names.several() | {hash(name) for name in missing}, await urls.several()
         cased: dict[str, list[str]] = {}
-        async for name in self._names():
-            if hash(folded := name.casefold()) in twice:
-                cased.setdefault(folded, []).append(name)
         owners: dict[str, list[str]] = {}
-        async for each in self._sources():
-            if hash(each.url) in shared:
-                owners.setdefault(each.url, []).append(each.name)
+        if twice or shared:
+            async for name, sources in self._addressed():
+                if hash(folded := name.casefold()) in twice:
+                    cased.setdefault(folded, []).append(name)
+                for url in sources:
+                    if hash(url) in shared:
+                        owners.setdefault(url, []).append(name)
         return Clashes(
             cased=_several(cased),
             shared=_several(owners),
             meant={name: cased[name] for name in missing if name in cased},
         )
 
-    async def _missing(self) -> set[str]:
-        """What workflows need under names that nobody has, in one case."""
-        missing: set[str] = set()
-        waiting: set[str] = set()
-        async for stored in self._store.walk("workflow"):
-            waiting |= {need.model for need in docs.workflow_of(wire.loads(stored.doc)).needs}
-            if len(waiting) > PAGE:
-                missing |= await self._unknown(waiting)
-                waiting = set()
-        return missing | await self._unknown(waiting)
-
-    async def _unknown(self, references: Collection[str]) -> set[str]:
-        known = await self._store.named("model", references)
-        return {each.casefold() for each in references if each not in known}
-
-    async def _names(self) -> AsyncIterator[str]:
-        last = ""
-        while page := await self._store.names("model", last, PAGE):
-            for name in page:
-                yield name
-            last = page[-1]
-
-    async def _sources(self) -> AsyncIterator[Sourced]:
-        after: tuple[str, int] = ("", -1)
-        while page := await self._store.sources(after, PAGE):
-            for each in page:
-                yield each
-            after = page[-1].id, page[-1].position
+    async def _addressed(self) -> AsyncIterator[tuple[str, Sequence[str]]]:
+        """The name of every model and the addresses of the version that is answered."""
+        async for stored in self._store.walk("model"):
+            yield stored.name, wire.loads(stored.doc)["sources"]
 
 
-def _twice(hashes: array[int]) -> set[int]:
-    """Values that are there more than once."""
-    ordered = sorted(hashes)
-    return {one for one, other in pairwise(ordered) if one == other}
+def _examined(stored: Stored, record: CatalogModel, told: tuple[Ailment, ...], mended: CatalogModel) -> Examined:
+    changed = mended is not record and mended != record
+    return Examined(kind="model", stored=stored, ailments=told, mended=mended if changed else None)
 
 
 def _several(found: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -218,9 +218,10 @@ class _Bulk:
         before = old.doc if old else None
         if isinstance(record, CatalogModel):
             before = known.versions.get((record.id, record.version))
-        current = item.current or old is None
+        answered = isinstance(record, CatalogModel) and known.current.get(record.id) == record.version
+        current = item.current or old is None or answered
         put = writing.text_put(record, old.revision + 1 if old else 1, self._at, current=current)
-        shown = not isinstance(record, CatalogModel) or not current or known.current.get(record.id) == record.version
+        shown = not isinstance(record, CatalogModel) or not current or answered
         if old and before == put.text and shown:
             self._counts["unchanged"] += 1
             return None

@@ -32,6 +32,7 @@ NOTHING: Final = frozenset({"", "null", "none", "undefined", "n/a"})
 """What others write for nothing."""
 
 _BLOB: Final = re.compile(r"^(https?://(?:[\w-]+\.)*huggingface\.co/(?:[^/?#]+/){2,3})blob/", re.IGNORECASE)
+_SPECIAL: Final = re.compile("[?#%]")
 _NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 
 LONGEST: Final = 512
@@ -84,11 +85,13 @@ def address(url: str, name: str) -> tuple[str, list[Finding]]:
 
 def differs(url: str, name: str) -> bool:
     """Whether the address ends in the name of another model file."""
+    own = name.rpartition("/")[2]
+    if url.endswith(f"/{own}") and not _SPECIAL.search(url):
+        return False
     try:
         last = unquote(urlsplit(url).path.rpartition("/")[2])
     except ValueError:
         return False
-    own = name.rpartition("/")[2]
     return "." in last and last.casefold() != own.casefold()
 
 

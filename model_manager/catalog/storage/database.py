@@ -47,6 +47,9 @@ class Database(Protocol):
     def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
         """Whether the column's value is one of many, in one parameter."""
 
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """The values of a group as a JSON list, in order: it is that of an index by which the groups are found."""
+
     def translated(self) -> AbstractContextManager[None]:
         """Raises CatalogUnavailable where waiting helps, BadSetting where another address does, else BadRecord or Broken."""
 

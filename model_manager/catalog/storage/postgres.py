@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import ARRAY, Column, ColumnElement, Text, any_, bindparam, inspect
+from sqlalchemy import ARRAY, Column, ColumnElement, Text, any_, bindparam, cast, func, inspect
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -31,6 +32,9 @@ LOCK: Final = 0x6D6D6361
 _AWAY: Final = ("08", "53", "57", "40", "55")
 """Classes of SQLSTATE that pass: connection, resources, operator intervention, rollback, lock (PostgreSQL, appendix A)."""
 
+_CUT: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises for a connection that is gone, or was cut in the very moment in which it was asked."""
+
 _CONFIGURED: Final = ("28", "3D", "42501")
 """Wrong user or password, no such database, not allowed."""
 
@@ -46,7 +50,10 @@ class PostgresDatabase:
         options: dict[str, Any] = {
             "timeout": CONNECT_SECONDS,
             "command_timeout": STATEMENT_SECONDS,
-            "server_settings": {"application_name": "model_manager catalog"},
+            "server_settings": {
+                "application_name": "model_manager catalog",
+                "jit": "off",
+            },  # it takes longer than our questions
         }
         engine = create_async_engine(
             url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, connect_args=options, hide_parameters=True
@@ -93,6 +100,9 @@ class PostgresDatabase:
         possible = [value for value in values if "\0" not in value]  # no text here holds one
         return column == any_(bindparam(None, possible, type_=ARRAY(Text)))
 
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        return cast(func.json_agg(aggregate_order_by(column, column)), Text)
+
     async def migrate(self, target: str = "head") -> str:
         async with self.writing() as connection:
             await _locked(connection)
@@ -117,7 +127,7 @@ class PostgresDatabase:
     def translated(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (SQLAlchemyError, asyncpg.PostgresError, *_CUT) as error:
             raise translation(error, self._name) from error
 
 
@@ -129,7 +139,7 @@ def translation(error: BaseException, name: str) -> ModelManagerError:
     """By SQLSTATE; what never reached the server is an outage."""
     state = _state(error)
     if state is None:
-        if isinstance(error, (PoolTimeout, asyncpg.InterfaceError)) or _lost(error):
+        if isinstance(error, (PoolTimeout, *_CUT)) or _lost(error):
             why = f"PostgreSQL does not answer ({type(error).__name__})"
             return CatalogUnavailable(host=name, why=why, retry_after=2.0)
         return Broken(what=f"The catalog {name} failed: {type(error).__name__}: {error}.")

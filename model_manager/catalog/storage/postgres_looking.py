@@ -44,17 +44,26 @@ class PostgresLooking:
     @asynccontextmanager
     async def moment(self) -> AsyncIterator[Looker]:
         """Every question within is answered of one moment."""
-        async with self._pool.acquire() as connection, connection.transaction(isolation=WHOLE, readonly=True):
+        async with self._one() as connection, connection.transaction(isolation=WHOLE, readonly=True):
             yield _Looker(self._asking, connection)
 
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         """One question. Raises what asyncpg raises."""
-        async with self._pool.acquire() as connection:
+        async with self._one() as connection:
             return await _Looker(self._asking, connection).rows(question, values)
 
     async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
-        async with self._pool.acquire() as connection:
+        async with self._one() as connection:
             return await _Looker(self._asking, connection).joined(kind, references)
+
+    @asynccontextmanager
+    async def _one(self) -> AsyncIterator[Any]:
+        async with self._pool.acquire() as connection:
+            try:
+                yield connection
+            except asyncpg.InternalClientError:
+                connection.terminate()  # it was cut while it was asked, and answers nobody any more
+                raise
 
     async def close(self) -> None:
         if self._pool is not None:

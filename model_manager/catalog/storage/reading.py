@@ -6,23 +6,24 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, Table, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from model_manager.catalog.records import Asked, Change, Counts, Kind, Named, Page, Position, Sourced, Stored
+from model_manager.catalog.records import Asked, Change, Counts, Gated, Kind, Named, Page, Position, Stored
 from model_manager.catalog.storage import tables
 from model_manager.catalog.storage.database import Database
 from model_manager.catalog.storage.looking import Looker, Question, docs, statement
 from model_manager.catalog.storage.writing import TABLES
+from model_manager.facts import wire
 
 T = TypeVar("T")
 
 COUNTED: Final = 256
 """Sorts of records whose number is remembered."""
 
-_CURRENT: Final = and_(
-    tables.model_version.c.model_id == tables.model.c.id, tables.model_version.c.version == tables.model.c.current
-)
+COUNTED_TO: Final = 10_000
+"""As far as records are counted that filters let through."""
+
 _AFTER_HEX: Final = "g"
 """Sorts behind every hex digit."""
 
@@ -72,16 +73,21 @@ class Reader(Looker):
 
     async def found(self, kind: Kind, asked: Asked) -> Page[Stored]:
         """One page of what filters let through, by name."""
-        table = TABLES[kind]
-        wanted = [*self._filters(kind, asked)]
+        wanted = self._filters(kind, asked)
+        items = tuple(map(_stored, await self._all(_page(kind, asked, wanted))))
+        if not asked.after and len(items) < asked.limit and (items or not asked.offset):
+            return Page(items=items, total=asked.offset + len(items))  # that were all
         sort = kind, replace(asked, after="", limit=0, offset=0)
         total = await self._once(sort, lambda: self._total(kind, wanted))
-        page = _joined(docs(kind), kind, wanted).where(*wanted, *([table.c.name > asked.after] if asked.after else []))
-        rows = await self._all(page.order_by(table.c.name, table.c.id).limit(asked.limit).offset(asked.offset))
-        return Page(items=tuple(_stored(row) for row in rows), total=total)
+        if not wanted or total <= COUNTED_TO:
+            return Page(items=items, total=total)
+        return Page(items=items, total=COUNTED_TO, more=True)
 
     async def _total(self, kind: Kind, wanted: Sequence[ColumnElement[bool]]) -> int:
-        return int((await self._all(_counted(kind, wanted)))[0][0])
+        """Of what filters let through no more are counted than needed to say that there are more."""
+        rows: Select[Any] = select(literal_column("1")).select_from(_looked_through(kind, wanted))
+        some = rows.where(*wanted).limit(COUNTED_TO + 1) if wanted else rows
+        return int((await self._all(select(func.count()).select_from(some.subquery())))[0][0])
 
     async def after(self, kind: Kind, identity: str, limit: int) -> tuple[Stored, ...]:
         """Records by id, from behind an id: how everything is walked through."""
@@ -89,21 +95,35 @@ class Reader(Looker):
         rows = await self._all(docs(kind).where(table.c.id > identity).order_by(table.c.id).limit(limit))
         return tuple(_stored(row) for row in rows)
 
-    async def names(self, kind: Kind, after: str, limit: int) -> tuple[str, ...]:
-        """Names in their order, from behind one. Of collections those that share one count once."""
-        name = TABLES[kind].c.name
-        rows = await self._all(select(name).distinct().where(name > after).order_by(name).limit(limit))
-        return tuple(row.name for row in rows)
+    async def missing(self) -> Sequence[str]:
+        """What workflows need and nobody has, each once."""
+        need, model = tables.workflow_model.c.model, tables.model
+        known = [select(literal_column("1")).where(column == need).exists() for column in (model.c.id, model.c.name)]
+        return [row[0] for row in await self._all(select(need).distinct().where(~known[0], ~known[1]))]
 
-    async def sources(self, after: tuple[str, int], limit: int) -> tuple[Sourced, ...]:
-        """Addresses of the versions that are answered, by (id, position), from behind one."""
-        table, model = tables.model_source, tables.model
-        ours = and_(table.c.model_id == model.c.id, table.c.version == model.c.current)
-        behind = or_(model.c.id > after[0], and_(model.c.id == after[0], table.c.position > after[1]))
-        query = select(model.c.id, model.c.name, table.c.position, table.c.url).join(table, ours)
-        wanted = query.where(model.c.id >= after[0], behind).order_by(model.c.id, table.c.position).limit(limit)
-        rows = await self._all(wanted)
-        return tuple(Sourced(id=row.id, name=row.name, position=row.position, url=row.url) for row in rows)
+    async def names(self, after: str, limit: int) -> list[str]:
+        """Names of models in their order, from behind one."""
+        name = tables.model_sought.c.name
+        page = select(name).where(name > after).order_by(name).limit(limit).subquery()
+        return await self._list(select(self._database.listed(page.c.name)))
+
+    async def addresses(self, after: str, limit: int) -> tuple[str, list[str]]:
+        """Addresses of all versions of the models behind an id, and the last of those: "" at the end."""
+        table = tables.model_source
+        page = (
+            select(table.c.model_id).where(table.c.model_id > after).order_by(table.c.model_id).limit(limit).subquery()
+        )
+        last = (await self._all(select(func.max(page.c.model_id))))[0][0]
+        if last is None:
+            return "", []
+        some = table.c.model_id > after, table.c.model_id <= last
+        return last, await self._list(select(self._database.listed(table.c.url)).where(*some))
+
+    async def _list(self, query: Select[Any]) -> list[str]:
+        """One text in one row, for a row of each would cost more than to find it."""
+        text = (await self._all(query))[0][0]
+        found: list[str] = wire.loads(text) if text else []
+        return found
 
     async def versions(self, identity: str) -> tuple[tuple[str, str], ...]:
         """(label, JSON) of every version of a model."""
@@ -133,16 +153,12 @@ class Reader(Looker):
         rows = await self._all(select(table.c.id, table.c.current).where(self._database.among(table.c.id, ids)))
         return {row.id: row.current for row in rows}
 
-    async def gated(self) -> tuple[tuple[str, str], ...]:
-        """(variable or "", model name) of every model that needs a token."""
-        version = tables.model_version
-        rows = await self._all(
-            select(version.c.auth_env_var, tables.model.c.name)
-            .join(tables.model, _CURRENT)
-            .where(version.c.auth_required)
-            .order_by(tables.model.c.name)
-        )
-        return tuple((row.auth_env_var or "", row.name) for row in rows)
+    async def gated(self) -> tuple[Gated, ...]:
+        """Every model that needs a token, by the variable that is named for it."""
+        table = tables.model_sought
+        variable = table.c.auth_env_var
+        groups = select(variable, func.count(), self._database.listed(table.c.name)).where(table.c.auth_required)
+        return tuple(Gated._make(row) for row in await self._all(groups.group_by(variable).order_by(variable)))
 
     async def users(self, named: Named, limit: int = 20) -> tuple[str, ...]:
         """Who needs a model, as `workflow:name` or `model:name`; at most `limit`."""
@@ -194,16 +210,16 @@ class Reader(Looker):
         rows = await self._all(select(table).where(*wanted).order_by(table.c.seq.desc()).limit(limit))
         return tuple(_change(row) for row in rows)
 
-    def _filters(self, kind: Kind, asked: Asked) -> Sequence[ColumnElement[bool]]:
-        table, version = TABLES[kind], tables.model_version
-        searched = version.c.search if kind == "model" else table.c.search
+    def _filters(self, kind: Kind, asked: Asked) -> list[ColumnElement[bool]]:
+        table = tables.model_sought if kind == "model" else TABLES[kind]
         wanted = [table.c.name == asked.name] if asked.name else []
-        wanted += [searched.contains(asked.search.lower(), autoescape=True)] if asked.search else []
+        wanted += [table.c.search.contains(asked.search.lower(), autoescape=True)] if asked.search else []
         if kind == "model":
-            wanted += [version.c.type == asked.model_type] if asked.model_type else []
-            wanted += [version.c.base_model == asked.base_model] if asked.base_model else []
-            wanted += [version.c.auth_required] if asked.auth_only else []
-            wanted += [table.c.id.in_(_with_hash(asked.hash.lower()))] if asked.hash else []
+            wanted += [table.c.type == asked.model_type] if asked.model_type else []
+            wanted += [table.c.base_model == asked.base_model] if asked.base_model else []
+            if asked.auth_only:  # said so that SQLite goes by name, and sorts no half of all for one page
+                wanted.append(table.c.auth_required.is_not(False))
+            wanted += [table.c.name.in_(_with_hash(asked.hash.lower()))] if asked.hash else []
         return wanted
 
     async def _all(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Row[Any]]:
@@ -211,20 +227,27 @@ class Reader(Looker):
         return rows
 
 
-def _counted(kind: Kind, wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    table = TABLES[kind]
-    return _joined(select(func.count()).select_from(table), kind, wanted).where(*wanted)
+def _page(kind: Kind, asked: Asked, wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """By name. What models are filtered by lies together; their records are read of one page only."""
+    table, seen = TABLES[kind], _looked_through(kind, wanted)
+    behind = [seen.c.name > asked.after] if asked.after else []
+    if seen is table:
+        rows = docs(kind).where(*wanted, *behind).order_by(table.c.name, table.c.id)
+        return rows.limit(asked.limit).offset(asked.offset)
+    names = select(seen.c.name).where(*wanted, *behind).order_by(seen.c.name)
+    page = names.limit(asked.limit).offset(asked.offset).subquery()
+    return docs(kind).where(table.c.name.in_(select(page.c.name))).order_by(table.c.name)
 
 
-def _joined(rows: Select[Any], kind: Kind, wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """Most of what models are asked by stands beside the version that is answered."""
-    return rows.join(tables.model_version, _CURRENT) if kind == "model" and wanted else rows
+def _looked_through(kind: Kind, wanted: Sequence[ColumnElement[bool]]) -> Table:
+    return tables.model_sought if kind == "model" and wanted else TABLES[kind]
 
 
 def _with_hash(digits: str) -> Select[Any]:
     """Models with a version that has this hash, or a longer one that begins so (AutoV2 is the begin of a SHA-256)."""
-    table = tables.model_hash
-    return select(table.c.model_id).where(table.c.hex >= digits, table.c.hex < digits + _AFTER_HEX)
+    table, model = tables.model_hash, tables.model
+    ids = select(table.c.model_id).where(table.c.hex >= digits, table.c.hex < digits + _AFTER_HEX)
+    return select(model.c.name).where(model.c.id.in_(ids))
 
 
 def _stored(row: Row[Any]) -> Stored:

@@ -84,6 +84,9 @@ class SqliteDatabase:
         listed: BindParameter[str] = bindparam(None, wire.dumps(list(values)).decode())
         return column.in_(select(func.json_each(listed).table_valued("value").c.value))
 
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        return func.json_group_array(column)
+
     async def migrate(self, target: str = "head") -> str:
         """A copy of the file is put beside it first."""
         if not self._path.is_file():

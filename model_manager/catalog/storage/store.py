@@ -16,12 +16,12 @@ from model_manager.catalog.records import (
     CatalogModel,
     Change,
     Counts,
+    Gated,
     Kind,
     Named,
     Page,
     Position,
     Record,
-    Sourced,
     Stored,
     Written,
 )
@@ -85,7 +85,7 @@ class Store:
     async def version(self, identity: str, version: str) -> str | None:
         return await self._read(lambda reader: reader.version(identity, version))
 
-    async def gated(self) -> tuple[tuple[str, str], ...]:
+    async def gated(self) -> tuple[Gated, ...]:
         return await self._read(lambda reader: reader.gated())
 
     async def named(self, kind: Kind, references: Collection[str]) -> dict[str, Named]:
@@ -102,13 +102,25 @@ class Store:
     async def history(self, kind: str, identity: str, before: int, limit: int) -> tuple[Change, ...]:
         return await self._read(lambda reader: reader.history(kind, identity, before, limit))
 
-    async def sources(self, after: tuple[str, int], limit: int) -> tuple[Sourced, ...]:
-        """One page of the addresses of all models, by (id, position); ("", -1) begins."""
-        return await self._read(lambda reader: reader.sources(after, limit))
+    async def missing(self) -> Sequence[str]:
+        """What workflows need and nobody has."""
+        return await self._read(lambda reader: reader.missing())
 
-    async def names(self, kind: Kind, after: str, limit: int) -> tuple[str, ...]:
-        """One page of the names of all records, in order; "" begins."""
-        return await self._read(lambda reader: reader.names(kind, after, limit))
+    async def names(self) -> AsyncIterator[Sequence[str]]:
+        """Of all models, in their order, page by page."""
+        last = ""
+        while page := await self._read(lambda reader, last=last: reader.names(last, WALK)):  # type: ignore[misc]
+            yield page
+            last = page[-1]
+
+    async def addresses(self) -> AsyncIterator[Sequence[str]]:
+        """Of all versions of all models, page by page."""
+        last = ""
+        while True:
+            last, page = await self._read(lambda reader, last=last: reader.addresses(last, WALK))  # type: ignore[misc]
+            if not last:
+                break
+            yield page
 
     async def walk(self, kind: Kind) -> AsyncIterator[Stored]:
         """Everything, by id. What is written meanwhile may or may not be among it."""
@@ -129,7 +141,7 @@ class Store:
         dry_run: bool = False,
         judge: Judge | None = None,
     ) -> Written:
-        """Write a record whole; nothing happens when it is like that already. `current`: the version is the one answered.
+        """Write a record whole; nothing happens when it is like that already. `current`: the version is answered from now on.
 
         A dry run only says what would happen. `judge` may refuse it, and sees what no other writer changes meanwhile.
         """
@@ -140,11 +152,11 @@ class Store:
             old = (await reader.by_id(kind, [record.id])).get(record.id)
             _insist(kind, record.name, old, expected)
             await _insist_free(reader, kind, record)
-            shown = current or old is None
+            shown = current or old is None or await _answered(reader, record)
             before = await _before(reader, record, old)
             put = writing.text_put(record, old.revision + 1 if old else 1, self.now(), current=shown)
             stored = Stored(id=record.id, name=record.name, revision=put.revision, doc=put.text)
-            if old and before == put.text and await _answered(reader, record, shown=shown):
+            if old and before == put.text and (not shown or await _answered(reader, record)):
                 return Written(stored=old, action=None)
             action: Action = "replaced" if old else "created"
             if dry_run:
@@ -283,9 +295,9 @@ async def _before(reader: Reader, record: Record, old: Stored | None) -> str | N
     return old.doc if old else None
 
 
-async def _answered(reader: Reader, record: Record, *, shown: bool) -> bool:
-    """Whether the version that is to be answered is the one that is."""
-    if not isinstance(record, CatalogModel) or not shown:
+async def _answered(reader: Reader, record: Record) -> bool:
+    """Whether it is the version that is answered, of a record that is there."""
+    if not isinstance(record, CatalogModel):
         return True
     return (await reader.current_of([record.id]))[record.id] == record.version
 

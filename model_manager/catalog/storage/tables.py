@@ -78,12 +78,22 @@ model_version: Final = Table(
     _owner("model"),
     _text("version", primary_key=True),
     _text("doc"),
+)
+
+model_sought: Final = Table(
+    "model_sought",  # what lists filter by, of the version that is answered: small rows in the order of their names
+    metadata,
+    _text("name", ForeignKey("model.name", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True),
     _text("type", meaning="folder: checkpoints, vae, or empty"),
     _text("base_model"),
     Column("auth_required", Boolean, nullable=False),
-    _text("auth_env_var", nullable=True),
+    _text("auth_env_var", meaning="empty where none is named"),
     _text("search", meaning="name and description in lower case"),
+    sqlite_with_rowid=False,
 )
+Index("ix_model_sought_type", model_sought.c.type, model_sought.c.name)
+Index("ix_model_sought_base_model", model_sought.c.base_model, model_sought.c.name)
+Index("ix_model_sought_gated", model_sought.c.auth_required, model_sought.c.auth_env_var, model_sought.c.name)
 
 model_source: Final = Table(
     "model_source",
@@ -221,4 +231,12 @@ checkup_finding: Final = Table(
     _text("url", nullable=True),
     _text("token", nullable=True),
     Column("mended", Boolean, nullable=False),
+)
+
+machine: Final = Table(
+    "machine",
+    metadata,
+    _text("id", primary_key=True),
+    _text("tokens", meaning="JSON: names of the tokens that it says it has"),
+    _text("told_at", meaning="ISO 8601 UTC"),
 )

@@ -36,7 +36,8 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Put:
-    """A record on its way in: `text` is its JSON, `revision` its new one, 1 for what is new. `current`: models only."""
+    """A record on its way in: `text` is its JSON, `revision` its new one, 1 for what is new. `current`: whether this version of a
+    model is answered from now on; it must be of the one that is answered already."""
 
     record: Record
     text: str
@@ -102,19 +103,23 @@ async def tell(connection: AsyncConnection, changes: Sequence[Change], kept: int
 
 
 async def _models(connection: AsyncConnection, puts: list[Put]) -> None:
-    new = [_model_row(each) for each in puts if each.revision == 1]
-    old = [{f"b_{key}": value for key, value in _model_row(each).items()} for each in puts if each.revision > 1]
-    shown = [row for row, each in zip(old, (each for each in puts if each.revision > 1), strict=True) if each.current]
-    hidden = [row for row in old if row not in shown]
+    old = [each for each in puts if each.revision > 1]
     table = tables.model
     this = table.c.id == bindparam("b_id")
     aging: dict[str, Any] = {"revision": bindparam("b_revision"), "changed_at": bindparam("b_changed_at")}
     naming = aging | {key: bindparam(f"b_{key}") for key in ("name", "current", "doc")}
-    await _insert(connection, table, new)
-    await _each(connection, update(table).where(this).values(naming), shown)
+    await _insert(connection, table, [_model_row(each) for each in puts if each.revision == 1])
+    await _insert(connection, tables.model_sought, [_sought(each) for each in puts if each.revision == 1])
+    shown = [each for each in old if each.current]
+    await _each(connection, update(table).where(this).values(naming), [_bound(_model_row(each)) for each in shown])
+    hidden = [_bound(_model_row(each)) for each in old if not each.current]
     await _each(connection, update(table).where(this).values(aging), hidden)
-    answered = update(table).where(this, table.c.current == bindparam("b_current")).values(doc=bindparam("b_doc"))
-    await _each(connection, answered, hidden)
+    sought = tables.model_sought
+    values: dict[str, Any] = {
+        column.name: bindparam(f"b_{column.name}") for column in sought.c if column.name != "name"
+    }
+    called = update(sought).where(sought.c.name == bindparam("b_name")).values(values)  # its name went with the model's
+    await _each(connection, called, [_bound(_sought(each)) for each in shown])
     version = tables.model_version
     gone = delete(version).where(version.c.model_id == bindparam("b_id"), version.c.version == bindparam("b_version"))
     versions = [_version(each) for each in puts]
@@ -206,9 +211,8 @@ async def _each(connection: AsyncConnection, statement: Any, rows: Rows) -> None
 
 def _model_row(put: Put) -> dict[str, Any]:
     record = put.record
-    label = record.version if isinstance(record, CatalogModel) else ""
     return {
-        "id": record.id, "name": record.name, "current": label, "revision": put.revision, "changed_at": put.at,
+        "id": record.id, "name": record.name, "current": _label(record), "revision": put.revision, "changed_at": put.at,
         "doc": put.text,
     }  # fmt: skip
 
@@ -217,16 +221,30 @@ def _version(put: Put) -> dict[str, Any]:
     record = put.record
     if not isinstance(record, CatalogModel):
         raise TypeError(type(record).__name__)
+    return {"model_id": record.id, "version": record.version, "doc": put.text}
+
+
+def _sought(put: Put) -> dict[str, Any]:
+    record = put.record
+    if not isinstance(record, CatalogModel):
+        raise TypeError(type(record).__name__)
     return {
-        "model_id": record.id,
-        "version": record.version,
-        "doc": put.text,
+        "name": record.name,
         "type": record.model_type,
         "base_model": record.base_model,
         "auth_required": record.auth_required,
-        "auth_env_var": record.auth_env_var,
+        "auth_env_var": record.auth_env_var or "",
         "search": _search(record),
     }
+
+
+def _bound(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as values of a statement that changes others."""
+    return {f"b_{key}": value for key, value in row.items()}
+
+
+def _label(record: Record) -> str:
+    return record.version if isinstance(record, CatalogModel) else ""
 
 
 def _sources(record: CatalogModel) -> Iterable[dict[str, Any]]:

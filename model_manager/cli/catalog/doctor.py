@@ -13,6 +13,7 @@ from model_manager import settings as configuration
 from model_manager.agent.entitlements import tokens
 from model_manager.catalog.doctor.checkups import Checkups
 from model_manager.catalog.doctor.doctoring import WHO, Doctor, Examined
+from model_manager.catalog.doctor.noting import Notebook
 from model_manager.catalog.doctor.reports import Wish
 from model_manager.catalog.doctor.tallying import Tallying
 from model_manager.catalog.incoming.drawn import folders_of
@@ -65,34 +66,38 @@ async def _examine(
     async with opened(address, kept=settings.catalog_changes) as store, going as asking:
         tallying, started = Tallying(), store.now()
         doctor = Doctor(store, asking, known, expected, tallying.looked)
-        found: list[Examined] = []
-        async for examined in doctor.examine():
-            found.append(examined)
-            click.echo(_json(examined) if as_json else "\n".join(lines(examined)))
-        mended = await _mended(doctor, found, fix=wish.fix, yes=yes)
-        for each in found:
-            tallying.add(each, mended=each.stored.id in mended)
+        with Notebook() as found:
+            async for examined in doctor.examine():
+                found.add(examined)
+                click.echo(_json(examined) if as_json else "\n".join(lines(examined)))
+            left = await _mended(doctor, found, tallying, mend=_meant(found, fix=wish.fix, yes=yes))
         await _kept(store, wish, started, tallying)
-        return sum(each.stored.id not in mended or _stays(each) for each in found)
+        return left
 
 
-async def _mended(doctor: Doctor, found: list[Examined], *, fix: bool, yes: bool) -> set[str]:
-    """The ids of what was written."""
-    mendable = [each for each in found if each.mended]
-    click.echo(f"{len(found)} records have something wrong; {len(mendable)} can be mended", err=True)
-    if not fix or not mendable or not (yes or click.confirm(f"Write {len(mendable)} records?", err=True)):
-        if mendable and not fix:
-            click.echo("Nothing was written. --fix writes it.", err=True)
-        return set()
-    written = set()
-    for each in mendable:
-        if why := await doctor.mend(each):
-            click.echo(f"  {each.stored.name}: {why}", err=True)
-        else:
-            written.add(each.stored.id)
-    left = sum(each.stored.id not in written or _stays(each) for each in found)
-    click.echo(f"{left} records have something wrong that only a person can mend", err=True)
-    return written
+def _meant(found: Notebook, *, fix: bool, yes: bool) -> bool:
+    """Whether to write what can be mended."""
+    click.echo(f"{found.count} records have something wrong; {found.mendable} can be mended", err=True)
+    if found.mendable and not fix:
+        click.echo("Nothing was written. --fix writes it.", err=True)
+    return bool(fix and found.mendable and (yes or click.confirm(f"Write {found.mendable} records?", err=True)))
+
+
+async def _mended(doctor: Doctor, found: Notebook, tallying: Tallying, *, mend: bool) -> int:
+    """How many records have something wrong that stays."""
+    left = 0
+    for each in found:
+        written = False
+        if mend and each.mended:
+            why = await doctor.mend(each)
+            written = not why
+            if why:
+                click.echo(f"  {each.stored.name}: {why}", err=True)
+        tallying.add(each, mended=written)
+        left += not written or _stays(each)
+    if mend:
+        click.echo(f"{left} records have something wrong that only a person can mend", err=True)
+    return left
 
 
 def _stays(examined: Examined) -> bool:

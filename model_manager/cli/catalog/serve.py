@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import click
 
 from model_manager import settings as configuration
 from model_manager.agent.logs import start_logs
-from model_manager.catalog.beside import Beside, leading, led
+from model_manager.catalog.beside import leading, led
 from model_manager.catalog.run import run
 from model_manager.catalog.server import Rules
 from model_manager.catalog.tracing import tracer_at
@@ -40,7 +39,7 @@ def command(host: str | None, port: int | None, read_only: bool, database: str |
     address = address_of(database, settings)
     start_logs(settings.state / (LOG.format("" if beside is None else f"-{beside}")), settings.log_level)
     rules = rules_of(settings, read_only=read_only)
-    others = led if beside else _others(settings, address, read_only)
+    others = led if beside else leading(*_others(settings, address, read_only))
     told = _quiet if beside else _say
     tracer = tracer_at(settings.otlp_endpoint)
     asyncio.run(
@@ -48,23 +47,13 @@ def command(host: str | None, port: int | None, read_only: bool, database: str |
     )
 
 
-def _others(settings: Settings, address: Path | str, read_only: bool) -> Beside | None:
-    """The processes beside this one, if there are to be any. What may hold a password goes by the environment."""
-    if settings.catalog_processes == 1:
-        return None
+def _others(settings: Settings, address: Path | str, read_only: bool) -> tuple[list[Sequence[str]], Mapping[str, str]]:
+    """The commands of the processes beside this one, and their environment: what may hold a password goes that way."""
     given = ("--database", str(address)) if isinstance(address, Path) else ()
     more = (*given, *(("--read-only",) if read_only else ()))
     environ = {**os.environ, **({} if given else {"DATABASE_URL": str(address)})}
-
-    def command(number: int) -> Callable[[str], Sequence[str]]:
-        def arguments(url: str) -> Sequence[str]:
-            place = urlsplit(url)
-            where = ("--host", str(place.hostname), "--port", str(place.port))
-            return (*PROGRAM, "catalog", "serve", "--beside", str(number), *where, *more)
-
-        return arguments
-
-    return leading([command(number) for number in range(2, settings.catalog_processes + 1)], environ)
+    numbers = range(2, settings.catalog_processes + 1)
+    return [(*PROGRAM, "catalog", "serve", "--beside", str(number), *more) for number in numbers], environ
 
 
 def rules_of(settings: Settings, *, read_only: bool) -> Rules:

@@ -18,7 +18,7 @@ Ask = bytes
 """A request as it goes over the wire."""
 
 LINES = 64
-"""Connections, at most."""
+"""Connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +49,33 @@ def batch(size: int) -> Callable[[int, random.Random], Ask]:
     return ask
 
 
+def listed(question: str) -> Callable[[int, random.Random], Ask]:
+    """The first page of a list, of models whose names hold what nobody asked for before where `{}` stands."""
+
+    def ask(models: int, chance: random.Random) -> Ask:
+        return _request("GET", f"/models?limit=50&{question.format(model_name(chance.randrange(models))[:13])}")
+
+    return ask
+
+
+def authorization(_models: int, _chance: random.Random) -> Ask:
+    return _request("GET", "/models/validate-auth")
+
+
 async def steadily(url: str, make: Callable[[int, random.Random], Ask], models: int, rate: float, count: int) -> Times:
-    """`count` requests, `rate` a second. Raises for an answer that is not good.
+    """`count` requests, `rate` a second, each on any connection that is free: as many machines would. Raises for an answer that is
+    not good.
 
     They are written and read by hand: an HTTP client would take as much processor time as what it asks.
     """
     chance = random.Random(7)
+    warming = [make(models, chance) for _ in range(min(10, count))]
     asks = [make(models, chance) for _ in range(count)]
     taken: list[float] = []
-    lines = _Lines(url)
+    lines = _Lines(url, chance)
     try:
-        for ask in asks[:10]:
+        await lines.open()
+        for ask in warming:
             await lines.ask(ask)
         gc.collect()
         gc.disable()  # it is the server that is measured
@@ -85,12 +101,19 @@ async def steadily(url: str, make: Callable[[int, random.Random], Ask], models: 
 class _Lines:
     """Connections that are kept, each with one question at a time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, chance: random.Random) -> None:
         self._place = urlsplit(url)
+        self._chance = chance
         self._free: list[_Line] = []
         self._waiting: deque[asyncio.Future[_Line]] = deque()
-        self._made = 0
         self.received = 0
+
+    async def open(self) -> None:
+        """Machines keep theirs: what it takes to connect is no part of an answer."""
+        loop = asyncio.get_running_loop()
+        for _ in range(LINES):
+            _, line = await loop.create_connection(_Line, self._place.hostname, self._place.port)
+            self._free.append(line)
 
     async def ask(self, ask: Ask) -> None:
         line = await self._line()
@@ -107,13 +130,10 @@ class _Lines:
 
     async def _line(self) -> _Line:
         if self._free:
+            at = self._chance.randrange(len(self._free))
+            self._free[at], self._free[-1] = self._free[-1], self._free[at]
             return self._free.pop()
-        loop = asyncio.get_running_loop()
-        if self._made < LINES:
-            self._made += 1
-            _, line = await loop.create_connection(_Line, self._place.hostname, self._place.port)
-            return line
-        waiting: asyncio.Future[_Line] = loop.create_future()
+        waiting: asyncio.Future[_Line] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         return await waiting
 

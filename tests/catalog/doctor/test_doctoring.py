@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from model_manager.catalog import docs
-from model_manager.catalog.doctor import doctoring as module
 from model_manager.catalog.doctor.doctoring import Doctor
 from model_manager.catalog.incoming.bulk import load
 from model_manager.catalog.incoming.loading import as_written
 from model_manager.catalog.records import CatalogModel
+from model_manager.catalog.storage import store as module
 from model_manager.catalog.storage.store import Store
 from model_manager.facts import wire
 from tests.catalog.doctor.test_visiting import visiting
@@ -90,7 +90,7 @@ async def test_without_a_visitor_nobody_is_asked(store: Store) -> None:
 async def test_names_that_clash_in_case_are_found_in_many_pages_and_workflows_told_of_the_name_that_is_here(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 3)
+    monkeypatch.setattr(module, "WALK", 3)
     url = "https://h.example/{}.pt"
     names = [f"{letter}{n}.pt" for n in range(4) for letter in "aAb"] + ["ÄÖ.pt", "äö.pt", "Only.pt"]
     models = [{"name": each, "downloadUrl": url.format(at), "saveTo": "vae"} for at, each in enumerate(names)]

@@ -34,3 +34,21 @@ async def test_nothing_can_be_written_within_a_look(postgres: str) -> None:
     async with fresh(postgres) as url, opened(url) as store, store.looking() as looker:
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
             await looker._connection.execute("DELETE FROM model")  # type: ignore[attr-defined]
+
+
+async def test_a_connection_that_is_cut_while_it_is_asked_is_an_outage_and_not_asked_again(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fresh(postgres) as url, opened(url) as store:
+        assert await store.database.rows(ASKED, ["a"]) == []
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncpg.Connection, "fetch", _cut)
+            with pytest.raises(CatalogUnavailable):
+                await store.database.rows(ASKED, ["a"])
+        held = store.database._looking._pool  # type: ignore[attr-defined]
+        assert held.get_size() - held.get_idle_size() == 0
+        assert await store.database.rows(ASKED, ["a"]) == []
+
+
+async def _cut(*_: object) -> None:
+    raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")

@@ -84,3 +84,27 @@ async def test_only_so_many_sorts_are_remembered(filled: Store, monkeypatch: pyt
     for n in range(10):
         assert (await filled.found("model", Asked(search=f"no-{n}", limit=1))).total == 0
     assert len(filled._totals._known) <= 4
+
+
+async def test_what_filters_let_through_is_counted_only_so_far(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COUNTED_TO", 2)
+    page = await filled.found("model", Asked(search="s", limit=1))
+    assert (page.total, page.more) == (2, True)
+    page = await filled.found("model", Asked(auth_only=True, limit=1))
+    assert (page.total, page.more) == (2, False)
+    page = await filled.found("model", Asked(limit=1))
+    assert (page.total, page.more) == (4, False)
+
+
+async def test_a_page_that_holds_all_says_how_many_without_counting(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reader, "_total", None)
+    assert (await filled.found("model", Asked(search="dev", limit=5))).total == 1
+    assert (await filled.found("model", Asked(search="s", limit=5, offset=2))).total == 4
+    assert (await filled.found("workflow", Asked(search="nowhere", limit=5))).total == 0
+
+
+async def test_a_page_behind_the_end_still_says_how_many_there_are(filled: Store) -> None:
+    assert (await filled.found("model", Asked(limit=5, offset=99))).total == 4
+    assert (await filled.found("model", Asked(limit=5, after="zzz"))).total == 4

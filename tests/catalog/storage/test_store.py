@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from model_manager.catalog.records import CatalogCollection, CatalogModel, CatalogWorkflow, Counts, Need
+from model_manager.catalog.storage import store as module
 from model_manager.catalog.storage.store import Store
 from model_manager.errors import CatalogChanged, CatalogConflict, NotFound
 
@@ -148,3 +149,22 @@ async def test_no_text_is_too_strange_to_be_kept_or_asked_for(store: Store) -> N
     await store.put(replace(MODEL, description=strange, licence=strange), "ann'; --")
     assert (await store.by_reference("model", [strange, "\0", "m"])).keys() == {"m"}
     assert (await store.history("model", "m", 9, 9))[0].who == "ann'; --"
+
+
+async def test_names_and_addresses_come_page_by_page_and_none_is_missing_or_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WALK", 3)
+    for n in range(8):
+        urls = tuple(f"https://h.example/{n}/{at}" for at in range(n % 4))
+        await store.put(replace(MODEL, id=f"m{n}", name=f"m{n}.pt", sources=urls), "ann")
+    names = [page async for page in store.names()]
+    assert names == [["m0.pt", "m1.pt", "m2.pt"], ["m3.pt", "m4.pt", "m5.pt"], ["m6.pt", "m7.pt"]]
+    found = [url async for page in store.addresses() for url in page]
+    assert sorted(found) == [f"https://h.example/{n}/{at}" for n in range(8) for at in range(n % 4)]
+
+
+async def test_what_workflows_need_and_nobody_has_is_told_once(filled: Store) -> None:
+    needs = (Need(model="t5"), Need(model="t5xxl.safetensors"), Need(model="nowhere.safetensors"))
+    await filled.put(CatalogWorkflow(id="w9", name="w9", needs=needs), "ann")
+    assert await filled.missing() == ["nowhere.safetensors"]

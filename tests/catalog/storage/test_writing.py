@@ -32,10 +32,12 @@ async def test_rows_beside_a_record_say_what_its_json_says(filled: Store) -> Non
     async with filled.database.reading() as connection:
         versions = (await connection.execute(select(tables.model_version))).all()
         sources = (await connection.execute(select(tables.model_source).order_by(tables.model_source.c.position))).all()
+        sought = {row.name: row for row in (await connection.execute(select(tables.model_sought))).all()}
         needs = (await connection.execute(select(tables.model_dependency))).all()
     for row in versions:
         record = docs.model_of(wire.loads(row.doc))
-        assert (row.type, row.auth_required, row.auth_env_var) == (
+        told = sought[record.name]
+        assert (told.type, told.auth_required, told.auth_env_var or None) == (
             record.model_type,
             record.auth_required,
             record.auth_env_var,

@@ -11,22 +11,31 @@
 -- finished  empty, or what mm_complete says.
 
 local LONGEST_LEASE, LONGEST_PARK, LONGEST_BONUS, RESULT_BYTES = 86400000, 3600000, 120000, 4096
-local DOSE, EVERY, STEPS, TRIES, IDLE_WAIT = 16, 8, 20, 10, 30000 -- housekeeping in one of eight claims, by the clock
+local DOSE, EVERY_US, STEPS, TRIES, IDLE_WAIT = 16, 8000, 20, 10, 30000
+local SURE_US = 1000000
+local NONE = {}
 
-local function read(arguments)
-  local take = taker(arguments)
-  local claim = {machine = take(), worker = take(), seat = take(), token = take(), lease = routing.whole(take(), 100, LONGEST_LEASE),
-    park = routing.whole(take(), 0, LONGEST_PARK), bonus = routing.whole(take(), 0, LONGEST_BONUS),
-    job = take(), job_token = take(), result = take(), hot = {}}
-  if not (routing.is_machine(claim.machine) and routing.is_word(claim.worker) and routing.is_word(claim.token)) then
+-- What one worker asks, and has finished; or nil and why it cannot be meant so.
+function routing.claim_of(machine, worker, seat, token, lease, park, bonus, job, job_token, result)
+  local claim = {machine = machine, worker = worker, seat = seat, token = token, lease = routing.whole(lease, 100, LONGEST_LEASE),
+    park = routing.whole(park, 0, LONGEST_PARK), bonus = routing.whole(bonus, 0, LONGEST_BONUS), job = job, job_token = job_token,
+    result = result, hot = NONE}
+  if not (routing.is_machine(claim.machine) and routing.is_worker(claim.worker) and routing.is_word(claim.token)) then
     return nil, 'the machine, the worker or the token is no id'
   end
   if not (claim.lease and claim.park and claim.bonus) then return nil, 'the lease, the time to park or the head start is out of bounds' end
   if not claim.result or #claim.result > RESULT_BYTES then return nil, 'the result is longer than 4096 bytes' end
-  local number = routing.whole(take(), 0, 8)
+  return claim
+end
+
+local function read(arguments)
+  local claim, why = routing.claim_of(unpack(arguments, 1, 10))
+  if not claim then return nil, why end
+  local number = routing.whole(arguments[11], 0, 8)
   if not number then return nil, 'there are more than 8 hot signatures' end
+  if number > 0 then claim.hot = {} end
   for n = 1, number do
-    claim.hot[n] = take()
+    claim.hot[n] = arguments[11 + n]
     if not routing.whole(claim.hot[n], 0, 1e9) then return nil, 'a hot signature is no number' end
   end
   return claim
@@ -34,19 +43,33 @@ end
 
 local function is_over(seat, now) return seat.ends > 0 and seat.ends < now / 1000 end
 
+-- Whether the machine's lease lasts. It is not asked for again before it ends, or for a second: whoever ends it earlier turns the pool, if
+-- it is one of our functions.
+local function is_alive(keys, known, now)
+  if known.sure > now and known.since <= now then return true end
+  local left = redis.call('PTTL', keys[2])
+  if left == -2 then return false end
+  known.since, known.sure = now, math.floor(now / 1000) * 1000 + (left < 0 and SURE_US or math.min(left * 1000, SURE_US))
+  if known.seat.ends > 0 then known.sure = math.min(known.sure, known.seat.ends * 1000) end
+  return true
+end
+
 -- Whether the machine's inventory is indexed as far as it is stored.
 local function is_indexed(root, keys, known)
   if known.seat.declared then return true end
   local stored = redis.pcall('HMGET', keys[3], 'epoch', 'seq')
   stored = stored[1] and stored[2] and stored[1] .. ' ' .. stored[2] or false
   if known.at == stored and stored then return true end
+  known.row = nil
   known.at = redis.call('HGET', root .. ':at', known.seat.ord)
   return known.at == stored
 end
 
 -- UNKNOWN, AWAY or STALE; or what is known of the seat.
-local function seated(root, pool, keys, claim, name, now)
+function routing.seated(root, pool, keys, claim, now)
+  local name = routing.seat_name(claim.machine, claim.seat)
   local known = pool.known[name]
+  if known and known.sure > now and known.since <= now then return known end
   if not known or known.seat.ends > 0 then
     local seat = routing.seat(root, claim.machine, claim.seat)
     if not seat then return nil, 'UNKNOWN' end
@@ -55,8 +78,11 @@ local function seated(root, pool, keys, claim, name, now)
   local seat = known.seat
   if is_over(seat, now) then return nil, 'AWAY' end
   if seat.declared and seat.ends > 0 then return known end
-  if redis.call('EXISTS', keys[2]) == 0 then return nil, 'AWAY' end
-  if not is_indexed(root, keys, known) then return nil, 'STALE' end
+  if not is_alive(keys, known, now) then return nil, 'AWAY' end
+  if not is_indexed(root, keys, known) then
+    known.sure = 0
+    return nil, 'STALE'
+  end
   return known
 end
 
@@ -79,20 +105,21 @@ local function is_hot(claim, sid)
   return false
 end
 
--- The keys of the bitmaps that decide for a seat, and the bitmaps; nil when it has none.
-local function bitmaps(root, pool, seat)
+-- The keys of the bitmaps that decide for a seat, and the bitmaps; nil when it has none. `known`: what is known of it, if its inventory
+-- was just seen to be indexed as far as when its row was read.
+local function bitmaps(root, pool, seat, known)
   local fit = routing.fit_of(root, pool, seat.profile)
   if not fit then return nil end
-  local keys, maps = {root .. ':fit:' .. seat.profile}, {fit}
-  if seat.declared then return keys, maps end
-  keys[2] = root .. ':row:' .. seat.ord
-  maps[2] = redis.call('GET', keys[2]) or nil
-  return maps[2] and keys, maps
+  if seat.declared then return {root .. ':fit:' .. seat.profile}, {fit} end
+  local key = root .. ':row:' .. seat.ord
+  local row = known and known.row or redis.call('GET', key)
+  if known then known.row = row or nil end
+  return row and {root .. ':fit:' .. seat.profile, key}, {fit, row}
 end
 
 -- Takes the best job out of its queue and starts it. Nil when there is none for this seat, and whether that is so until the pool turns.
-function routing.take_best(root, pool, seat, claim, now)
-  local keys, maps = bitmaps(root, pool, seat)
+function routing.take_best(root, pool, seat, claim, now, known)
+  local keys, maps = bitmaps(root, pool, seat, known)
   if not keys then return nil, nil, true end
   local passed, cursor = {}, not seat.declared and not claim.old and routing.cursor(pool, seat, maps) or nil
   for _ = 1, TRIES do
@@ -110,12 +137,13 @@ function routing.take_best(root, pool, seat, claim, now)
       if cursor and id and sid == best then cursor.score = tonumber(score) end
       local job = id and routing.start(root, pool, id, score, claim.machine, claim.worker, claim.token, claim.lease, now)
       if job and is_hot(claim, sid) then routing.count(root, 'claims_hot') end
+      if job and job.b and not job.l and not claim.old then routing.hold(pool, claim.token, id) end
       if job then return job, id end
     end
   end
 end
 
-local function told(root, job, id, finished)
+function routing.told_claim(root, job, id, finished)
   return {'JOB', id, job.s, job.b or redis.call('GET', root .. ':body:' .. id) or '', job.a, job.deadline,
     job.asks or (routing.requirement(root, job.s)), job.pr or '0', finished}
 end
@@ -131,18 +159,18 @@ local function wait_of(root, claim, now)
   return math.max(wait, 10)
 end
 
-local function name_of(claim) return claim.machine .. '\n' .. claim.seat end
-
 -- What is known of the seat, if there can be nothing for it.
 local function still_idle(pool, keys, name, now)
   local known = pool.known[name]
   if not known or not known.idle or is_over(known.seat, now) then return nil end
   if known.seat.declared and known.seat.ends > 0 then return known end
-  return redis.call('EXISTS', keys[2]) == 1 and known or nil
+  return is_alive(keys, known, now) and known or nil
 end
 
-local function keep_house(root, now)
-  if math.floor(now / 1000) % EVERY > 0 then return routing.came_back(root, now, DOSE) end
+-- Leases and delays that ended are looked at, if that was not done just now. Whether something waits again.
+local function keep_house(root, pool, now)
+  if now - pool.looked < EVERY_US and now >= pool.looked then return false end
+  pool.looked = now
   local told = routing.due(root, now, DOSE)
   return told.requeued + told.promoted > 0
 end
@@ -158,14 +186,14 @@ local function empty(root, known, claim, now, finished, more)
 end
 
 -- Indexing goes on, and now and then leases and delays that ended are looked at. Whether there is more to index.
-local function go_on(root, pool, now)
+function routing.go_on(root, pool, now)
   local more = false
   if not pool.settled then
     local left
     more, left = routing.settle(root, STEPS)
     pool.settled = left == STEPS
   end
-  if math.floor(now / 1000) % EVERY == 0 then routing.due(root, now, DOSE) end
+  keep_house(root, pool, now)
   return more
 end
 
@@ -176,23 +204,23 @@ local function mm_claim(keys, arguments)
   local before, turn = routing.token(root, claim.token)
   local pool, finished = routing.pool(root, turn), ''
   if claim.job ~= '' then
-    finished = routing.complete(root, claim.job, claim.job_token, claim.result, routing.keep_ms(root, pool), now)
+    finished = routing.complete_held(root, pool, claim.job, claim.job_token, claim.result, routing.keep_ms(root, pool), now)
   end
-  local name = name_of(claim)
+  local name = routing.seat_name(claim.machine, claim.seat)
   local known, not_now = not before and still_idle(pool, keys, name, now), nil
-  if known and not keep_house(root, now) then
+  if known and not keep_house(root, pool, now) then
     routing.rise(root, pool, known, claim.worker)
     return empty(root, known, claim, now, finished, false)
   end
-  local more = go_on(root, pool, now)
-  known, not_now = seated(root, pool, keys, claim, name, now)
+  local more = routing.go_on(root, pool, now)
+  known, not_now = routing.seated(root, pool, keys, claim, now)
   if not known then return {not_now, finished} end
   local job, id, certain = routing.again(root, before, claim.token, claim.machine, claim.worker, claim.lease, now)
-  if job then return told(root, job, id, finished) end
+  if job then return routing.told_claim(root, job, id, finished) end
   routing.rise(root, pool, known, claim.worker)
-  job, id, certain = routing.take_best(root, pool, known.seat, claim, now)
+  job, id, certain = routing.take_best(root, pool, known.seat, claim, now, known)
   if not job and routing.came_back(root, now, DOSE) then job, id, certain = routing.take_best(root, pool, known.seat, claim, now) end
-  if job then return told(root, job, id, finished) end
+  if job then return routing.told_claim(root, job, id, finished) end
   known.idle = certain and not more and pool.known[name] == known
   return empty(root, known, claim, now, finished, more)
 end

@@ -36,7 +36,7 @@ end
 -- What this call has done so far, roughly in steps of 20 us. Where it is much nothing more is begun, and whoever asked asks again; where it
 -- is too much, what was begun goes on in a later call. Some servers have a clock for us; there what takes longer than it should ends after LONG seconds, too.
 local MUCH, TOO_MUCH, LONG = 100, 130, 0.008
-local done_so_far, begun = 0, 0
+local done_so_far, begun = 0, nil
 
 local function clock() return 0 end
 
@@ -45,11 +45,20 @@ local function take_over_clock()
   if here and found then clock = found end
 end
 
-function routing.weigh(steps) done_so_far = done_so_far + steps end
+-- Asking for the time takes as long as a call of the server: only who may do much does so.
+local function is_long()
+  begun = begun or clock()
+  return clock() - begun >= LONG
+end
 
-function routing.is_too_much() return done_so_far >= TOO_MUCH or clock() - begun >= LONG end
+function routing.weigh(steps)
+  begun = begun or clock()
+  done_so_far = done_so_far + steps
+end
 
-function routing.is_much() return done_so_far >= MUCH or clock() - begun >= LONG end
+function routing.is_too_much() return done_so_far >= TOO_MUCH or is_long() end
+
+function routing.is_much() return done_so_far >= MUCH or is_long() end
 
 local function text_of_error(reply) return type(reply) == 'table' and reply.err or tostring(reply) end
 
@@ -60,7 +69,7 @@ local function guarded(callback)
       take_over()
       take_over_clock()
     end
-    done_so_far, begun = 0, clock()
+    done_so_far, begun = 0, nil
     routing.begin_call()
     local done, reply = pcall(callback, keys, arguments)
     if done then return reply end

@@ -3,7 +3,7 @@
 -- The pool's hash counts: claims (jobs that were given to a worker), claims_hot (of these, those whose signature the worker named
 -- as hot), claims_fetched (whose models a machine was asked to fetch while they waited), claims_missing (given back because a model
 -- was not there after all).
--- :ran:{machine}  token of a model -> seconds since 1970 when a job that names it was last given to a worker there
+-- :ran:{machine}  token of a model -> seconds since 1970 when a job that names it was last given to a worker there, or up to ten before
 -- :errands        signature -> ms since 1970 when a machine was last asked to fetch for it
 
 local KEPT_MS = '7776000000' -- 90 days after the last new model
@@ -23,8 +23,8 @@ function routing.claimed(root, job, score)
 end
 
 -- `tokens`: the models of a job that a worker of this machine just got.
-function routing.ran(root, machine, tokens, now)
-  if #tokens == 0 then return end
+function routing.ran(root, pool, machine, sid, tokens, now)
+  if #tokens == 0 or routing.ran_lately(pool, machine, sid, now) then return end
   local at, flat = text_of(math.floor(now / 1e6)), {}
   for n, token in ipairs(tokens) do flat[2 * n - 1], flat[2 * n] = token, at end
   local key = root .. ':ran:' .. machine

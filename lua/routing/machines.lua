@@ -78,6 +78,7 @@ local function drop(root, ord, needs)
     return left or ''
   end)
   routing.put_bits(row, text)
+  routing.turned(root)
 end
 
 -- Signatures that need one of these tokens and are not in the row, with those that are still to be looked at: the bitmap.

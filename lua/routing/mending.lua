@@ -4,6 +4,8 @@ local HEADS = {heads = true, filled = true, noughts = true, cuts = true, nought 
 local SPARE = {bell = true, idle = true, parked = true, scratch = true, asking = true, free = true, tokens = true,
   errands = true, shown = true, staged = true, disk = true}
 
+local OTHER = {machines = 'names', names = 'machines', profiles = 'profile', profile = 'profiles'}
+
 -- The root and the kind of a key of ours. A machine's own keys have none.
 local function kind_of(key)
   local root, kind = string.match(key, '^(.-routing):([%a_]+)')
@@ -48,6 +50,21 @@ function anew.coming(root, ord) untold(root, ord) end
 
 function anew.telling(root, ord) untold(root, ord) end
 
+-- Numbers and what has them stand in two hashes, each of which follows from the other one.
+local function turned_round(root, kind, other)
+  local flat = redis.call('HGETALL', root .. ':' .. other)
+  for n = 1, #flat, 2 do flat[n], flat[n + 1] = flat[n + 1], flat[n] end
+  in_chunks('HSET', root .. ':' .. kind, flat)
+end
+
+function anew.machines(root) turned_round(root, 'machines', 'names') end
+
+function anew.names(root) turned_round(root, 'names', 'machines') end
+
+function anew.profiles(root) turned_round(root, 'profiles', 'profile') end
+
+function anew.profile(root) turned_round(root, 'profile', 'profiles') end
+
 local function heads_anew(root)
   redis.call('DEL', root .. ':heads', root .. ':filled')
   routing.end_slices(root)
@@ -64,6 +81,7 @@ function routing.mend(key)
   end
   local rest = string.sub(key, #root + #kind + 3)
   if not (SPARE[kind] or anew[kind]) or kind == 'col' and string.find(rest, '^[ad]:') then return false end
+  if OTHER[kind] and redis.call('TYPE', root .. ':' .. OTHER[kind])['ok'] ~= 'hash' then return false end
   redis.call('DEL', key)
   if anew[kind] then
     anew[kind](root, rest)

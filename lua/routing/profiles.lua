@@ -54,7 +54,7 @@ local function leave(root, ord, profile)
   if redis.call('BITCOUNT', root .. ':users:' .. profile) == 0 then forget(root, profile) end
 end
 
-local function seat_name(machine, seat) return machine .. '\n' .. seat end
+function routing.seat_name(machine, seat) return machine .. '\n' .. seat end
 
 local seat_of = routing.remembered(function(text)
   local ord, profile, ends, declared = string.match(text, '^(%d+) (%d+) (%d+) (%d)$')
@@ -64,8 +64,8 @@ end)
 -- Whose seat it is: its machine's number, its profile, when it ends (ms; 0: with the machine's lease), and whether it declares
 -- its models. Nil for none.
 function routing.seat(root, machine, seat)
-  local found = redis.call('HGET', root .. ':seat', seat_name(machine, seat))
-  if not found and seat ~= '' then found = redis.call('HGET', root .. ':seat', seat_name(machine, '')) end
+  local found = redis.call('HGET', root .. ':seat', routing.seat_name(machine, seat))
+  if not found and seat ~= '' then found = redis.call('HGET', root .. ':seat', routing.seat_name(machine, '')) end
   return found and (seat_of(found)) or nil
 end
 
@@ -84,11 +84,11 @@ function routing.take_seat(root, machine, seat, offer, ends)
   if not before and redis.call('HLEN', seats) >= SEATS then return nil, 'the machine has ' .. SEATS .. ' seats already' end
   redis.call('HSET', seats, seat, profile)
   if before ~= profile then routing.turned(root) end
-  redis.call('HSET', root .. ':seat', seat_name(machine, seat),
+  redis.call('HSET', root .. ':seat', routing.seat_name(machine, seat),
     ord .. ' ' .. profile .. ' ' .. text_of(ends) .. (offer.models and ' 1' or ' 0'))
   redis.call('SETBIT', root .. ':users:' .. profile, ord, 1)
-  if ends > 0 then redis.call('ZADD', root .. ':ends', text_of(ends), seat_name(machine, seat))
-  else redis.call('ZREM', root .. ':ends', seat_name(machine, seat)) end
+  if ends > 0 then redis.call('ZADD', root .. ':ends', text_of(ends), routing.seat_name(machine, seat))
+  else redis.call('ZREM', root .. ':ends', routing.seat_name(machine, seat)) end
   if before and before ~= profile then leave(root, ord, before) end
   return profile
 end
@@ -99,8 +99,8 @@ function routing.leave_seat(root, machine, seat)
   if not profile then return end
   redis.call('HDEL', root .. ':seats:' .. ord, seat)
   routing.turned(root)
-  redis.call('HDEL', root .. ':seat', seat_name(machine, seat))
-  redis.call('ZREM', root .. ':ends', seat_name(machine, seat))
+  redis.call('HDEL', root .. ':seat', routing.seat_name(machine, seat))
+  redis.call('ZREM', root .. ':ends', routing.seat_name(machine, seat))
   leave(root, ord, profile)
 end
 

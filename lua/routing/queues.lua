@@ -2,11 +2,14 @@
 -- so that the best of any set of signatures is found by ANDs instead of a walk.
 
 local FIRST_LOOK = 8 -- heads that a claim looks at before it asks the bitmaps
+local WALK = 56 -- the same, further on
 local LONGER_LOOK = 32 -- the same of a seat that comes for the first time while there are no slices
 local MANY = 128 -- non-empty signatures from which on slices are kept
+local SEVERAL = 24 -- non-empty signatures from which on their zset is one that is searched
 local FEW = 16 -- candidates whose scores are compared one by one
-local QUANTUM = 262144 -- us: what the slices tell apart; below it scores are compared exactly
+local QUANTUM = 262144 -- us: what the first slice would tell apart, if there were one
 local NEVER = 2 ^ 31 - 1 -- of a signature that was not cut before: no slice has it
+local LOW, LOWEST = 6, 2 ^ 6 -- the lowest slice and what it is worth: heads that are 17 s apart or less are compared exactly
 local TOP = 30 -- the highest slice; whatever is older or younger than they reach is compared exactly, too
 
 -- The score from which slices are counted, while there are any.
@@ -19,11 +22,12 @@ end
 -- Cuts the head of a signature into bits. A slice has those whose bit is 0, for these are what is looked for. Only those change that
 -- differ from what was cut before: its head until now, or what an empty signature left behind, which nobody looks at.
 local function slice(root, sid, score, before, base)
-  local new = quantum_of(score, base)
-  local old = before and quantum_of(before, base) or tonumber(redis.call('HGET', root .. ':cuts', sid) or NEVER)
+  local cut = quantum_of(score, base)
+  local new = math.floor(cut / LOWEST)
+  local old = math.floor((before and quantum_of(before, base) or tonumber(redis.call('HGET', root .. ':cuts', sid) or NEVER)) / LOWEST)
   if new == old then return end
-  redis.call('HSET', root .. ':cuts', sid, text_of(new))
-  for bit = 0, TOP do
+  redis.call('HSET', root .. ':cuts', sid, cut)
+  for bit = LOW, TOP do
     if old == new then return end
     if old % 2 ~= new % 2 then redis.call('SETBIT', root .. ':nought:' .. bit, sid, old % 2) end
     old, new = math.floor(old / 2), math.floor(new / 2)
@@ -32,18 +36,19 @@ end
 
 local function begin_slices(root)
   local heads, slices, cuts = redis.call('ZRANGE', root .. ':heads', 0, -1, 'WITHSCORES'), {}, {}
-  for bit = 0, TOP do slices[bit] = {} end
+  for bit = LOW, TOP do slices[bit] = {} end
   for n = 1, #heads, 2 do
     local left = quantum_of(heads[n + 1], tonumber(heads[2]))
     cuts[n], cuts[n + 1] = heads[n], text_of(left)
-    for bit = 0, TOP do
+    left = math.floor(left / LOWEST)
+    for bit = LOW, TOP do
       if left % 2 == 0 then table.insert(slices[bit], heads[n]) end
       left = math.floor(left / 2)
     end
   end
   redis.call('SET', root .. ':noughts', heads[2])
   in_chunks('HSET', root .. ':cuts', cuts)
-  for bit = 0, TOP do routing.put_bits(root .. ':nought:' .. bit, routing.bitmap(slices[bit])) end
+  for bit = LOW, TOP do routing.put_bits(root .. ':nought:' .. bit, routing.bitmap(slices[bit])) end
 end
 
 local function end_slices(root)
@@ -55,14 +60,22 @@ end
 
 routing.end_slices = end_slices
 
+-- Servers go through a small zset from its first member on, unless one is longer than their limit of 64 bytes, or once was.
+local function spread(key)
+  local long = string.rep('-', 65)
+  redis.call('ZADD', key, '+inf', long)
+  redis.call('ZREM', key, long)
+end
+
 -- `before` is its score until now, or nil.
 local function head_is(root, sid, score, before, base)
   redis.call('ZADD', root .. ':heads', score, sid)
   if not before then redis.call('SETBIT', root .. ':filled', sid, 1) end
   if base then
     slice(root, sid, score, before, base)
-  elseif not before and redis.call('ZCARD', root .. ':heads') > MANY then
-    begin_slices(root)
+  elseif not before then
+    local number = redis.call('ZCARD', root .. ':heads')
+    if number > MANY then begin_slices(root) elseif number == SEVERAL then spread(root .. ':heads') end
   end
 end
 
@@ -131,7 +144,7 @@ local function least_quantum(root, candidates, half, number, base)
   local last = redis.call('ZRANGE', root .. ':heads', -1, -1, 'WITHSCORES')
   local low, high, top = quantum_of(first[2], base), quantum_of(last[2], base), -1
   while low ~= high do low, high, top = math.floor(low / 2), math.floor(high / 2), top + 1 end
-  for bit = top, 0, -1 do
+  for bit = top, LOW, -1 do
     redis.call('BITOP', 'AND', half, candidates, root .. ':nought:' .. bit)
     local left = redis.call('BITCOUNT', half)
     if left > 0 then
@@ -169,7 +182,7 @@ end
 -- signatures that are left out, `from` a score before which no head fits.
 function routing.best(root, pool, keys, maps, passed, from)
   local base, least, at = routing.base(root, pool), from and string.format('%.17g', from) or '-inf', 0
-  local size, last = FIRST_LOOK, FIRST_LOOK
+  local size, last = FIRST_LOOK, WALK
   if not base then size, last = from and FIRST_LOOK or LONGER_LOOK, 2 * MANY end
   while at < last do
     local heads = redis.call('ZRANGEBYSCORE', root .. ':heads', least, '+inf', 'LIMIT', at, size)

@@ -5,19 +5,39 @@ local REQUIREMENT = {bytes = 16384, values = 512} -- read in a call that others 
 local OFFER = {bytes = 32768, values = 1200} -- of the fleet's workers, with the models that they declare
 local MEMO, LONGEST = 2097152, 16384 -- bytes of texts that are remembered, twice, and of one; the same text always means the same
 local ENTRY = 100 -- bytes that an entry counts at least
+local OFTEN = 4096 -- texts of one kind that come often
+
+-- A function of one text, or nil, whose good answers are remembered: of texts that come again and again.
+local function often(compute)
+  local known, number = {}, 0
+  return function(text)
+    local found = known[text]
+    if found then return found end
+    found = compute(text)
+    if not found then return nil end
+    if number >= OFTEN then known, number = {}, 0 end
+    known[text], number = found, number + 1
+    return found
+  end
+end
 
 -- Whether it is an id of ours: short, and on one line.
 function routing.is_word(text)
   return type(text) == 'string' and #text >= 1 and #text <= 200 and not string.find(text, '%c')
 end
 
-function routing.is_machine(text) return routing.is_word(text) and not string.find(text, '[:.]') end
+routing.is_worker = often(routing.is_word)
+
+routing.is_machine = often(function(text) return routing.is_word(text) and not string.find(text, '[:.]') end)
+
+local number_in = often(function(text)
+  return type(text) == 'string' and #text <= 15 and string.find(text, '^%-?%d+$') and tonumber(text)
+end)
 
 -- A whole number within limits, or nil.
 function routing.whole(text, low, high)
-  if type(text) ~= 'string' or #text > 15 or not string.find(text, '^%-?%d+$') then return nil end
-  local number = tonumber(text)
-  if number < low or number > high then return nil end
+  local number = number_in(text)
+  if not number or number < low or number > high then return nil end
   return number
 end
 

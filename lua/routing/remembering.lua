@@ -3,17 +3,20 @@
 -- from here. Whoever else changed something (another release, a primary before this one, a flush) left a turn that did not; and a pool
 -- that nobody used for a while may have been another server's meanwhile.
 --   used     when it was used last (us)        settled      nothing is left to index
---   keep, fresh  the pool's keep_ms, and until when it is believed (us)
+--   keep, fresh  the pool's keep_ms, and until when it is believed (us)    looked   when leases and delays were looked at last (us)
 -- Until the pool turns:
---   known    machine and seat -> its seat, up to where its inventory is indexed (at), whether there is nothing for it (idle), and the
---            workers that do not wait at a bell (up)
+--   known    machine and seat -> its seat, up to where its inventory is indexed (at) and its row as of then, since when and until
+--            when its machine is believed to be alive (us), whether there is nothing for it (idle), and the workers that do not wait at a
+--            bell (up)
 --   fits     profile -> the signatures that it fits      base  from where the heads' slices count (false: there are none)
 -- Also beyond that, for what changes them says so here:
 --   shown    signature -> its requirement and its models      seats  where the claims of a seat left off, see `cursor`
+--   held     token -> job, of small ones that were given out here and may run    ran  machine and signature -> when that was written last
 --   scores, sids, least, last  heads that came or came down, in their order, and the least score of each BLOCK of them
 
 local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK = 64, 20000, 16777216, 2097152, 8192, 32
 local UNUSED_US = 10000000
+local HELD, RAN, RAN_US = 20000, 20000, 10000000
 local KEEP_MS, FRESH_US = 3600000, 1000000 -- what is over is remembered for an hour, unless the pool says otherwise
 local TURN = '\n' -- among the tokens, under a name that no token has, so that a claim reads both at once
 
@@ -24,7 +27,8 @@ local function forget_heads(pool) pool.scores, pool.sids, pool.least, pool.last,
 local function forget_turn(pool) pool.settled, pool.known, pool.known_number, pool.fits, pool.base = false, {}, 0, {}, nil end
 
 local function begin(turn)
-  local pool = {turn = turn, used = routing.now(), settled = false, shown = {}, shown_bytes = 0}
+  local pool = {turn = turn, used = routing.now(), looked = 0, settled = false, shown = {}, shown_bytes = 0, held = {}, held_number = 0,
+    ran = {}, ran_number = 0}
   forget_heads(pool)
   forget_turn(pool)
   return pool
@@ -54,6 +58,13 @@ function routing.forget_pools() pools, number = {}, 0 end
 function routing.token(root, token)
   local found = redis.call('HMGET', root .. ':tokens', token, TURN)
   return found[1] or nil, found[2] or nil
+end
+
+-- The same of several tokens: the jobs, false for none, and the turn.
+function routing.tokens_taken(root, tokens)
+  tokens[#tokens + 1] = TURN
+  local found = redis.call('HMGET', root .. ':tokens', unpack(tokens))
+  return found, found[#tokens] or nil
 end
 
 -- Something may be claimed that could not be before, or before something else. This is called amidst other writes, and so must not fail.
@@ -89,7 +100,7 @@ end
 -- What is known of a seat, by its machine's name and its own.
 function routing.know(pool, name, seat)
   room_to_know(pool)
-  pool.known[name] = {seat = seat, up = {}}
+  pool.known[name] = {seat = seat, up = {}, since = 0, sure = 0}
   return pool.known[name]
 end
 
@@ -111,6 +122,25 @@ end
 
 function routing.no_base(root)
   if pools[root] then pools[root].base = nil end
+end
+
+-- A job was given out of which nothing but its record must be changed when it is done.
+function routing.hold(pool, token, id)
+  if pool.held_number >= HELD then pool.held, pool.held_number = {}, 0 end
+  pool.held[token], pool.held_number = id, pool.held_number + 1
+end
+
+-- Whether a machine's last job of a signature was written down so lately that it need not be again.
+function routing.ran_lately(pool, machine, sid, now)
+  local name = machine .. '\n' .. sid
+  local at = pool.ran[name]
+  if at and now >= at and now - at < RAN_US then return true end
+  if not at then
+    if pool.ran_number >= RAN then pool.ran, pool.ran_number = {}, 0 end
+    pool.ran_number = pool.ran_number + 1
+  end
+  pool.ran[name] = now
+  return false
 end
 
 -- How long what is over is remembered, in ms.

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NoReturn, cast
 from uuid import uuid4
 
 from redis.asyncio import Redis
 
 from model_manager.bus import job_answers as answers
+from model_manager.bus.gathering import Gathering
 from model_manager.bus.jobs import Jobs
 from model_manager.errors import BadRequest, BusUnavailable, LeaseLost, NotServing
 from model_manager.facts import wire
@@ -29,6 +31,19 @@ PARKED: Final = 30.0
 NOT_YET: Final = 1.0
 SLOWEST: Final = 8.0
 """Seconds before a machine that is not known yet, or not up to date, is asked for again: at first, and at most."""
+
+TOGETHER: Final = 8
+CALLS: Final = 2
+"""Workers of one call, and calls on their way for one machine."""
+
+RESULT: Final = 4_096
+"""Bytes of a result; whose is longer is refused alone."""
+
+ANSWER: Final = 9
+"""Values for each worker in the answer of `mm_next`."""
+
+REASON: Final = 1_000
+"""Bytes of a reason; a longer one is cut."""
 
 KEPT: Final = 86_400.0
 """Seconds that the record of a finished job is kept."""
@@ -71,6 +86,7 @@ class Claims(Jobs):
         self._unanswered: dict[Seat, str] = {}
         self._asking: set[Seat] = set()
         self._offers: dict[tuple[str, str], Offered] = {}
+        self._desks: dict[tuple[str, str, float], Gathering[Sequence[str], list[str]]] = {}
 
     async def offer(self, machine: str, said: Mapping[str, Any], *, seat: str = "", lasts: float = 0.0) -> None:
         """What workers on this machine can do, as docs/routing.md has it: services, hardware, capabilities.
@@ -108,7 +124,8 @@ class Claims(Jobs):
         return found
 
     async def next(self, work: Work, result: str = "", *, wait: float = 0.0, **how: Any) -> tuple[Outcome, Work | None]:
-        """Completes a job and claims another one, in one round trip. `how` is as for `claim`."""
+        """Completes a job and claims another one, in one round trip. `how` is as for `claim`. Workers of one machine that end
+        jobs about now share the round trip, unless they name hot signatures."""
         asked = _Asked(work.machine, work.worker, **{"lease": work.lease, **how})
         return await self._claim(asked, wait, (work, result))
 
@@ -146,7 +163,7 @@ class Claims(Jobs):
 
     async def fail(self, work: Work, reason: str, *, how: Failing = "retry", backoff: float = 5.0) -> Returned:
         """Gives a job back, and says why. `backoff`: seconds before the second attempt, doubled for each further one."""
-        word, rest = await self._ask("mm_fail", work.job, work.token, how, reason[:1000], _ms(backoff))
+        word, rest = await self._ask("mm_fail", work.job, work.token, how, _cut(reason), _ms(backoff))
         return answers.returned(word, rest)
 
     async def errands(self, machine: str, *, hold: float, limit: int = 20) -> tuple[Errand, ...]:
@@ -211,6 +228,8 @@ class Claims(Jobs):
     async def _once(
         self, asked: _Asked, token: str, park: float, finished: tuple[Work, str] | None
     ) -> tuple[str, list[str]]:
+        if finished is not None and not asked.hot and len(finished[1].encode("utf-8", "surrogateescape")) <= RESULT:
+            return await self._together(asked, token, finished)
         work, result = finished or (None, "")
         done = (work.job, work.token, result) if work else ("", "", "")
         keys = self.keys.routing, self.keys.lease(asked.machine), self.keys.models(asked.machine)
@@ -220,6 +239,30 @@ class Claims(Jobs):
         if word not in ("JOB", "EMPTY", *WHY):
             raise answers.strange(word)
         return word, rest
+
+    async def _together(self, asked: _Asked, token: str, finished: tuple[Work, str]) -> tuple[str, list[str]]:
+        """One of the workers here that end a job about now: they ask in one call. What it says is as if it had asked alone."""
+        of = asked.machine, asked.seat, asked.lease
+        desk = self._desks.get(of)
+        if desk is None:
+            desk = self._desks[of] = Gathering(partial(self._several, asked), most=TOGETHER, calls=CALLS)
+        work, result = finished
+        word, *rest = await desk.asked((asked.worker, token, work.job, work.token, result))
+        if word == "JOB" or word in WHY:
+            return word, rest
+        if word not in ("EMPTY", "AGAIN"):
+            raise answers.strange(word)
+        return "EMPTY", ["", "0", "1" if word == "AGAIN" else "0", rest[-1]]
+
+    async def _several(self, asked: _Asked, questions: Sequence[Sequence[str]]) -> list[list[str]]:
+        keys = self.keys.routing, self.keys.lease(asked.machine), self.keys.models(asked.machine)
+        values = [asked.machine, asked.seat, _ms(asked.lease), str(len(questions))]
+        for question in questions:
+            values += question
+        word, rest = await self._patience.call("mm_next", keys, values)
+        if word != "OK":
+            return [[word, finished] for finished in rest]
+        return [rest[first : first + ANSWER] for first in range(0, len(rest), ANSWER)]
 
     def _token(self, at: Seat) -> str:
         """The one whose answer was lost, else a new one."""
@@ -315,6 +358,11 @@ def _outcome(word: str) -> Outcome:
     if said not in ("done", "repeat", "stale", "cancelled", "gone"):
         raise answers.strange(word)
     return cast(Outcome, said)
+
+
+def _cut(reason: str) -> str:
+    sent = reason.encode("utf-8", "surrogateescape")
+    return reason if len(sent) <= REASON else sent[:REASON].decode("utf-8", "ignore")
 
 
 def _ms(seconds: float) -> str:

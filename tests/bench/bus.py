@@ -31,6 +31,7 @@ from model_manager.facts.mirror import MODULUS, copy_of
 from model_manager.fleet import run as aggregator
 from model_manager.fleet.collecting import seldom, set_aside
 from model_manager.settings import Settings, load
+from tests.bench.aggregating.large import large_machine
 from tests.bench.aggregating.noticed import SETTLE, changes_on_disk
 from tests.bench.row import Row
 from tests.bus.servers import Server
@@ -67,6 +68,7 @@ async def _measured(smoke: bool, machines: int, events: int, rounds: int, change
         seen = await _seen(redis, mirrors, changes)
     async with _server() as redis:
         alone, _ = await _beats(redis, beaters, 2)
+    large = await large_machine(*((600, 2) if smoke else (10_000, 20)))
     on_disk = await asyncio.to_thread(changes_on_disk, 3 if smoke else 100)
     case = f"{machines} machines × {MODELS} models"
     return [
@@ -86,6 +88,7 @@ async def _measured(smoke: bool, machines: int, events: int, rounds: int, change
         Row(bench="bus", case=f"heartbeat of one of {beaters} machines without models, time of the server",
             ours=round(alone, 1), unit="µs"),
         Row(bench="bus", case=f"all leases of {machines} machines read", ours=round(looking, 3), unit="s"),
+        *large,
     ]  # fmt: skip
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 from redis.asyncio import Redis
 
@@ -72,6 +73,17 @@ class Pool:
         values = (machine, worker, seat, token, lease, park, bonus, *done, len(hot), *hot)
         return await self.call("mm_claim", *values, keys=keys)
 
+    async def next(
+        self, machine: str, asking: list[tuple[str, str, str, str, str]], seat: str = "", lease: int = 60_000
+    ) -> tuple[str, list[list[str]]]:
+        """Several workers at once, each with its token and what it finished: the word, and what each is told."""
+        keys = (self.keys.lease(machine), self.keys.models(machine))
+        values = [value for each in asking for value in each]
+        word, rest = await self.call("mm_next", machine, seat, lease, len(asking), *values, keys=keys)
+        if word != "OK":
+            return word, [[each] for each in rest]
+        return word, [rest[9 * n : 9 * n + 9] for n in range(len(asking))]
+
     async def job(self, job: str) -> dict[str, Any]:
         word, rest = await self.call("mm_job", job)
         assert word == "OK", (word, rest)
@@ -114,8 +126,33 @@ class Agent:
             await self.snapshot()
 
     async def die(self) -> None:
+        """Its lease ends, and a second has passed since: what the server had in mind of it is gone."""
         await self._redis.delete(self.bus.keys.lease(self.teller.machine))
+        await self._redis.hset(f"{self.bus.keys.routing}:tokens", "\n", uuid4().hex)
         await self._redis.zadd(self.bus.keys.alive, {self.teller.machine: 1})
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job that a worker says it has finished. `stale`: with a token that is not the job's."""
+
+    job: Job | None
+    stale: bool = False
+
+    @property
+    def said(self) -> tuple[str, str, str]:
+        return (self.job.id, "other" if self.stale else self.job.token or "none", "r") if self.job else ("", "", "")
+
+    def told(self, word: str) -> bool:
+        """Whether it is the right answer; the job is done from now on if it is."""
+        if self.job is None:
+            return word == ""
+        if self.job.state == "running" and not self.stale:
+            self.job.state = "done"
+            return word == "DONE"
+        if self.job.state == "done" and not self.stale:
+            return word == "REPEAT"
+        return word == ("CANCELLED" if self.job.state == "cancelled" else "STALE")
 
 
 class World:
@@ -136,7 +173,7 @@ class World:
             (24, self.submit), (30, self.claim), (12, self.complete), (8, self.fail), (4, self.lease_ends), (3, self.cancel),
             (3, self.retry), (12, self.files_change), (3, self.snapshot), (2, self.dies), (2, self.says_bye), (6, self.comes),
             (5, self.disk_changes), (6, self.offers), (2, self.offer_ends), (2, self.time_passes), (3, self.asks_again),
-            (2, self.submits_again), (2, self.counts), (1, self.signatures_go), (1, self.functions_lost),
+            (2, self.submits_again), (12, self.several_claim), (2, self.counts), (1, self.signatures_go), (1, self.functions_lost),
         ]  # fmt: skip
         weights = [weight for weight, _ in doings]
         for _ in range(4):
@@ -217,9 +254,11 @@ class World:
             self.chance.sample(self._hot, min(len(self._hot), self.chance.choice([0, 0, 2]))),
         )
         bonus = self.chance.choice([1, 1000]) if hot else 0
+        finished = self._finished()
         word, rest = await self.pool.claim(
-            machine.name, "w1", token, seat, bonus=bonus, hot=tuple(sid for sid, _ in hot)
+            machine.name, "w1", token, seat, bonus=bonus, hot=tuple(sid for sid, _ in hot), done=finished.said
         )
+        assert finished.told(rest[-1] if word in ("JOB", "EMPTY") else rest[0]), (finished, word, rest)
         offer = machine.offers.get(seat, machine.offers.get(""))
         if offer is None or not machine.known:
             assert word == "UNKNOWN", (word, rest)
@@ -241,13 +280,53 @@ class World:
             assert job.id == first.id, (job, first)
         if first is not None and hot:
             assert exact is False or job.score <= first.score + bonus * 1000, (job, first)
-            assert exact is False or job.id == first.id or any(job.wanted == other.wanted for _, other in hot), (
-                job,
-                first,
-            )
-        job.state, job.token, job.machine, job.worker = "running", token, machine.name, "w1"
-        job.attempts_left -= 1
+            assert exact is False or job.id == first.id or rest[1] in {sid for sid, _ in hot}, (job, first)
+        self._runs(job, token, machine, "w1")
         self._hot = [*self._hot, (rest[1], replace(job))][-6:]
+
+    def _runs(self, job: Job, token: str, machine: Machine, worker: str) -> None:
+        job.state, job.token, job.machine, job.worker = "running", token, machine.name, worker
+        job.attempts_left -= 1
+
+    def _finished(self) -> Finished:
+        """What a worker says that it has finished, which may be over already, or never was its own."""
+        job = self._job("running", "done", "cancelled", "pending") if self.chance.random() < 0.4 else None
+        return Finished(job, stale=self.chance.random() < 0.2)
+
+    async def several_claim(self) -> None:
+        machine = self.chance.choice(list(self.machines.values()))
+        seat, said, asking = self._seat(machine), [], []
+        await self.pool.settle()
+        for n in range(self.chance.choice([1, 2, 3, 8])):
+            self._number += 1
+            finished = self._finished()
+            if finished.job and any(finished.job is other.job for other in said):
+                finished = Finished(None)
+            said.append(finished)
+            asking.append((f"w{n}", f"t{self._number}", *finished.said))
+        word, replies = await self.pool.next(machine.name, asking, seat)
+        for finished, reply in zip(said, replies, strict=True):
+            assert finished.told(reply[-1]), (finished, word, reply)
+        offer = machine.offers.get(seat, machine.offers.get(""))
+        if offer is None or not machine.known:
+            assert word == "UNKNOWN", (word, replies)
+        elif not machine.live:
+            assert word == "AWAY", (word, replies)
+        else:
+            for (worker, token, *_), reply in zip(asking, replies, strict=True):
+                self._given(machine, offer, worker, token, reply)
+
+    def _given(self, machine: Machine, offer: Mapping[str, Any], worker: str, token: str, reply: list[str]) -> None:
+        first = best(list(self.jobs.values()), machine, offer)
+        if reply[0] == "AGAIN":
+            return
+        if first is None:
+            self.empties += 1
+            assert reply[0] == "EMPTY", (reply, machine)
+            return
+        self.claims += 1
+        assert reply[:2] == ["JOB", first.id], (reply, first)
+        self._runs(first, token, machine, worker)
 
     async def asks_again(self) -> None:
         job = self._job("running")

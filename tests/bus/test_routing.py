@@ -23,6 +23,7 @@ from tests.bus.conftest import BOTH
 from tests.bus.routing_histories import Agent, Pool, World
 from tests.bus.servers import Server
 from tests.bus.telling import entry
+from tests.bus.working import until
 
 COMFY = {"services": ["comfyui"]}
 EVERYTHING = {"services": ["comfyui"], "models": "all", "storage_gb": 1000}
@@ -596,6 +597,10 @@ MADE_ANEW = [
     "comparing",
     "disk",
     "staged",
+    "machines",
+    "names",
+    "profiles",
+    "profile",
 ]
 
 
@@ -624,7 +629,7 @@ async def test_e8_k10_what_was_garbage_is_made_anew_and_no_job_is_lost_or_given_
     assert (await pool.claim("m1", token="last"))[1][0] == "last"
 
 
-@pytest.mark.parametrize("name", ["queue:0", "machines"])
+@pytest.mark.parametrize("name", ["queue:0", "signatures"])
 async def test_e8_of_other_garbage_the_key_is_named_and_what_to_do(pool: Pool, redis: Redis, name: str) -> None:
     await machine(redis, pool, "m1", "a.pt")
     await pool.submit("j", {"models": "a.pt"})
@@ -721,12 +726,17 @@ async def test_whoever_found_nothing_hears_of_a_job_that_came_came_back_or_is_du
     assert (await pool.claim("m1", token="t1", lease=100))[1][0] == "1"
     await _nothing(pool)
     await redis.zadd("routing:leases", {"1": 1})
-    assert (await pool.claim("m1", token="t2"))[1][0] == "1"
+    await until(lambda: _gets(pool, "1", "t2"), "leases are looked at every eight ms")
     await _nothing(pool)
     assert (await pool.call("mm_fail", "1", "t2", "retry", "why", 3_600_000))[0] == "DELAYED"
     await _nothing(pool)
     await redis.zadd("routing:delayed", {"1": 1})
-    assert (await pool.claim("m1", token="t3"))[1][0] == "1"
+    await until(lambda: _gets(pool, "1", "t3"), "so are delays")
+
+
+async def _gets(pool: Pool, job: str, token: str) -> bool:
+    word, rest = await pool.claim("m1", token=token)
+    return (word, rest[0]) == ("JOB", job)
 
 
 async def test_whoever_found_nothing_hears_of_a_model_and_of_an_offer(pool: Pool, redis: Redis) -> None:
@@ -749,9 +759,27 @@ async def test_whoever_found_nothing_is_told_when_its_agent_is_gone(pool: Pool, 
     await _nothing(pool)
     assert (await pool.claim("m1", token="mine"))[1][0] == "1", "its own job is no news, and still its own"
     await redis.delete(pool.keys.lease("m1"))
-    assert (await pool.claim("m1", token="other"))[0] == "AWAY"
+
+    async def away() -> bool:
+        return (await pool.claim("m1", token="other"))[0] == "AWAY"
+
+    await until(away, "a lease that somebody else deletes is missed within a second")
     await pool.offer("m1", "")
     assert (await pool.claim("m1", token="third"))[0] == "UNKNOWN"
+
+
+@pytest.mark.parametrize("idle", [True, False])
+async def test_a_machine_whose_lease_ends_in_its_time_gets_nothing_from_then_on(
+    pool: Pool, redis: Redis, idle: bool
+) -> None:
+    await machine(redis, pool, "m1", "a.pt")
+    for id in "12":
+        await pool.submit(id, {"models": "a.pt" if not idle else "b.pt"})
+    await redis.pexpire(pool.keys.lease("m1"), 700)
+    assert (await pool.claim("m1", token="first"))[0] == ("EMPTY" if idle else "JOB")
+    while await redis.exists(pool.keys.lease("m1")):
+        await asyncio.sleep(0.005)
+    assert (await pool.claim("m1", token="second"))[0] == "AWAY"
 
 
 async def test_whoever_found_nothing_asks_anew_after_the_server_forgot_everything(pool: Pool, redis: Redis) -> None:

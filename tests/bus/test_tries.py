@@ -128,3 +128,10 @@ async def test_what_is_forgotten_takes_its_tries_along(rig: Rig, redis: Redis) -
         return not [key async for key in redis.scan_iter(f"{Keys().routing}:*job:1")]
 
     await until(forgotten, "the job is forgotten")
+
+
+async def test_a_reason_that_is_too_long_is_cut_at_a_whole_letter(rig: Rig) -> None:
+    await rig.claims.submit(job("1", "a.pt"))
+    returned = await rig.claims.fail(await taken(rig), "-" + "ü" * 1_000, how="final")
+    assert returned.word == "dead"
+    assert (await rig.claims.job("1")).why == "-" + "ü" * 499

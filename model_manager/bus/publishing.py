@@ -119,15 +119,15 @@ class Bus:
         """Events in order, with what they change. Delivered only if Redis has all of them."""
         return await self._publish(envelopes, blind=False)
 
+    async def history(self, envelopes: Sequence[Envelope]) -> Published:
+        """Events that a snapshot follows, which contains their changes: they go to the stream unless they are there."""
+        return await self._publish(envelopes, blind=True)
+
     async def snapshot(
         self, envelope: Envelope, entries: Sequence[Entry], before: Sequence[Envelope] = ()
     ) -> Published:
-        """The whole inventory as of `envelope` (inventory.snapshot) replaces what Redis has.
-
-        `before` are the events of the outbox that precede it: they go to the stream unless they are there, and their
-        changes are contained in `entries`.
-        """
-        earlier = await self._publish(before, blind=True)
+        """The whole inventory as of `envelope` (inventory.snapshot) replaces what Redis has. `before`: as `history`."""
+        earlier = await self.history(before)
         if not isinstance(earlier, Delivered):
             return earlier
         self._replacing = True

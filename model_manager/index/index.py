@@ -98,8 +98,10 @@ class Index:
     async def totals(self) -> Totals:
         return await self._ask(self._store.totals)
 
-    async def outbox(self, limit: int) -> tuple[Envelope, ...]:
-        return await self._ask(self._store.outbox, limit)
+    async def outbox(
+        self, limit: int, *, after: tuple[int, int] = (0, 0), most: int | None = None
+    ) -> tuple[Envelope, ...]:
+        return await self._ask(self._store.outbox, limit, after=after, most=most)
 
     async def outbox_size(self) -> tuple[int, int]:
         return await self._ask(self._store.outbox_size)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from model_manager.errors import AlreadyRunning, Broken
 from model_manager.facts import wire
@@ -176,9 +176,11 @@ class Store:
         return Totals(models=place.models, bytes=place.bytes, digest=str(place.digest))
 
     @patient
-    def outbox(self, limit: int) -> tuple[Envelope, ...]:
-        """Undelivered events, oldest first: those of earlier epochs precede those of this one."""
+    def outbox(self, limit: int, *, after: tuple[int, int] = (0, 0), most: int | None = None) -> tuple[Envelope, ...]:
+        """Undelivered events after this (epoch, seq), oldest first: those of earlier epochs precede those of this one. The one
+        whose data reach `most` bytes is the last."""
         machine_id = self._place().machine_id
+        rows = self._asked.all("outbox", {"epoch": after[0], "seq": after[1], "limit": limit})
         return tuple(
             Envelope(
                 machine_id=machine_id,
@@ -189,7 +191,7 @@ class Store:
                 digest=digest,
                 event=wire.unpack(kind, data),
             )
-            for epoch, seq, instance, at, digest, kind, data in self._asked.all("outbox", {"limit": limit})
+            for epoch, seq, instance, at, digest, kind, data in _fitting(rows, most)
         )
 
     @patient
@@ -373,3 +375,13 @@ class Store:
     def _post(self, envelopes: Sequence[Envelope]) -> None:
         rows = ((e.epoch, e.seq, e.instance, e.at, e.digest, e.event.kind, wire.pack(e.event)) for e in envelopes)
         self._asked.each("put_outbox", rows)
+
+
+def _fitting(rows: Iterable[tuple[Any, ...]], most: int | None) -> Iterator[tuple[Any, ...]]:
+    """The first events, up to these bytes of data."""
+    size = 0
+    for row in rows:
+        yield row
+        size += len(row[-1])
+        if most is not None and size >= most:
+            return

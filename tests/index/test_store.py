@@ -179,6 +179,18 @@ def test_delivered_events_leave_the_outbox_and_the_rest_stays_in_order(store: St
     assert [envelope.seq for envelope in store.outbox(1)] == [3]
 
 
+def test_what_waits_is_read_in_pages_of_some_bytes_across_epochs(store: Store) -> None:
+    for n in range(4):
+        store.apply(Diff(appeared=(held(f"{n}.gguf"),)), at=AT)
+    epoch = store.outbox(1)[0].epoch
+    assert [envelope.seq for envelope in store.outbox(10, after=(epoch, 1))] == [2, 3, 4]
+    assert [envelope.seq for envelope in store.outbox(10, after=(epoch - 1, 3))] == [1, 2, 3, 4]
+    assert [envelope.seq for envelope in store.outbox(10, most=1)] == [1]
+    one = len(wire.pack(store.outbox(1)[0].event))
+    assert [envelope.seq for envelope in store.outbox(10, after=(epoch, 1), most=one + 1)] == [2, 3]
+    assert store.outbox(10, after=(epoch, 4)) == ()
+
+
 def test_a_snapshot_stands_for_everything_that_waited(store: Store) -> None:
     waiting = [*store.apply(Diff(appeared=(held("a.gguf"), held("b.gguf"))), at=AT)]
     waiting += store.apply(Diff(vanished=(held("a.gguf"),)), at=AT)

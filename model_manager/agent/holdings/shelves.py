@@ -9,6 +9,7 @@ from typing import Any
 
 from model_manager.agent.board import Board
 from model_manager.agent.collecting import MANY, set_aside, undisturbed
+from model_manager.bus.arguments import changes
 from model_manager.decisions.planning import candidate_size
 from model_manager.facts import wire
 from model_manager.facts.description import Address, Lore
@@ -19,7 +20,7 @@ from model_manager.facts.model import Model, Requirements
 from model_manager.index.index import Index
 
 FRESH = 64
-"""Events that are kept in memory until they are published; of more the outbox is read."""
+"""Events and changes that are kept in memory until they are published; when there are more the outbox is read."""
 
 LISTENER_BACKLOG = 1000
 """Events that a slow listener of the socket may lag behind before it is dropped."""
@@ -42,6 +43,7 @@ class Shelves:
         self._came: list[tuple[str, Lore]] = []
         self._comings = 0
         self._fresh: list[Envelope] = []
+        self._fresh_weight = 0
         self._listeners: set[asyncio.Queue[tuple[Envelope, ...]]] = set()
         self._turn = asyncio.Lock()
 
@@ -253,12 +255,18 @@ class Shelves:
 
     def take_fresh(self) -> list[Envelope]:
         """What was told since this was asked last, in order, as it stands in the outbox too; nothing when that was much."""
-        fresh, self._fresh = self._fresh, []
-        return fresh if len(fresh) <= FRESH else []
+        fresh, self._fresh, self._fresh_weight = self._fresh, [], 0
+        return fresh
+
+    def _keep(self, envelopes: tuple[Envelope, ...]) -> None:
+        self._fresh_weight += sum(1 + len(changes(each.event)) for each in envelopes)
+        if self._fresh_weight <= FRESH:
+            self._fresh.extend(envelopes)
+        else:
+            self._fresh = []
 
     def _spread(self, envelopes: tuple[Envelope, ...]) -> None:
-        if len(self._fresh) <= FRESH:
-            self._fresh.extend(envelopes)
+        self._keep(envelopes)
         for queue in tuple(self._listeners):
             if queue.qsize() >= LISTENER_BACKLOG:
                 self._listeners.discard(queue)

@@ -26,7 +26,8 @@ from model_manager.index.index import Index
 from model_manager.library.markers import quarantined
 
 BATCH: Final = 500
-"""Events of one round trip."""
+BATCH_BYTES: Final = 1_000_000
+"""Events that are read of the index at once, and about so many bytes of them."""
 
 OUTBOX_ROWS: Final = 5000
 OUTBOX_BYTES: Final = 8_000_000
@@ -91,7 +92,7 @@ class Publishing:
         if self.snapshot_wanted:
             return await self._snapshot()
         await asyncio.sleep(self._rested_at - self._board.clock.monotonic())
-        batch = self._fresh() or await self._index.outbox(BATCH)
+        batch = self._fresh() or await self._index.outbox(BATCH, most=BATCH_BYTES)
         if not batch:
             return False
         outcome = await self._bus.publish(batch)
@@ -151,14 +152,27 @@ class Publishing:
         if self._prepared is None:
             self._prepared = await self._shelves.snapshot()
         envelope, entries = self._prepared
-        waiting = await self._index.outbox(2 * OUTBOX_ROWS)
-        before = [told for told in waiting if (told.epoch, told.seq) < (envelope.epoch, envelope.seq)]
-        outcome = await self._bus.snapshot(envelope, entries, before)
+        outcome = await self._history(envelope)
+        if isinstance(outcome, Delivered):
+            outcome = await self._bus.snapshot(envelope, entries)
         self._prepared = None
         self.snapshot_wanted = False
         if isinstance(outcome, NeedsSnapshot):
             raise BusUnavailable(why="it asks for a snapshot right after one")
         return await self._follow(outcome)
+
+    async def _history(self, until: Envelope) -> Published:
+        """What waits before this one goes to the stream, page by page: all of it at once is much to hold."""
+        outcome: Published = Delivered(0, 0)
+        while isinstance(outcome, Delivered):
+            waiting = await self._index.outbox(BATCH, after=(outcome.epoch, outcome.upto_seq), most=BATCH_BYTES)
+            page = [told for told in waiting if (told.epoch, told.seq) < (until.epoch, until.seq)]
+            if not page:
+                return outcome
+            outcome = await self._bus.history(page)
+            if isinstance(outcome, Delivered):
+                outcome = Delivered(page[-1].epoch, page[-1].seq)
+        return outcome
 
     async def _bound_outbox(self) -> None:
         rows, size = await self._index.outbox_size()

@@ -195,8 +195,9 @@ UPDATE content SET last_file = ? WHERE id = ? AND NOT EXISTS (SELECT 1 FROM loca
 INSERT INTO outbox (epoch, seq, instance, at, digest, kind, data) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: outbox
--- The oldest events to deliver.
-SELECT epoch, seq, instance, at, digest, kind, data FROM outbox ORDER BY epoch, seq LIMIT :limit;
+-- The oldest events to deliver, after one.
+SELECT epoch, seq, instance, at, digest, kind, data FROM outbox WHERE (epoch, seq) > (:epoch, :seq)
+ORDER BY epoch, seq LIMIT :limit;
 
 -- name: outbox_size
 -- Rows and bytes that wait.

@@ -70,6 +70,24 @@ async def test_what_vanished_is_nowhere(scene: Stage) -> None:
     assert len(await scene.told(ModelVanished)) == 1
 
 
+async def test_what_was_just_told_is_kept_until_it_is_taken(scene: Stage) -> None:
+    await scene.holds(PLACE)
+    await scene.shelves.tell(FINISHED)
+    assert [type(each.event) for each in scene.shelves.take_fresh()] == [ModelAppeared, ScanFinished]
+    assert scene.shelves.take_fresh() == []
+
+
+async def test_of_many_changes_none_is_kept_and_what_follows_waits_until_that_was_asked_for(scene: Stage) -> None:
+    places = [f"vae/{n}.gguf" for n in range(module.FRESH)]
+    for place in places:
+        scene.put(place)
+    await scene.shelves.change(Diff(appeared=tuple(map(scene.held, places))))
+    await scene.shelves.tell(FINISHED)
+    assert scene.shelves.take_fresh() == []
+    await scene.shelves.tell(FINISHED)
+    assert [type(each.event) for each in scene.shelves.take_fresh()] == [ScanFinished]
+
+
 async def test_the_mirror_is_loaded_from_the_index(scene: Stage) -> None:
     held = await scene.holds(PLACE)
     again = Shelves(scene.index, scene.board)

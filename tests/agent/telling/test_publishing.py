@@ -240,6 +240,30 @@ async def test_progress_is_overwritten_and_never_streamed(scene: Stage, redis: R
         assert len(await streamed(redis)) == before
 
 
+async def test_what_waits_before_a_snapshot_goes_in_pages_each_event_once(
+    scene: Stage, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    for number in range(5):
+        await scene.holds(f"vae/{number}.safetensors")
+    waiting = [(each.epoch, each.seq, each.event.kind) for each in await scene.index.outbox(10)]
+    scene.shelves.take_fresh()
+    async with living(scene, redis) as fleet:
+        pages, history = list[int](), fleet.bus.history
+
+        async def counted(envelopes: Sequence[Envelope]) -> Published:
+            pages.append(len(envelopes))
+            return await history(envelopes)
+
+        monkeypatch.setattr(fleet.bus, "history", counted)
+        await until(fleet.is_told)
+    told = await streamed(redis)
+    assert told[:5] == waiting
+    assert told[-1][-1] == "inventory.snapshot"
+    assert pages[:3] == [2, 2, 1]
+    assert len(await indexed(redis, "m1")) == 5
+
+
 async def test_the_farewell_withdraws_what_the_fleet_knows(scene: Stage, redis: Redis) -> None:
     async with living(scene, redis) as fleet:
         await scene.holds("vae/a.safetensors")

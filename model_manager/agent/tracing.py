@@ -102,6 +102,10 @@ def bus_of(tracer: Tracer | None) -> type[Bus]:
             with on.span("publish", events=len(envelopes)):
                 return await super().publish(envelopes)
 
+        async def history(self, envelopes: Sequence[Envelope]) -> Published:
+            with on.span("publish", events=len(envelopes)):
+                return await super().history(envelopes)
+
         async def snapshot(
             self, envelope: Envelope, entries: Sequence[Entry], before: Sequence[Envelope] = ()
         ) -> Published:

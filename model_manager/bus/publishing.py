@@ -127,7 +127,7 @@ class Bus:
         self, envelope: Envelope, entries: Sequence[Entry], before: Sequence[Envelope] = ()
     ) -> Published:
         """The whole inventory as of `envelope` (inventory.snapshot) replaces what Redis has. `before`: as `history`."""
-        earlier = await self.history(before)
+        earlier = await self._publish(before, blind=True)
         if not isinstance(earlier, Delivered):
             return earlier
         self._replacing = True

@@ -73,8 +73,11 @@ async def test_what_is_published_is_a_span_and_a_redis_that_is_away_its_failure(
     with pytest.raises(BusUnavailable):
         await bus.publish(teller.outbox)
     with pytest.raises(BusUnavailable):
+        await bus.history(teller.outbox)
+    with pytest.raises(BusUnavailable):
         await bus.snapshot(teller.snapshot(), teller.entries)
     assert [(span.name, span.failed, span.attributes) for span in notes.spans] == [
+        ("publish", "BusUnavailable", {"events": 2}),
         ("publish", "BusUnavailable", {"events": 2}),
         ("publish", "BusUnavailable", {"events": 1, "models": 1}),
     ]

@@ -49,6 +49,8 @@ overflowed, which the watcher does not tell, and one look at everything is cheap
 GAP: Final = 5.0
 """Seconds between two steps beyond which we were stopped, and the queue may have overflowed meanwhile."""
 
+DESCRIPTORS: Final = "/proc/self/fd"
+
 _OURS: Final = (f"/{PARTIAL}/", f"/{QUARANTINE}/", f"/{TRASH}/", "/.git/")
 
 Identities = dict[str, tuple[int, int] | None]
@@ -228,11 +230,13 @@ class _Watch:
 
     def _insist_heard(self, directories: list[str]) -> None:
         """Watch these once more for a moment: whoever may ignore unreadable directories ignores a used-up limit as well."""
+        before = _descriptors()
         try:
             if directories:
                 probe = watch(*directories, rust_timeout=1, yield_on_timeout=True, recursive=False)
                 next(probe, None)
                 probe.close()
+                _await_closed(before)
         except FileNotFoundError:
             return  # it left meanwhile; the look at the roots notices
         except Exception as error:
@@ -242,6 +246,23 @@ class _Watch:
     def close(self) -> None:
         if self._changes is not None:
             self._changes.close()
+
+
+def _descriptors() -> int:
+    """How many of this process are inotify's; 0 where that is not told."""
+    number = 0
+    with suppress(OSError):
+        for each in os.scandir(DESCRIPTORS):
+            with suppress(OSError):
+                number += os.readlink(each.path) == "anon_inode:inotify"
+    return number
+
+
+def _await_closed(number: int) -> None:
+    """A thread of the library's own closes it, and until then the last watch that a user has may be the one that is missing."""
+    until = time.monotonic() + TICK / 1000
+    while _descriptors() > number and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def _identities(roots: Sequence[str]) -> Identities:

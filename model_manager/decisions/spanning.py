@@ -15,7 +15,12 @@ WAITS: Final = 10
 
 SHORTEST: Final = 4 * MIB
 LONGEST: Final = 32 * MIB
-"""What comes before its turn is kept in memory until the hash is there, as far as there is memory: spans are short."""
+WINDOW: Final = 64 * MIB
+"""What comes before its turn is kept in memory until the hash is there, as far as there is memory: spans are short, and all
+that are on their way together no longer than this, or the rest would be read back while the hash waits."""
+
+LEAST_WAITS: Final = 3
+"""So many times as long as the wait a request lasts all the same: asking costs no more than a quarter."""
 
 
 class Spans:
@@ -47,9 +52,11 @@ class Spans:
             self._free = sorted([*self._free, (start, stop)])
 
 
-def span_size(speed: float, wait: float) -> int:
-    """Bytes to ask for at once where one connection brings `speed` bytes a second, the first after `wait` seconds."""
-    return max(SHORTEST, min(LONGEST, int(speed * wait * WAITS)))
+def span_size(speed: float, wait: float, connections: int = 1) -> int:
+    """Bytes to ask for at once where one connection brings `speed` bytes a second, the first after `wait` seconds, and so many
+    connections take turns."""
+    together = max(WINDOW // max(1, connections), int(speed * wait * LEAST_WAITS))
+    return max(SHORTEST, min(LONGEST, together, int(speed * wait * WAITS)))
 
 
 def cut(at: int, stop: int, ahead: int) -> int | None:

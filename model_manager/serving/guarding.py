@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -82,12 +83,14 @@ def writer_of(request: web.Request, writers: Mapping[str, str], setting: str) ->
     token = given.strip().encode(errors="surrogateescape")
     found = [name for name, known in writers.items() if hmac.compare_digest(token, known.encode())]
     if scheme.lower() != "bearer" or not found:
-        detail = f"Writes need the header 'Authorization: Bearer <{setting}>'."
+        detail = f"This needs the header 'Authorization: Bearer <{setting}>'."
         raise Answer(401, "token", detail, {"WWW-Authenticate": "Bearer"})
     return found[0]
 
 
+@lru_cache(maxsize=1024)
 def _is_address(name: str) -> bool:
+    """Remembered: all ask under the same few names, and to read one takes longer than the rest of the guard."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

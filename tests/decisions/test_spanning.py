@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_manager.decisions.spanning import LONGEST, MIB, SHORTEST, Spans, cut, half, span_size
+from model_manager.decisions.spanning import LEAST_WAITS, LONGEST, MIB, SHORTEST, WINDOW, Spans, cut, half, span_size
 
 
 def test_the_lowest_bytes_come_first() -> None:
@@ -75,6 +75,13 @@ def test_a_request_lasts_ten_times_as_long_as_its_wait_within_bounds() -> None:
     assert span_size(40e6, 0.0003) == SHORTEST
     assert span_size(40e6, 0.05) == 20_000_000
     assert span_size(1e9, 0.1) == LONGEST
+
+
+def test_what_all_connections_ask_for_together_fits_into_memory_unless_the_way_is_long() -> None:
+    assert span_size(40e6, 0.05, 4) == WINDOW // 4
+    assert span_size(40e6, 0.02, 16) == WINDOW // 16 == SHORTEST
+    assert span_size(40e6, 0.1, 16) == 40e6 * 0.1 * LEAST_WAITS
+    assert span_size(1e9, 0.1, 16) == LONGEST
 
 
 def test_a_range_is_cut_ahead_of_what_is_under_way() -> None:

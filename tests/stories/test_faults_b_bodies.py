@@ -8,11 +8,15 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import pytest
+
 from tests.stories.bringing import MODEL, OTHER, TAIL, Bringing, Wish
 from tests.stories.machine import safetensors
 from tests.stories.origin import CHUNK, Behaviour, Reply, Request, Thing, scripted
 
 SMALL = safetensors(400_000, 14)
+
+pytestmark = pytest.mark.parametrize("origin", ["plain", "TLS"], indirect=True)
 
 
 def answering(status: int, body: bytes = b"", **headers: str) -> Behaviour:

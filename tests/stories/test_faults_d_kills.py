@@ -56,6 +56,7 @@ class Killing:
         self.held.set()
 
 
+@pytest.mark.parametrize("origin", ["plain", "TLS"], indirect=True)
 @pytest.mark.parametrize(
     ("kills", "size"),
     [

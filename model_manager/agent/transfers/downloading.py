@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial as partial_of
 from typing import Final
 
 from model_manager.agent.clock import Clock
@@ -93,8 +94,10 @@ class Downloading:
             ended = await self._brought(partial, road)
             if isinstance(ended, bool):
                 got = await self._whole(partial, road)
-                loop = asyncio.get_running_loop()
-                ended = await finishing(self._end, partial, got, road, announced=ended, loop=loop)
+                placing = partial_of(asyncio.get_running_loop().call_soon_threadsafe, _placing, road, got)
+                ended = await finishing(self._end, partial, got, road, announced=ended, placing=placing)
+            elif isinstance(ended, Placed):
+                _placing(road, ended.got)
         finally:
             if not partial.closed:
                 await finishing(partial.close)
@@ -142,6 +145,8 @@ class Downloading:
                             if await self._rushed(partial, road, answer, whole, rush):
                                 await line.aclose()
                                 return await self._after(rush, road)
+                    else:
+                        await finishing(answer.claim)
                     if not await self._gather(partial, road, answer, gathering, whole):
                         return None
                 return await self._seal(partial, road, answer, whole)
@@ -153,7 +158,7 @@ class Downloading:
 
     async def _answer(self, line: AsyncExitStack, kept: ExitStack, partial: Partial, road: Road) -> Answered:
         """The source's answer from the first missing byte, judged by what it says of itself. `line` keeps the connection,
-        `kept` the space for it."""
+        `kept` the space for it, once that is claimed."""
         model, source = road.model, road.source
         alone = self._mistrust.alone(model.path)
         start, validator = partial.resumable(source.url, None if alone else model.pin)
@@ -171,10 +176,9 @@ class Downloading:
         self._insist(model, source, offer)
         await road.tell(road.started(offer))
         expected = offer.size or (model.size.bytes if model.size else 0)
-        need = max(0, expected - (partial.here if offer.start else 0))
-        reservation = kept.enter_context(self._space.reserve(self._root.path, need, model.name))
         self._mistrust.carries(model.path, source.url, on=offer.start > 0)
-        return Answered(stream=stream, reservation=reservation)
+        room = self._root.path, max(0, expected - (partial.here if offer.start else 0)), model.name
+        return Answered(stream=stream, reserve=lambda: kept.enter_context(self._space.reserve(*room)))
 
     def _begin(self, partial: Partial, road: Road, answer: Answered) -> None:
         partial.begin(
@@ -182,7 +186,7 @@ class Downloading:
             answer.stream.offer,
             road.model.pin,
             judge=road.early,
-            writing=answer.reservation.writing,
+            writing=answer.claim().writing,
             most=most(road.model),
         )
 
@@ -219,7 +223,7 @@ class Downloading:
 
     def _rush(self, partial: Partial, road: Road, answer: Answered, whole: Whole) -> Rush[Ended] | None:
         """Where a thread of its own may bring it into memory: that, and everything after."""
-        burst = answer.stream.burst
+        burst = answer.burst
         sealed = self._sealing(partial, road, answer, whole)
         return Rush(burst, whole, lambda: _came(road, whole), sealed) if burst else None
 
@@ -251,12 +255,10 @@ class Downloading:
             return await finishing(sealed)
 
     def _sealing(self, partial: Partial, road: Road, answer: Answered, whole: Whole) -> Callable[[], Ended]:
-        loop = asyncio.get_running_loop()
-
         def sealed() -> Ended:
             offer, pin, begun = answer.stream.offer, road.model.pin, beginning_of(whole)
-            got = partial.seal(whole, road.source.url, offer, pin, writing=answer.reservation.writing)
-            return self._end(partial, got, road, announced=True, loop=loop, begun=begun)
+            got = partial.seal(whole, road.source.url, offer, pin, writing=answer.claim().writing)
+            return self._end(partial, got, road, announced=True, begun=begun)
 
         return sealed
 
@@ -327,12 +329,12 @@ class Downloading:
         road: Road,
         *,
         announced: bool,
-        loop: asyncio.AbstractEventLoop,
+        placing: Callable[[], object] = lambda: None,
         begun: tuple[bytes, bytes | None] | None = None,
     ) -> Ended:
         """The verdict on all bytes, and for the right ones the name; what else there is of the unfinished file goes.
 
-        On a thread. `begun`: what `beginning` says of the file, where it is known already.
+        On a thread. `placing` is called before it gets its name; `begun`: what `beginning` says of the file, where that is known.
         """
         model = road.model
         head, header = begun or beginning(partial.path)
@@ -341,7 +343,7 @@ class Downloading:
         if isinstance(verdict, Wrong):
             partial.discard()
             return Dropped(got=got, wrong=verdict)
-        loop.call_soon_threadsafe(road.report, road.seen(Phase.PLACING, got.size, got.size))
+        placing()
         fingerprint = place(partial.path, self._root, model.path, replaces=road.replaces)
         partial.discard(placed=True)
         return Placed(got=got, right=verdict, fingerprint=fingerprint)
@@ -372,6 +374,10 @@ class Downloading:
 def _came(road: Road, whole: Whole) -> None:
     road.report(road.seen(Phase.FETCHING, whole.size, whole.size))
     road.report(road.seen(Phase.VERIFYING, 0, whole.size))
+
+
+def _placing(road: Road, got: Received) -> None:
+    road.report(road.seen(Phase.PLACING, got.size, got.size))
 
 
 def _fetching(road: Road, partial: Partial, drawing: Drawing, pace: Pace) -> Transfer:

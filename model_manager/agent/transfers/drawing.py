@@ -22,6 +22,9 @@ FIRST_WAIT: Final = 0.1
 AHEAD: Final = 1024 * 1024 * 1024
 """Bytes that may be fetched before the hash has come to them: what is farther ahead would not be in memory any more."""
 
+APART: Final = 0.005
+"""Seconds between two that begin: connections that take the same steps together keep the event loop from everything else."""
+
 BREAKS: Final = 3
 """Answers in a row that may break off before the whole attempt counts as broken."""
 
@@ -125,10 +128,11 @@ class Drawing:
             if left is not None and self._parts is not None:
                 self._spans.give_back(*left)
 
-    async def _work(self) -> None:
-        """Span after span, as long as so many connections are wanted."""
+    async def _work(self, after: float = 0.0) -> None:
+        """Span after span, as long as so many connections are wanted; the first `after` so many seconds."""
         warm = False
         try:
+            await asyncio.sleep(after)
             while (parts := self._parts) and self._workers <= self._wanted and (span := self._next()):
                 while self._carriers and span[0] - self._partial.hashed > AHEAD:  # noqa: ASYNC110 - the hash rings no bell
                     await asyncio.sleep(LOOK)
@@ -158,7 +162,8 @@ class Drawing:
     @property
     def _span(self) -> int:
         seconds = max(0.1, self._clock.monotonic() - self._begun)
-        return span_size(self.received / seconds / max(1, len(self._carriers)), self._wait)
+        connections = max(1, len(self._carriers))
+        return span_size(self.received / seconds / connections, self._wait, max(connections, self._wanted))
 
     async def _watch(self, group: asyncio.TaskGroup, watch: Callable[[], None]) -> None:
         while True:
@@ -174,9 +179,9 @@ class Drawing:
             ahead = self._span
             if later := self._carriers[0].shorten(lambda at, stop: cut(at, stop, ahead)):
                 self._spans.give_back(*later)
-        for _ in range(self._wanted - self._workers if self._spans.bytes else 0):
+        for turn in range(self._wanted - self._workers if self._spans.bytes else 0):
             self._workers += 1
-            task = group.create_task(self._work())
+            task = group.create_task(self._work(turn * APART))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -14,7 +14,7 @@ from model_manager.facts.plan import Fetch
 from model_manager.facts.transfer import Offer, Phase, Received, Transfer
 from model_manager.library.space import Reservation
 from model_manager.sources.https import without_query
-from model_manager.sources.origin import Stream
+from model_manager.sources.origin import Burst, Sink, Stream
 
 Report = Callable[[Transfer], None]
 Tell = Callable[[DownloadStarted], Awaitable[None]]
@@ -73,12 +73,30 @@ class Road:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answered:
-    """What a source offers, and the space that is set aside for it."""
+    """What a source offers, and the space for it. `reserve` looks at the disk, which takes as long as it takes: on a thread."""
 
     stream: Stream
-    reservation: Reservation
+    reserve: Callable[[], Reservation]
+    reservation: Reservation | None = None
+
+    def claim(self) -> Reservation:
+        """The space, set aside when this is first asked. Raises NoSpace, NoInodes and RootAway."""
+        self.reservation = self.reservation or self.reserve()
+        return self.reservation
+
+    @property
+    def burst(self) -> Burst | None:
+        """The stream's, after the space is claimed."""
+        if (burst := self.stream.burst) is None:
+            return None
+
+        def claimed(sink: Sink, seconds: float, over: Callable[[], bool]) -> None:
+            self.claim()
+            burst(sink, seconds, over)
+
+        return claimed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

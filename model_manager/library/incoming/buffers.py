@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from bisect import insort
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final, Protocol
 
 from model_manager.library.memory import reserved
 
@@ -13,6 +16,22 @@ BLOCK: Final = 2 * 1024 * 1024
 
 MOVING: Final = 8
 """Blocks of one file on their way to the disk and to the hash, when others leave it so many."""
+
+
+class File(Protocol):
+    """Whose bytes come over several connections, which wait for room together."""
+
+    @property
+    def places(self) -> int:
+        """Blocks that could be taken for it now, as far as it is concerned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiter:
+    ring: Callable[[], None]
+    ready: Callable[[], bool]
+    file: File | None
+    at: int
 
 
 class Buffers:
@@ -30,7 +49,7 @@ class Buffers:
         self._idle = list(range(count - 1, -1, -1))
         self._held = 0
         self._users = 0
-        self._waiting: list[tuple[Callable[[], None], Callable[[], bool]]] = []
+        self._waiting: list[_Waiter] = []
 
     @property
     def free(self) -> int:
@@ -103,24 +122,36 @@ class Buffers:
         with self._lock:
             self._held -= 1
 
-    def when_free(self, ring: Callable[[], None], ready: Callable[[], bool]) -> None:
-        """Call `ring` once, from any thread: at once when it is `ready`, else after the next change."""
+    def when_free(
+        self, ring: Callable[[], None], ready: Callable[[], bool], file: File | None = None, at: int = 0
+    ) -> None:
+        """Call `ring` once, from any thread: at once when it is `ready`, else after the next change.
+
+        Of those who wait for one `file` the foremost (`at`) are called, as many as there are places: each of them asks for the
+        interpreter, and those who are called in vain keep it from the thread that hashes.
+        """
         with self._lock:
             if not (now := ready()):
-                self._waiting.append((ring, ready))
+                insort(self._waiting, _Waiter(ring=ring, ready=ready, file=file, at=at), key=attrgetter("at"))
         if now:
             ring()
 
     def ring(self) -> None:
         """Something changed: call those who are ready now. Call it after the change and without a lock of your own."""
         with self._lock:
-            called: list[Callable[[], None]] = []
-            rest: list[tuple[Callable[[], None], Callable[[], bool]]] = []
-            for ring, ready in self._waiting:
-                if ready():
-                    called.append(ring)
-                else:
-                    rest.append((ring, ready))
-            self._waiting = rest
-        for ring in called:
-            ring()
+            waiting, self._waiting = self._waiting, []
+            called = self._called(waiting)
+        for waiter in called:
+            waiter.ring()
+
+    def _called(self, waiting: list[_Waiter]) -> list[_Waiter]:
+        """Those whose turn it is; the others wait on."""
+        called: list[_Waiter] = []
+        places = {waiter.file: waiter.file.places if waiter.file else self.count for waiter in waiting}
+        for waiter in waiting:
+            if places[waiter.file] > 0 and waiter.ready():
+                called.append(waiter)
+                places[waiter.file] -= 1
+            else:
+                self._waiting.append(waiter)
+        return called

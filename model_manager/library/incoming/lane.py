@@ -126,7 +126,7 @@ class Lane:
 
     def when_free(self, ring: Callable[[], None]) -> None:
         """Call `ring` once, from any thread, when `room` is worth asking again; at once when it is now."""
-        self._buffers.when_free(ring, self._worth_asking)
+        self._buffers.when_free(ring, self._worth_asking, self._spool, self.at)
 
     def close(self) -> None:
         """Hand over what came; a beginning too short to be judged is dropped. May be repeated; nothing comes after it."""

@@ -68,8 +68,9 @@ def entered(directory: str, shelf: ShelfPath, disk: Disk) -> tuple[Ledger, int]:
         with translating(path, "open"):
             fd = own_file(folder, path)
             try:
-                journal = _trusted(folder, fd, shelf)
-                if os.fstat(fd).st_size != (last := Extents(journal.extents).last):
+                size = os.fstat(fd).st_size
+                journal = _trusted(folder, size, shelf)
+                if size != (last := Extents(journal.extents).last):
                     os.ftruncate(fd, last)
             except BaseException:
                 os.close(fd)
@@ -80,10 +81,10 @@ def entered(directory: str, shelf: ShelfPath, disk: Disk) -> tuple[Ledger, int]:
     return Ledger(folder, path, disk, journal), fd
 
 
-def _trusted(folder: int, fd: int, shelf: ShelfPath) -> Journal:
-    """The journal under a new writer, as far as it fits the slot and the bytes."""
+def _trusted(folder: int, size: int, shelf: ShelfPath) -> Journal:
+    """The journal under a new writer, as far as it fits the slot and the file of so many bytes; of an empty one nothing does."""
     slot, writer = "/".join(shelf.slot), secrets.token_hex(8)
-    found = load(folder, f"{part_name(shelf)}.json")
-    if found is None or found.slot != slot or not 0 < Extents(found.extents).last <= os.fstat(fd).st_size:
+    found = load(folder, f"{part_name(shelf)}.json") if size else None
+    if found is None or found.slot != slot or not 0 < Extents(found.extents).last <= size:
         return Journal(slot=slot, writer=writer)
     return replace(found, writer=writer)

@@ -109,6 +109,13 @@ class Spool:
         return self.failure is not None or self.over or (self._has_room(at, patient) and self._buffers.free > 0)
 
     @property
+    def places(self) -> int:
+        """Blocks that lanes could take; of the end all of them are to hear."""
+        risky = self._at_risk >= 2 * self.every + MOVING * BLOCK
+        room = 0 if risky else max(self._least, self._buffers.share) - self._busy
+        return self._buffers.count if self._ended else room
+
+    @property
     def starving(self) -> bool:
         """Whether the hash has nothing to do, or so much to read back that nobody should wait for it."""
         return self._behind > BEHIND or (self._hashing is None and not self._to_hash)
@@ -276,9 +283,7 @@ class Spool:
         self._buffers.ring()
 
     def _has_room(self, at: int, patient: bool) -> bool:
-        if self._busy >= max(self._least, self._buffers.share) or self._at_risk >= 2 * self.every + MOVING * BLOCK:
-            return False
-        return not (patient and at > self._front and self._buffers.scarce)
+        return self.places > 0 and not (patient and at > self._front and self._buffers.scarce)
 
     @property
     def _at_risk(self) -> int:

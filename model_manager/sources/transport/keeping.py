@@ -67,8 +67,9 @@ class Lines:
         return None
 
     def leave(self, url: URL, line: Line) -> None:
-        """Kept when another question can follow, else closed: nothing unread is worth reading."""
-        if not _stands(line):
+        """Kept when another question can follow, else closed: nothing unread is worth reading. Whether it still stands is looked
+        at when it is taken again."""
+        if not _over(line):
             line.close()
             return
         loop = asyncio.get_running_loop()
@@ -92,9 +93,16 @@ class Lines:
             self._idle.pop()[2].close()
 
 
-def _stands(line: Line) -> bool:
+def _over(line: Line) -> bool:
     try:
         line.skim()
+        return line.over
+    except OSError:
+        return False
+
+
+def _stands(line: Line) -> bool:
+    try:
         return line.reusable
     except OSError:
         return False

@@ -79,6 +79,8 @@ class Line:
         request = self._http.send(h11.Request(method=method, target=target, headers=list(headers)))
         end = self._http.send(h11.EndOfMessage())
         await sent(self.wire, request + end)
+        if not self.wire.pending():
+            await readable(self.wire.fileno())
         self._begin(await self._head())
 
     async def _head(self) -> h11.Response:
@@ -173,10 +175,15 @@ class Line:
             self.took(count or 0)
 
     @property
+    def over(self) -> bool:
+        """Whether another question may follow as far as the answer says: nothing of it is left, and the other side agrees."""
+        return self._kept and self.left == 0
+
+    @property
     def reusable(self) -> bool:
         """Whether another question may follow: the body is at its end, the other side agrees, and nothing came uncalled for."""
         room = memoryview(bytearray(1))
-        return self._kept and self.left == 0 and self.wire.receive(room) is None
+        return self.over and self.wire.receive(room) is None
 
     def close(self) -> None:
         self._kept = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import ssl
 import struct
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol, cast
 
-SCRATCH: Final = 1024 * 1024
+SCRATCH: Final = 512 * 1024
 """Bytes of TLS records that one look at a socket takes: each look asks for the interpreter."""
 
 _UNSENT: Final = 64 * 1024
@@ -77,8 +78,10 @@ class _Rest:
         self._view = memoryview(data + self._view)
 
     def into(self, room: memoryview) -> int:
+        """Copied without the interpreter: memory that nobody has touched is given by the system first, which may take long."""
         size = min(len(room), len(self._view))
-        room[:size] = self._view[:size]
+        if size:
+            ctypes.memmove(ctypes.addressof(ctypes.c_char.from_buffer(room)), bytes(self._view[:size]), size)
         self._view = self._view[size:]
         return size
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
 import pytest
 
-from model_manager.agent.transfers.road import Road
+from model_manager.agent.transfers.road import Answered, Road
 from model_manager.facts.plan import Fetch
 from model_manager.facts.transfer import Offer, Phase, Transfer
+from model_manager.library.space import Reservation, Space
+from model_manager.sources.origin import Sink, Stream
 from tests.agent.stage import model, wanted
 
 
@@ -30,6 +36,27 @@ def test_the_fleet_is_told_no_secret_of_an_address(road: Road) -> None:
     offer = Offer(size=None, validator=None, promise=None, start=30, host="a.test")
     started = road.started(offer)
     assert (started.url, started.total, started.resumed_at, started.attempt) == ("https://a.test/x", 0, 30, 2)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for none in ():
+        yield none
+
+
+def test_space_is_claimed_once_and_before_a_burst(tmp_path: Path) -> None:
+    space, steps, offered = Space(0), list[str](), Offer(size=7, validator=None, promise=None, start=0, host="h")
+
+    def reserve() -> Reservation:
+        steps.append("reserved")
+        return space.reserve(str(tmp_path), 7, "x")
+
+    stream = Stream("x", offered, _nothing(), burst=lambda sink, seconds, over: steps.append("burst"))
+    answered = Answered(stream=stream, reserve=reserve)
+    assert answered.burst is not None
+    answered.burst(cast(Sink, None), 0.1, lambda: False)
+    assert answered.claim() is answered.claim()
+    assert (steps, space.reserved(str(tmp_path))) == (["reserved", "burst"], 7)
+    assert Answered(stream=Stream("x", offered, _nothing()), reserve=reserve).burst is None
 
 
 def test_a_beginning_is_judged_by_the_models_name(road: Road) -> None:

@@ -31,6 +31,30 @@ def test_who_waits_is_called_once_when_there_is_room_and_at_once_when_there_is()
     assert rung == ["later", "now"]
 
 
+class Tight:
+    """A file that has room for so many blocks."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+
+
+def test_of_one_files_connections_the_foremost_are_called_and_no_more_than_have_a_place() -> None:
+    buffers, rung = Buffers(8), list[str]()
+    open_now, tight = [False], Tight(2)
+    for at in (30, 10, 20, 40):
+        buffers.when_free(lambda at=at: rung.append(f"{at}"), lambda: open_now[0], tight, at)  # type: ignore[misc]
+    buffers.when_free(lambda: rung.append("somebody else"), lambda: open_now[0])
+    open_now[0] = True
+    buffers.ring()
+    assert sorted(rung) == ["10", "20", "somebody else"]
+    tight.places = 0
+    buffers.ring()
+    assert len(rung) == 3
+    tight.places = 1
+    buffers.ring()
+    assert rung[3:] == ["30"]
+
+
 def test_two_thirds_of_the_blocks_may_wait_for_what_is_before_them() -> None:
     buffers = Buffers(6)
     assert [buffers.hold() for _ in range(5)] == [True, True, True, True, False]

@@ -286,3 +286,14 @@ def test_d1_a_kill_costs_less_than_64_mib_however_many_connections_there_are(con
     held = brought + sum(lane is not None for lane in lanes)
     assert 16 <= held <= 64
     spool.synced(spool.safe())
+
+
+def test_a_file_has_places_for_what_may_be_on_its_way_and_at_the_end_for_all_who_wait() -> None:
+    buffers = Buffers()
+    spool = spool_of(buffers, every=16 * BLOCK)
+    usual = spool.places
+    assert usual == buffers.share
+    give(spool, 0)
+    assert spool.places == usual - 1
+    spool.fail(OSError())
+    assert spool.places == buffers.count

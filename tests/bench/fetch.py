@@ -75,7 +75,8 @@ def _room(directory: Path, size: int) -> bool:
 
 
 def _shown(name: str, cost: Run) -> Run:
-    lag = f" {cost.lag * 1000:5.0f} ms lag" if cost.lag else ""
+    beside = f" ({cost.beside * 1000:.0f} beside, {cost.stolen:.2f} s stolen)"
+    lag = f" {cost.lag * 1000:5.0f} ms lag{beside}" if cost.lag else ""
     _say(f"  {name:24} {cost.seconds:7.2f} s {cost.cpu:7.2f} CPU-s {cost.memory / MIB:6.0f} MiB{lag}")
     if cost.spans.get("connections", 0) > 1:
         _say("    " + ", ".join(f"{name} {amount:.2f}" for name, amount in cost.spans.items()))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ssl
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.bench.fetching.beside import idle_process
 from tests.bench.fetching.cells import LARGE, MIB, Cell, Shape, chosen
 from tests.bench.fetching.files import Source, sources
 from tests.bench.fetching.goals import Found, rows
@@ -75,6 +77,13 @@ def test_a_command_that_fails_says_why() -> None:
 def test_a_program_that_measured_itself_is_believed() -> None:
     cost, _ = run((sys.executable, "-c", 'print(\'{"seconds": 0.25, "cpu": 0.125}\')'))
     assert (cost.seconds, cost.cpu) == (0.25, 0.125)
+
+
+def test_an_idle_process_says_how_late_it_woke() -> None:
+    with idle_process() as beside:
+        time.sleep(0.1)
+    assert 0 < beside.worst < 60
+    assert beside.stolen >= 0
 
 
 def test_memory_that_was_given_back_still_counts() -> None:

@@ -1,7 +1,8 @@
 """Ours: `python -m … ORDER` fetches what a JSON file lists, as the agent does, and prints what it cost.
 
 Seconds and processor time run from the first request to the last file under its name: an agent that serves a machine
-was started long before. `lag` is the longest that the event loop came late, in seconds. `spans` are the seconds
+was started long before. `lag` is the longest that the event loop came late, in seconds, and `beside` what an idle process
+had of that kind meanwhile; `stolen` are processor seconds that the machine below took. `spans` are the seconds
 until most connections were open (`ramp`), while they were (`full`), from then on until the last byte had come (`tail`), and after it.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from model_manager.agent.clock import Clock
 from model_manager.agent.threads import started
@@ -35,10 +36,8 @@ from model_manager.sources.credentials import Credentials
 from model_manager.sources.https import HttpsOrigin
 from model_manager.sources.transport.limits import Limits
 from model_manager.sources.transport.web import web
+from tests.bench.fetching.beside import TICK, idle_process
 from tests.bench.fetching.origin import HOST
-
-TICK: Final = 0.005
-"""Seconds between two looks at how late the loop is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +115,17 @@ async def fetch(order: Order) -> dict[str, Any]:
                 return await downloading.attempt(step, wanted.sources[0], 1, seen, _told, moved=moved)
 
         models = [model(file) for file in order.files]
-        begun, used = time.monotonic(), time.process_time()
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_watch(late))
-            async with asyncio.TaskGroup() as work:
-                for wanted in models:
-                    work.create_task(bring(wanted))
-            watching.cancel()
-        ended, cpu = time.monotonic(), time.process_time() - used
-    return {"seconds": ended - begun, "cpu": cpu, "lag": late[0], "spans": seen.told(begun, ended)}
+        with idle_process() as beside:
+            begun, used = time.monotonic(), time.process_time()
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(_watch(late))
+                async with asyncio.TaskGroup() as work:
+                    for wanted in models:
+                        work.create_task(bring(wanted))
+                watching.cancel()
+            ended, cpu = time.monotonic(), time.process_time() - used
+    own = {"seconds": ended - begun, "cpu": cpu, "lag": late[0], "spans": seen.told(begun, ended)}
+    return own | {"beside": beside.worst, "stolen": beside.stolen}
 
 
 async def _watch(late: list[float]) -> None:

@@ -131,6 +131,8 @@ def _memory(cell: Cell, algorithm: Algorithm, found: Found) -> Iterator[Row]:
 def _lag(cell: Cell, algorithm: Algorithm, found: Found) -> Iterator[Row]:
     worst = max(run.lag for run in found.ours)
     yield _row(cell, algorithm, "loop lag, worst of all runs", "ms", worst * 1000, goal=LAG * 1000)
+    beside = max(run.beside for run in found.ours)
+    yield _row(cell, algorithm, "the same of an idle process beside it", "ms", beside * 1000)
 
 
 def _over_plain(cell: Cell, algorithm: Algorithm, found: Found) -> Iterator[Row]:

@@ -22,13 +22,16 @@ ROOT: Final = Path(__file__).parents[3]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Seconds of wall time, seconds of user and system time, bytes of resident memory at most, seconds of loop lag; `spans`: what
-    the seconds were spent on, as far as the program says so."""
+    """Seconds of wall time, seconds of user and system time, bytes of resident memory at most, seconds of loop lag and of an idle
+    process beside it, processor seconds that the machine below took; `spans`: what the seconds were spent on, as far as the
+    program says so."""
 
     seconds: float
     cpu: float
     memory: int
     lag: float = 0.0
+    beside: float = 0.0
+    stolen: float = 0.0
     spans: Mapping[str, float] = field(default_factory=dict)
 
     def then(self, next: Run) -> Run:
@@ -38,6 +41,8 @@ class Run:
             cpu=self.cpu + next.cpu,
             memory=max(self.memory, next.memory),
             lag=max(self.lag, next.lag),
+            beside=max(self.beside, next.beside),
+            stolen=self.stolen + next.stolen,
         )
 
 
@@ -79,6 +84,8 @@ def _own_figures(said: list[str], seen: Run) -> Run:
         cpu=own["cpu"],
         memory=seen.memory,
         lag=own.get("lag", 0.0),
+        beside=own.get("beside", 0.0),
+        stolen=own.get("stolen", 0.0),
         spans=own.get("spans", {}),
     )
 

@@ -81,6 +81,7 @@ class Operating:
             workflows=counts.workflows,
             collections=counts.collections,
             read_only=self._read_only,
+            warming=self._store.database.warming,
             cursor=shapes.cursor_of(position),
         )
         return enveloped(request, answer)

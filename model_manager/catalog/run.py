@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from loguru import logger
 
 from model_manager.catalog.beside import Beside, Where, alone, answer
 from model_manager.catalog.incoming.bulk import load
@@ -21,6 +22,7 @@ from model_manager.catalog.storage.postgres import PostgresDatabase
 from model_manager.catalog.storage.sqlite import SqliteDatabase
 from model_manager.catalog.storage.store import Store
 from model_manager.catalog.storage.writing import KEPT
+from model_manager.errors import CatalogUnavailable
 from model_manager.facts import wire
 from model_manager.serving.listening import Answering, answered, listening, until_signalled
 from model_manager.tracing.requests import traced
@@ -99,9 +101,32 @@ async def run(
             await _warmed(own)
             gc.collect()
             gc.freeze()  # what is there now stays: no search for cycles goes through it while somebody waits
-            async with beside(own, Where(host, port, SETTING), stop) as url:
+            async with _reading_ahead(store.database), beside(own, Where(host, port, SETTING), stop) as url:
                 started(url)
                 await stop.wait()
+
+
+@asynccontextmanager
+async def _reading_ahead(database: Database) -> AsyncIterator[None]:
+    """Whatever goes wrong, answers come all the same."""
+
+    async def ahead() -> None:
+        try:
+            await database.warm()
+        except CatalogUnavailable as error:
+            logger.bind(reason=str(error)).warning("the catalog's file could not be read ahead")
+
+    failure: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(ahead())
+        try:
+            yield
+        except Exception as error:
+            failure = error  # of who uses the block: it is not one of a group's
+        finally:
+            work.cancel()
+    if failure is not None:
+        raise failure
 
 
 @asynccontextmanager

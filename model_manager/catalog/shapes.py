@@ -263,13 +263,14 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """`state` is `empty` until somebody writes records."""
+    """`state` is `empty` until somebody writes records. `warming`: the file is being read into memory, and answers may take longer."""
 
     state: str
     models: int
     workflows: int
     collections: int
     read_only: bool
+    warming: bool
     cursor: str
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from model_manager.catalog.run import run, serve
 from model_manager.catalog.server import Rules
-from model_manager.errors import BadSetting
+from model_manager.catalog.storage.sqlite import SqliteDatabase
+from model_manager.errors import BadSetting, CatalogUnavailable
 
 
 async def _health(url: str) -> dict[str, object]:
@@ -62,3 +63,34 @@ async def test_d8_it_stops_at_a_signal(tmp_path: Path, number: signal.Signals) -
         await run(tmp_path / "c.sqlite", "127.0.0.1", 0, rules=Rules(), started=started)
     with pytest.raises(aiohttp.ClientConnectionError):
         await _health(urls[0])
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_answers_come_whether_or_not_the_file_can_be_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readable: bool
+) -> None:
+    tried, told = asyncio.Event(), asyncio.Event()
+    urls: list[str] = []
+
+    async def warm(database: SqliteDatabase) -> None:
+        tried.set()
+        if not readable:
+            raise CatalogUnavailable(host="the file", why="its disk fails", retry_after=1.0)
+        await asyncio.Event().wait()
+
+    def started(url: str) -> None:
+        urls.append(url)
+        told.set()
+
+    monkeypatch.setattr(SqliteDatabase, "warm", warm)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(run(tmp_path / "c.sqlite", "127.0.0.1", 0, rules=Rules(), started=started))
+        await told.wait()
+        await tried.wait()
+        assert (await _health(urls[0]))["models"] == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_an_address_that_is_taken_is_said_as_it_is_while_the_file_is_read(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BadSetting, match="cannot be listened on"):
+        await run(tmp_path / "c.sqlite", "127.0.0.1", taken.getsockname()[1], rules=Rules())

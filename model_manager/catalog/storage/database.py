@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from model_manager.catalog.records import Kind
-from model_manager.catalog.storage.looking import Joined, Looking, Question
+from model_manager.catalog.storage.looking import By, Joined, Looking, Question
 from model_manager.errors import CatalogUnavailable
 
 LEGACY: Final = "0001"
@@ -38,8 +38,8 @@ class Database(Protocol):
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         """One such question."""
 
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
-        """Records by id or name, as one text."""
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
+        """Records by id or by name, as one text."""
 
     def writing(self) -> AbstractAsync:
         """A transaction; all of its writes happen, or none."""
@@ -52,6 +52,13 @@ class Database(Protocol):
 
     def translated(self) -> AbstractContextManager[None]:
         """Raises CatalogUnavailable where waiting helps, BadSetting where another address does, else BadRecord or Broken."""
+
+    @property
+    def warming(self) -> bool:
+        """Whether `warm` is at work."""
+
+    async def warm(self) -> None:
+        """Bring what is asked into memory, where that is ours to do. Raises CatalogUnavailable."""
 
     async def migrate(self, target: str = "head") -> str:
         """Bring the tables to a revision, up or down; what was saved before is in the answer. Raises BadSetting."""

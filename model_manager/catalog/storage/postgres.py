@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from model_manager.catalog import migrating
 from model_manager.catalog.records import Kind
 from model_manager.catalog.storage.database import begun, reached
-from model_manager.catalog.storage.looking import Joined, Looker, Question
+from model_manager.catalog.storage.looking import By, Joined, Looker, Question
 from model_manager.catalog.storage.postgres_looking import PostgresLooking
 from model_manager.errors import BadRecord, BadSetting, Broken, CatalogUnavailable, ModelManagerError
 
@@ -60,7 +60,7 @@ class PostgresDatabase:
         )
         self._engine = engine
         _, wanted = engine.dialect.create_connect_args(url)
-        self._looking = PostgresLooking({**wanted, **options}, engine.dialect, self.among)
+        self._looking = PostgresLooking({**wanted, **options}, engine.dialect)
         self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @property
@@ -70,7 +70,6 @@ class PostgresDatabase:
     async def open(self) -> None:
         async with self.writing() as connection:
             await connection.run_sync(self._adopt)
-        await self._looking.open()
 
     async def close(self) -> None:
         await self._looking.close()
@@ -89,9 +88,9 @@ class PostgresDatabase:
         with self.translated(), reached(self._name):
             return await self._looking.rows(question, values)
 
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
         with self.translated(), reached(self._name):
-            return await self._looking.joined(kind, references)
+            return await self._looking.joined(kind, by, values)
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._engine)
@@ -102,6 +101,13 @@ class PostgresDatabase:
 
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         return cast(func.json_agg(aggregate_order_by(column, column)), Text)
+
+    @property
+    def warming(self) -> bool:
+        return False
+
+    async def warm(self) -> None:
+        """What lies in memory is its server's own business."""
 
     async def migrate(self, target: str = "head") -> str:
         async with self.writing() as connection:

@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 import asyncpg
-from sqlalchemy import CompoundSelect, Dialect, Select, func, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    CompoundSelect,
+    Dialect,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 
 from model_manager.catalog.records import Kind
-from model_manager.catalog.storage.looking import Among, Joined, Looker, Question, either, statement
+from model_manager.catalog.storage.looking import By, Joined, Looker, Question, numbered, statement
+from model_manager.catalog.storage.writing import TABLES
 
 CONNECTIONS: Final = 4
 """That one server holds for these questions, beside those of its engine."""
 
 WHOLE: Final = "repeatable_read"
+
+CLOSE_SECONDS: Final = 2.0
+
+IDLE_SECONDS: Final = 300.0
+"""Nobody asks over a connection that was silent for longer: what stands between may have forgotten it, and tells neither end."""
+
+_UNDECIDED: Final = (asyncpg.InternalClientError, asyncio.CancelledError, TimeoutError)
+"""Who asked went away, or the connection was cut meanwhile: what it still has to say is for nobody."""
 
 _ENGINE_ONLY: Final = (
     "async_fallback",
@@ -28,18 +52,16 @@ _ENGINE_ONLY: Final = (
 
 
 class PostgresLooking:
-    def __init__(self, options: Mapping[str, Any], dialect: Dialect, among: Among) -> None:
-        """`options` of asyncpg.connect."""
+    def __init__(self, options: Mapping[str, Any], dialect: Dialect) -> None:
+        """`options` of asyncpg.connect. Connections are made when they are asked."""
         self._options = {key: value for key, value in options.items() if key not in _ENGINE_ONLY}
         self._asking = _Asking(
-            cache(lambda question: _sql(statement(question, among, ()), dialect)),
-            cache(lambda kind: _sql(_joined(kind, among), dialect)),
+            cache(lambda question: _sql(statement(question, _among, ()), dialect)),
+            cache(lambda kind, by: _sql(_joined(kind, by), dialect)),
+            secrets.token_hex(),
         )
-        self._pool: Any = None
-
-    async def open(self) -> None:
-        """Connections are made when they are asked."""
-        self._pool = await asyncpg.create_pool(min_size=0, max_size=CONNECTIONS, reset=_as_it_is, **self._options)
+        self._doors = asyncio.Semaphore(CONNECTIONS)
+        self._free: list[tuple[Any, float]] = []
 
     @asynccontextmanager
     async def moment(self) -> AsyncIterator[Looker]:
@@ -52,29 +74,48 @@ class PostgresLooking:
         async with self._one() as connection:
             return await _Looker(self._asking, connection).rows(question, values)
 
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
         async with self._one() as connection:
-            return await _Looker(self._asking, connection).joined(kind, references)
+            return await _Looker(self._asking, connection).joined(kind, by, values)
 
     @asynccontextmanager
     async def _one(self) -> AsyncIterator[Any]:
-        async with self._pool.acquire() as connection:
+        """asyncpg's pool gives each back in a task of its own, which takes a tenth as long as an answer; nothing here needs that."""
+        async with self._doors:
+            connection = await self._taken()
             try:
                 yield connection
-            except asyncpg.InternalClientError:
-                connection.terminate()  # it was cut while it was asked, and answers nobody any more
+            except _UNDECIDED:
+                connection.terminate()
                 raise
+            finally:
+                if not connection.is_closed():
+                    self._free.append((connection, _now()))
+
+    async def _taken(self) -> Any:
+        while self._free:
+            connection, since = self._free.pop()
+            if connection.is_closed():
+                continue
+            if _now() - since < IDLE_SECONDS:
+                return connection
+            connection.terminate()
+        return await asyncpg.connect(**self._options)
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        for connection, _ in self._free:
+            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await connection.close(timeout=CLOSE_SECONDS)
+        self._free = []
 
 
 class _Asking(NamedTuple):
-    """What is compiled once: the statement, and how many times it takes the values."""
+    """Statements that are compiled once; each takes what `_told` makes of the values. `between` is told to nobody, so that no value
+    holds it."""
 
-    rows: Callable[[Question], tuple[str, int]]
-    joined: Callable[[Kind], tuple[str, int]]
+    rows: Callable[[Question], str]
+    joined: Callable[[Kind, By], str]
+    between: str
 
 
 class _Looker(Looker):
@@ -83,33 +124,46 @@ class _Looker(Looker):
         self._connection = connection
 
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
-        text, times = self._asking.rows(question)
-        found: Sequence[Sequence[Any]] = await self._connection.fetch(text, *[_possible(values)] * times)
+        found: Sequence[Sequence[Any]] = await self._connection.fetch(
+            self._asking.rows(question), *_told(values, self._asking.between)
+        )
         return found
 
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
-        text, times = self._asking.joined(kind)
-        ids, names, docs = await self._connection.fetchrow(text, *[_possible(references)] * times)
-        return Joined(ids or [], names or [], docs or "")
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
+        ids, called, docs = await self._connection.fetchrow(
+            self._asking.joined(kind, by), *_told(values, self._asking.between)
+        )
+        return Joined(ids, called or [], docs or "")
 
 
-def _possible(values: Collection[str]) -> list[str]:
-    """No text here holds a NUL."""
-    return [value for value in values if "\0" not in value]
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
-async def _as_it_is(_: Any) -> None:
-    """Nothing is set on these connections that would have to be set back."""
+def _among(column: Column[Any], _: Collection[str]) -> ColumnElement[bool]:
+    """Whether it is one of the values that `_told` made a text of. An array goes to the server value by value, and each is looked at
+    for being an array itself: that took twice as long as all else on our side of a question."""
+    values, between = bindparam("values", type_=Text()), bindparam("between", type_=Text())
+    return column == any_(func.string_to_array(values, between, type_=ARRAY(Text)))
 
 
-def _joined(kind: Kind, among: Among) -> Select[Any]:
+def _told(values: Collection[str], between: str) -> tuple[str, str]:
+    """All of them in one text, and what stands between two. No text in the database holds a NUL, and none is empty."""
+    text = between.join(values)
+    return (text if "\0" not in text else between.join(value for value in values if "\0" not in value)), between
+
+
+def _joined(kind: Kind, by: By) -> Select[Any]:
     """All records in one row."""
-    rows = statement(Question(kind, either(kind), True), among, ()).subquery()
-    return select(
-        func.array_agg(rows.c.id), func.array_agg(rows.c.name), func.string_agg(rows.c.doc, literal_column("','"))
-    )
+    table = TABLES[kind]
+    told = func.array_agg(table.c[by]), func.string_agg(table.c.doc, literal_column("','"))
+    return select(numbered(kind, by, _among), *told).where(_among(table.c[by], ()))
 
 
-def _sql(query: Select[Any] | CompoundSelect[Any], dialect: Dialect) -> tuple[str, int]:
+def _sql(query: Select[Any] | CompoundSelect[Any], dialect: Dialect) -> str:
+    """The values are `$1` and what stands between them `$2`, however often they are asked for."""
     made = query.compile(dialect=dialect)
-    return str(made), len(made.positiontup or ())
+    text = str(made)
+    for at, name in enumerate(made.positiontup or (), 1):
+        text = text.replace(f"${at}::", f"${1 + (name == 'between')}::")
+    return text

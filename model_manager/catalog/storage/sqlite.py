@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from model_manager.catalog import migrating
 from model_manager.catalog.records import Kind
 from model_manager.catalog.storage.database import begun
-from model_manager.catalog.storage.looking import Joined, Looker, Question
+from model_manager.catalog.storage.looking import By, Joined, Looker, Question
 from model_manager.catalog.storage.sqlite_looking import SqliteLooking
+from model_manager.catalog.storage.sqlite_warming import Warming
 from model_manager.errors import BadRecord, BadSetting, Broken, CatalogUnavailable, ModelManagerError
 from model_manager.facts import wire
 
@@ -40,7 +41,8 @@ class SqliteDatabase:
         self._path = path
         self._reader = _engine(path, "BEGIN", READERS, CACHE)
         self._writer = _engine(path, "BEGIN IMMEDIATE", 1, WRITER_CACHE)
-        self._looking = SqliteLooking(path, self.among)
+        self._warming = Warming(path)
+        self._looking = SqliteLooking(path, self.among, lambda: not self._warming.going)
 
     @property
     def name(self) -> str:
@@ -73,9 +75,9 @@ class SqliteDatabase:
         with self.translated():
             return await self._looking.rows(question, values)
 
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
         with self.translated():
-            return await self._looking.joined(kind, references)
+            return await self._looking.joined(kind, by, values)
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return begun(self, self._writer)
@@ -86,6 +88,17 @@ class SqliteDatabase:
 
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         return func.json_group_array(column)
+
+    @property
+    def warming(self) -> bool:
+        return self._warming.going
+
+    async def warm(self) -> None:
+        try:
+            await self._warming.run()
+        except OSError as error:
+            why = f"its file cannot be read ({error.strerror or error})"
+            raise CatalogUnavailable(host=self.name, why=why, retry_after=60.0) from error
 
     async def migrate(self, target: str = "head") -> str:
         """A copy of the file is put beside it first."""

@@ -15,7 +15,8 @@ from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.dialects import sqlite
 
 from model_manager.catalog.records import Kind
-from model_manager.catalog.storage.looking import Among, Joined, Looker, Question, either, statement
+from model_manager.catalog.storage.looking import Among, By, Joined, Looker, Question, numbered, statement
+from model_manager.catalog.storage.writing import TABLES
 from model_manager.facts import wire
 
 T = TypeVar("T")
@@ -46,15 +47,17 @@ class Sql(NamedTuple):
 class SqliteLooking:
     """Connections that only read, each in one hand at a time."""
 
-    def __init__(self, path: Path, among: Among) -> None:
+    def __init__(self, path: Path, among: Among, at_hand: Callable[[], bool] = lambda: True) -> None:
+        """`at_hand`: whether the file lies in memory; else even a short question may wait for the disk, and so goes on a thread."""
         self._path = path
+        self._at_hand = at_hand
         self._asking = _Asking(
-            cache(lambda question: _compiled(question, among)), cache(lambda kind: _joined(kind, among))
+            cache(lambda question: _compiled(question, among)), cache(lambda kind, by: _joined(kind, by, among))
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="catalog")
         self._doors = asyncio.Semaphore(THREADS)
         self._free: list[sqlite3.Connection] = []
-        self._quick: sqlite3.Connection | None = None
+        self._quick: _Looker | None = None
 
     @asynccontextmanager
     async def moment(self) -> AsyncIterator[Looker]:
@@ -62,32 +65,37 @@ class SqliteLooking:
         async with self._one() as connection:
             connection.execute("BEGIN")
             try:
-                yield _Looker(self._asking, connection, self._aside)
+                yield self._looker(connection, SHORT if self._at_hand() else 0)
             finally:
                 connection.execute("ROLLBACK")
 
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         """One question. Raises sqlite3.Error."""
-        async with self._once(values) as looker:
-            return await looker.rows(question, values)
-
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
-        async with self._once(references) as looker:
-            return await looker.joined(kind, references)
-
-    @asynccontextmanager
-    async def _once(self, values: Collection[str]) -> AsyncIterator[Looker]:
-        """A short question waits for no long one."""
-        if len(values) <= SHORT:
-            self._quick = self._quick or self._connected()
-            yield _Looker(self._asking, self._quick, self._aside)
-            return
+        if quick := self._quickly(values):
+            return await quick.rows(question, values)
         async with self._one() as connection:
-            yield _Looker(self._asking, connection, self._aside)
+            return await self._looker(connection, 0).rows(question, values)
+
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
+        if quick := self._quickly(values):
+            return await quick.joined(kind, by, values)
+        async with self._one() as connection:
+            return await self._looker(connection, 0).joined(kind, by, values)
+
+    def _quickly(self, values: Collection[str]) -> _Looker | None:
+        """Who answers at once: a short question waits for no long one."""
+        if len(values) > SHORT or not self._at_hand():
+            return None
+        if self._quick is None:
+            self._quick = self._looker(self._connected(), SHORT)
+        return self._quick
+
+    def _looker(self, connection: sqlite3.Connection, short: int) -> _Looker:
+        return _Looker(self._asking, connection, self._aside, short)
 
     def close(self) -> None:
         self._threads.shutdown()
-        for connection in (*self._free, *([self._quick] if self._quick else [])):
+        for connection in (*self._free, *([self._quick.connection] if self._quick else [])):
             connection.close()
         self._free, self._quick = [], None
 
@@ -122,15 +130,22 @@ class _Asking(NamedTuple):
     """What is compiled once."""
 
     rows: Callable[[Question], Sql]
-    joined: Callable[[Kind], Sql]
+    joined: Callable[[Kind, By], Sql]
 
 
 class _Looker(Looker):
+    """`short`: values that are looked up at once, more of them `aside`."""
+
     def __init__(
-        self, asking: _Asking, connection: sqlite3.Connection, aside: Callable[[Callable[[], Any]], Awaitable[Any]]
+        self,
+        asking: _Asking,
+        connection: sqlite3.Connection,
+        aside: Callable[[Callable[[], Any]], Awaitable[Any]],
+        short: int,
     ) -> None:
+        self._short = short
         self._asking = asking
-        self._connection = connection
+        self.connection = connection
         self._aside = aside
 
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
@@ -140,16 +155,16 @@ class _Looker(Looker):
             read.append(docs.split(BETWEEN) if docs else [])
         return list(zip(*read, strict=True))
 
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
-        ids, names, docs = await self._row(self._asking.joined(kind), references)
-        return Joined(wire.loads(ids), wire.loads(names), docs or "")
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
+        ids, called, docs = await self._row(self._asking.joined(kind, by), values)
+        return Joined(ids, wire.loads(called), docs or "")
 
     async def _row(self, sql: Sql, values: Collection[str]) -> Any:
         """One step of SQLite, however many the records: between steps a thread would wait for the interpreter."""
         given = (wire.dumps(list(values)).decode(),) * sql.times
-        if len(values) <= SHORT:
-            return self._connection.execute(sql.text, given).fetchone()
-        return await self._aside(lambda: self._connection.execute(sql.text, given).fetchone())
+        if len(values) <= self._short:
+            return self.connection.execute(sql.text, given).fetchone()
+        return await self._aside(lambda: self.connection.execute(sql.text, given).fetchone())
 
 
 def _compiled(question: Question, among: Among) -> Sql:
@@ -160,10 +175,11 @@ def _compiled(question: Question, among: Among) -> Sql:
     return _sql(select(*map(func.json_group_array, columns), docs))
 
 
-def _joined(kind: Kind, among: Among) -> Sql:
-    rows = statement(Question(kind, either(kind), True), among, ()).subquery()
-    listed = map(func.json_group_array, (rows.c.id, rows.c.name))
-    return _sql(select(*listed, func.group_concat(rows.c.doc, literal_column("','"))))
+def _joined(kind: Kind, by: By, among: Among) -> Sql:
+    """Straight from the table: rows that pass through a subquery are copied column by column, which took as long as finding them."""
+    table = TABLES[kind]
+    told = func.json_group_array(table.c[by]), func.group_concat(table.c.doc, literal_column("','"))
+    return _sql(select(numbered(kind, by, among), *told).where(among(table.c[by], ())))
 
 
 def _sql(query: Select[Any]) -> Sql:

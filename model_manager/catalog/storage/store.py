@@ -27,7 +27,7 @@ from model_manager.catalog.records import (
 )
 from model_manager.catalog.storage import writing
 from model_manager.catalog.storage.database import Database
-from model_manager.catalog.storage.looking import Joined, Looker, Question
+from model_manager.catalog.storage.looking import By, Joined, Looker, Question
 from model_manager.catalog.storage.reading import Reader, Totals
 from model_manager.errors import CatalogChanged, CatalogConflict, NotFound
 from model_manager.facts import wire
@@ -56,6 +56,7 @@ class Store:
         self.now = now or _utc
         self._looker = _Once(database)
         self._totals = Totals()
+        self._asked_by: By = "name"  # who asks next asks as the last one did, mostly
 
     async def counts(self) -> Counts:
         return await self._read(lambda reader: reader.counts())
@@ -68,7 +69,8 @@ class Store:
 
     async def texts(self, kind: Kind, references: Sequence[str]) -> tuple[str, list[str]]:
         """The JSON of what these lead to, with commas between, and those that lead nowhere."""
-        return await self._looker.texts(kind, references)
+        docs, absent, self._asked_by = await self._looker.texts(kind, references, self._asked_by)
+        return docs, absent
 
     async def by_id(self, kind: Kind, ids: Collection[str]) -> dict[str, Stored]:
         return await self._looker.by_id(kind, ids)
@@ -262,8 +264,8 @@ class _Once(Looker):
     async def rows(self, question: Question, values: Collection[str]) -> Sequence[Sequence[Any]]:
         return await self._database.rows(question, values)
 
-    async def joined(self, kind: Kind, references: Collection[str]) -> Joined:
-        return await self._database.joined(kind, references)
+    async def joined(self, kind: Kind, by: By, values: Collection[str]) -> Joined:
+        return await self._database.joined(kind, by, values)
 
 
 async def _there(reader: Reader, kind: Kind, identity: str) -> Stored:

@@ -20,13 +20,22 @@ Ask = bytes
 LINES = 64
 """Connections."""
 
+ROOM = 256 * 1024
+"""Bytes of an answer that are read at once."""
+
+HEAD = 4096
+"""Bytes that the head of an answer has at most, in each part that comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Milliseconds, sorted; and the bytes of the bodies that came."""
+    """Milliseconds, sorted; the bytes of the bodies that came; seconds of processor time that asking took; and by how many ms the
+    last question to be sent was late at most, which no server has a part in."""
 
     taken: tuple[float, ...]
     received: int = 0
+    spent: float = 0.0
+    late: float = 0.0
 
     @property
     def p99(self) -> float:
@@ -62,13 +71,15 @@ def authorization(_models: int, _chance: random.Random) -> Ask:
     return _request("GET", "/models/validate-auth")
 
 
-async def steadily(url: str, make: Callable[[int, random.Random], Ask], models: int, rate: float, count: int) -> Times:
+async def steadily(
+    url: str, make: Callable[[int, random.Random], Ask], models: int, rate: float, count: int, seed: int = 7
+) -> Times:
     """`count` requests, `rate` a second, each on any connection that is free: as many machines would. Raises for an answer that is
     not good.
 
     They are written and read by hand: an HTTP client would take as much processor time as what it asks.
     """
-    chance = random.Random(7)
+    chance = random.Random(seed)
     warming = [make(models, chance) for _ in range(min(10, count))]
     asks = [make(models, chance) for _ in range(count)]
     taken: list[float] = []
@@ -80,7 +91,7 @@ async def steadily(url: str, make: Callable[[int, random.Random], Ask], models: 
         gc.collect()
         gc.disable()  # it is the server that is measured
         begin = time.perf_counter() + 0.05
-        before = lines.received
+        before, spent, late = lines.received, time.process_time(), 0.0
 
         async def one(moment: float, ask: Ask) -> None:
             await lines.ask(ask)
@@ -91,8 +102,9 @@ async def steadily(url: str, make: Callable[[int, random.Random], Ask], models: 
                 moment = begin + at / rate
                 if (wait := moment - time.perf_counter()) > 0:
                     await asyncio.sleep(wait)
+                late = max(late, time.perf_counter() - moment)
                 group.create_task(one(moment, ask))
-        return Times(tuple(sorted(taken)), lines.received - before)
+        return Times(tuple(sorted(taken)), lines.received - before, time.process_time() - spent, late * 1000)
     finally:
         gc.enable()
         lines.close()
@@ -138,10 +150,13 @@ class _Lines:
         return await waiting
 
 
-class _Line(asyncio.Protocol):
+class _Line(asyncio.BufferedProtocol):
+    """What comes is counted, not kept: only the head of an answer is read."""
+
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[int] | None = None
+        self._space = bytearray(ROOM)
         self._head = b""
         self._size = self._missing = 0
 
@@ -157,19 +172,22 @@ class _Line(asyncio.Protocol):
         self._transport.write(ask)
         return self._answer
 
-    def data_received(self, data: bytes) -> None:
-        if self._missing < 0:
-            self._head += data
-            head, mark, body = self._head.partition(b"\r\n\r\n")
-            if not mark:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._space
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._missing >= 0:
+            self._missing -= nbytes
+        else:
+            before = len(self._head)
+            self._head += bytes(memoryview(self._space)[: min(nbytes, HEAD)])
+            if (end := self._head.find(b"\r\n\r\n")) < 0:
                 return
-            if not head.startswith(b"HTTP/1.1 200 "):
+            if not self._head.startswith(b"HTTP/1.1 200 "):
                 self._end(ValueError(self._head[:500].decode()))
                 return
-            self._size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
-            self._missing = self._size - len(body)
-        else:
-            self._missing -= len(data)
+            self._size = int(self._head[:end].lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            self._missing = self._size - (before + nbytes - end - 4)
         if self._missing == 0:
             self._end(None)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from model_manager.catalog.records import CatalogModel
-from model_manager.catalog.storage.looking import Question
+from model_manager.catalog.storage.looking import BOTH, Question
 from model_manager.catalog.storage.store import Store
 from model_manager.facts import wire
 
@@ -53,8 +53,28 @@ async def test_records_as_one_text_are_those_that_references_lead_to_each_once(s
         assert sorted(each["id"] for each in wire.loads(f"[{texts}]")) == sorted(expected)
         assert absent == missing
         async with store.looking() as look, store.reading() as reader:
-            assert (await look.texts("model", [*wanted, *nobody]))[1] == missing
+            for first in BOTH:
+                told = await look.texts("model", [*wanted, *nobody], first)
+                assert sorted(each["id"] for each in wire.loads(f"[{told.docs}]")) == sorted(expected)
+                assert told.absent == missing
             assert (await reader.texts("model", [*wanted, *nobody]))[1] == missing
+
+
+async def test_who_asks_by_ids_or_by_names_alone_is_answered_by_one_statement(store: Store) -> None:
+    for n in range(4):
+        await store.put(replace(MODEL, id=f"id{n}", name=f"{n}.pt"), "ann")
+    async with store.looking() as look:
+        assert (await look.texts("model", ["id0", "id1"], "name")).by == "id"
+        assert (await look.texts("model", ["0.pt", "1.pt", "gone"], "id")).by == "name"
+        assert (await look.texts("model", ["0.pt", "id1"], "id")).by == "id"
+        mixed = await look.texts("model", ["0.pt", "id1"], "name")
+        assert (mixed.by, mixed.absent) == ("name", [])
+
+
+async def test_texts_of_collections_go_by_their_ids(filled: Store) -> None:
+    docs, absent = await filled.texts("collection", ["c1", "both"])
+    assert wire.loads(docs)["id"] == "c1"
+    assert absent == ["both"]
 
 
 async def test_what_nobody_has_is_no_row_and_nothing_asked_is_nothing_found(filled: Store) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+
 import asyncpg
 import pytest
+from sqlalchemy.dialects import postgresql
 
 from model_manager.catalog.run import opened
+from model_manager.catalog.storage import postgres_looking
 from model_manager.catalog.storage.looking import Question
+from model_manager.catalog.storage.postgres_looking import CONNECTIONS, PostgresLooking
 from model_manager.errors import CatalogUnavailable
 from tests.catalog.conftest import fresh
 
@@ -45,9 +51,56 @@ async def test_a_connection_that_is_cut_while_it_is_asked_is_an_outage_and_not_a
             patch.setattr(asyncpg.Connection, "fetch", _cut)
             with pytest.raises(CatalogUnavailable):
                 await store.database.rows(ASKED, ["a"])
-        held = store.database._looking._pool  # type: ignore[attr-defined]
-        assert held.get_size() - held.get_idle_size() == 0
+        assert store.database._looking._free == []  # type: ignore[attr-defined]
         assert await store.database.rows(ASKED, ["a"]) == []
+
+
+async def test_who_gives_up_leaves_no_connection_that_still_has_something_to_say(postgres: str) -> None:
+    async with fresh(postgres) as url, opened(url) as store:
+        looking = store.database._looking  # type: ignore[attr-defined]
+        asked = asyncio.Event()
+
+        async def sleep() -> None:
+            async with looking._one() as connection:
+                asked.set()
+                await connection.execute("SELECT pg_sleep(600)")
+
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(sleep())
+            await asked.wait()
+            task.cancel()
+        assert looking._free == []
+        assert await store.database.rows(ASKED, ["a"]) == []
+        assert len(looking._free) == 1
+
+
+async def test_more_questions_than_connections_are_all_answered_and_connections_are_kept(postgres: str) -> None:
+    async with fresh(postgres) as url, opened(url) as store:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(store.database.rows(ASKED, ["a"])) for _ in range(20)]
+        assert [task.result() for task in tasks] == [[]] * 20
+        assert 1 <= len(store.database._looking._free) <= CONNECTIONS  # type: ignore[attr-defined]
+
+
+async def test_a_connection_that_was_silent_for_long_is_asked_no_more(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fresh(postgres) as url, opened(url) as store:
+        assert await store.database.rows(ASKED, ["a"]) == []
+        ((first, _),) = store.database._looking._free  # type: ignore[attr-defined]
+        assert await store.database.rows(ASKED, ["a"]) == []
+        assert store.database._looking._free[0][0] is first  # type: ignore[attr-defined]
+        monkeypatch.setattr(postgres_looking, "IDLE_SECONDS", 0.0)
+        assert await store.database.rows(ASKED, ["a"]) == []
+        ((second, _),) = store.database._looking._free  # type: ignore[attr-defined]
+        assert second is not first
+        assert first.is_closed()
+
+
+async def test_a_statement_takes_its_values_once_however_often_they_are_asked_for() -> None:
+    looking = PostgresLooking({}, postgresql.asyncpg.dialect())
+    for text in (looking._asking.rows(ASKED), looking._asking.joined("model", "name")):
+        assert set(re.findall(r"[$][0-9]+", text)) == {"$1", "$2"}
 
 
 async def _cut(*_: object) -> None:

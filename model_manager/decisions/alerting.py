@@ -33,6 +33,8 @@ def failing(known: Mapping[str, Failing], told: Iterable[Envelope]) -> dict[str,
     """Downloads that broke off and were not made good since, after these events: `machine folder/name` → how."""
     found = dict(known)
     for envelope in told:
+        if envelope.kind not in _CONCERNING or (envelope.kind == "model.appeared" and not found):
+            continue
         machine, event = envelope.machine_id, envelope.event
         match event:
             case DownloadFailed():
@@ -50,6 +52,10 @@ def failing(known: Mapping[str, Failing], told: Iterable[Envelope]) -> dict[str,
             case _:
                 continue
     return found
+
+
+_CONCERNING = frozenset({"model.download.failed", "model.download.verified", "model.appeared", "machine.bye"})
+"""Kinds that tell of downloads that broke off: of thousands of other events nobody makes records."""
 
 
 def shelved(rule: Rule, known: Mapping[str, bool], here: AbstractSet[str], *, based: bool) -> Turn:

@@ -33,7 +33,7 @@ def fold(mirror: Mirror | None, envelope: Envelope, changes: Laid | None = None)
         changes = laid(envelope)
     if changes:
         total = _summed(entries, total, changes)
-    if f"{total:032x}" != envelope.digest:
+    if total.to_bytes(16, "big").hex() != envelope.digest:  # half the time of formatting it
         return Resync(f"the digest after {kind} {epoch}-{seq}")
     if kind in _TELLING:
         said = _said(mirror, envelope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -59,7 +60,7 @@ from model_manager.fleet.notices.delivering import Delivering
 from model_manager.fleet.notices.ledger import Ledger
 from model_manager.fleet.notices.rulebook import Rulebook
 from model_manager.fleet.openapi import document
-from model_manager.fleet.ordering import Ordering, Send
+from model_manager.fleet.ordering import ANSWERED, Ordering, Send
 from model_manager.fleet.pushing import Push, Pushing
 from model_manager.fleet.remembering import Remembering
 from model_manager.fleet.routes import Questions, Server
@@ -152,7 +153,7 @@ async def built(settings: Settings, tracer: Tracer | None = None) -> AsyncIterat
         ledger = Ledger(settings.state / "notices.sqlite", time.time)
         stack.push_async_callback(ledger.close)
         edges = Edges(
-            mirrors=Mirrors(redis, keys, fold, listener=catalogue.changed),
+            mirrors=Mirrors(redis, keys, fold, touched=catalogue.touched),
             catalogue=catalogue,
             leases=Leases(redis, keys),
             recall=lambda after, count: recalled(redis, keys, after=after, count=count),
@@ -187,9 +188,11 @@ def _program(settings: Settings, edges: Edges) -> Program:
     needed = _needed(settings, edges, demand)
     library = Library(view, finding, ordering, needed)
 
-    def heard(told: list[Numbered]) -> None:
-        ordering.hear(told)
-        library.scans.hear(told)
+    def heard(told: list[Numbered], kinds: AbstractSet[str]) -> None:
+        if ANSWERED in kinds:
+            ordering.hear(told)
+        if library.scans.concerns(kinds):
+            library.scans.hear(told)
 
     telling = Telling(heard)
     past = History(telling, edges.recall, edges.earlier, lambda since: edges.follow(since).batches())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Final
 
@@ -54,21 +55,30 @@ class Listening:
         return told
 
 
+Heard = Callable[[list[Numbered], AbstractSet[str]], None]
+"""What was told, and the kinds that are among it."""
+
+
 class Telling:
     """`last` is the id of the last event that was told, "" before the first. `heard` hears of each before listeners do."""
 
-    def __init__(self, heard: Callable[[list[Numbered]], None] = lambda told: None) -> None:
+    def __init__(self, heard: Heard = lambda told, kinds: None) -> None:
         self._heard = heard
         self._recent: deque[Numbered] = deque(maxlen=KEPT)
         self._listeners: set[Listening] = set()
         self.last = ""
 
-    def tell(self, told: list[Numbered]) -> None:
+    def tell(self, told: list[Numbered], kinds: AbstractSet[str], ahead: int = 0) -> None:
+        """`kinds` are those among it. `ahead`: so many more are known to follow. What would be pushed out by them before anybody
+        could miss it is not remembered: objects that live on push what the next ones need out of the processor's cache."""
         if not told:
             return
-        self._heard(told)
+        self._heard(told, kinds)
         self.last = told[-1][0]
-        self._recent.extend(told)
+        if ahead < KEPT:
+            self._recent.extend(told)
+        elif self._recent:
+            self._recent.clear()
         for listener in self._listeners:
             listener.put(told)
 

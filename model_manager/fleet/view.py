@@ -102,7 +102,7 @@ class View:
     def generation(self) -> object:
         """Another value whenever anything was put in."""
         unsure = tuple(self.mirrors.unsure.items())
-        return self._looks, self.catalogue.heard, self.exact, self.away, unsure, id(self.routed), id(self.usage)
+        return self._looks, self.mirrors.changes, self.exact, self.away, unsure, id(self.routed), id(self.usage)
 
     def forget(self, machine_id: str) -> None:
         self._looks += 1

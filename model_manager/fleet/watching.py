@@ -128,11 +128,12 @@ class Watching:
     def _tell(self, batch: Batch) -> None:
         """After the view was brought up to date: who hears of an event finds it there."""
         told = [(identity, each) for identity, each in batch.told if isinstance(each, Envelope)]
-        if any(each.kind in RINGING for _, each in told):
+        kinds = {each.kind for _, each in told}
+        if not RINGING.isdisjoint(kinds):
             self._bell.set()
         if len(told) < len(batch.told):
             _warn(batch)
-        self._telling.tell(told)
+        self._telling.tell(told, kinds, self._view.lag[0])
 
     async def _look_for_ever(self) -> None:
         audited = time.monotonic()

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from model_manager.bus.mirroring import Changed
 from model_manager.facts.event import Entry, Envelope
 from model_manager.facts.machine import Disk
 from model_manager.facts.notice import Rule, RuleKind
@@ -17,7 +16,7 @@ from model_manager.fleet.notices.readings import Waits
 from model_manager.fleet.telling import place
 from model_manager.sources.hooks import new_secret
 from tests.bus.telling import Teller
-from tests.fleet.made import Now, looked, mirror, view
+from tests.fleet.made import Now, become, looked, mirror, view
 
 BEGUN = 1_700_000_000.0
 
@@ -60,12 +59,8 @@ class Scene:
 
     def hold(self, machine_id: str, *entries: Entry) -> None:
         """A machine holds these and nothing else now."""
-        before = self.view.mirror(machine_id)
         self._seq += 1
-        after = mirror(*entries, machine_id=machine_id, seq=self._seq)
-        self.view.mirrors._holders.replace(machine_id, before.entries if before else {}, after.entries)
-        self.view.mirrors._machines[machine_id] = after
-        self.view.catalogue.changed(Changed(machine_id, before, after, None))
+        become(self.view, mirror(*entries, machine_id=machine_id, seq=self._seq))
 
     def beat(self, *machines: str, disks: tuple[Disk, ...] = ()) -> None:
         """These have just been heard; all others' leases are over."""

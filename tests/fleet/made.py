@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from model_manager.bus.connection import connect
 from model_manager.bus.keys import Keys
 from model_manager.bus.leases import Lease, Looked
-from model_manager.bus.mirroring import Changed, Mirrors
+from model_manager.bus.mirroring import Mirrors
 from model_manager.decisions.folding import fold
 from model_manager.facts.event import Entry, Envelope
 from model_manager.facts.machine import Heartbeat
@@ -30,7 +30,7 @@ class Now:
 def mirrors(catalogue: Catalogue | None = None) -> Mirrors:
     """Of a server that nobody asks."""
     redis = cast(Redis, connect("unix:///nowhere"))
-    return Mirrors(redis, Keys(), fold, listener=catalogue.changed if catalogue else None)
+    return Mirrors(redis, Keys(), fold, touched=catalogue.touched if catalogue else None)
 
 
 def view(now: Now) -> View:
@@ -48,10 +48,12 @@ def mirror(*entries: Entry, machine_id: str = "m1", **more: Any) -> Mirror:
 
 def hold(seen: View, machine_id: str, *entries: Entry) -> None:
     """All that a machine has from now on."""
-    before, after = seen.mirror(machine_id), mirror(*entries, machine_id=machine_id)
-    seen.mirrors._holders.replace(machine_id, before.entries if before else {}, after.entries)
-    seen.mirrors._machines[machine_id] = after
-    seen.catalogue.changed(Changed(machine_id, before, after, None))
+    become(seen, mirror(*entries, machine_id=machine_id))
+
+
+def become(seen: View, after: Mirror) -> None:
+    """As a snapshot makes it."""
+    seen.mirrors._become(seen.mirror(after.machine_id), after)
 
 
 def looked(*heartbeats: Heartbeat | str, deadline: float = 1.0) -> Looked:

@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from model_manager.bus.leases import Looked
-from model_manager.bus.mirroring import Changed
 from model_manager.facts.machine import Disk
 from model_manager.fleet.view import View
 from tests.bus.telling import Teller, entry
-from tests.fleet.made import Now, hold, looked, mirror, view
+from tests.fleet.made import Now, become, hold, looked, mirror, view
 
 BEAT = Teller("m1").beat()
 
@@ -86,7 +85,7 @@ def test_who_is_away_long_enough_is_forgotten(seen: View, now: Now) -> None:
 
 def test_rows_are_counted_once_everything_was_read(now: Now) -> None:
     made = view(now)
-    made.catalogue.changed(Changed("m1", None, mirror(entry("a.safetensors")), None))
+    become(made, mirror(entry("a.safetensors")))
     assert (dict(made.rows()), list(made.order())) == ({}, [])
     assert made.catalogue.counted == {}
     made.exact = True

@@ -25,7 +25,7 @@ from tests.fleet.stage import files
 
 def made(redis: Redis, now: Now) -> tuple[View, Telling, Watching]:
     catalogue, telling, keys = Catalogue(), Telling(), Keys()
-    view = View(Mirrors(redis, keys, fold, listener=catalogue.changed), catalogue, 37.5, now)
+    view = View(Mirrors(redis, keys, fold, touched=catalogue.touched), catalogue, 37.5, now)
     return view, telling, Watching(view, Leases(redis, keys), telling, lambda since: Follower(redis, keys, since))
 
 

@@ -8,8 +8,7 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final
 
-from model_manager.bus.mirroring import Changed
-from model_manager.facts.mirror import Copy, Mirror
+from model_manager.facts.mirror import Copy
 from model_manager.facts.shelf import ShelfPath
 from model_manager.fleet.models.journal import Journal
 from model_manager.fleet.shapes import ModelCounts, ModelRow
@@ -24,12 +23,13 @@ FEW: Final = 128
 
 
 class Catalogue:
-    """One row for each model. A change only notes which rows it touches: a thousand changes cost one count. `counts` is another
-    number after each of these, and the `journal` has each row that became another one."""
+    """One row for each model. Of changes it is only `touched` which rows they concern: a thousand cost one count. `counts` is
+    another number after each of these, and the `journal` has each row that became another one."""
 
     def __init__(self) -> None:
         self._rows: dict[str, ModelRow] = {}
-        self._touched: set[str] = set()
+        self.touched: set[str] = set()
+        """Places whose rows are to be counted again; whoever changes what is held puts them in."""
         self._order: list[str] = []
         self._moved: set[str] = set()
         self._bytes = self._copies = 0
@@ -42,15 +42,6 @@ class Catalogue:
         """Places whose rows were counted again; whoever follows them takes them out."""
         self.journal: Journal[ModelRow | None] = Journal()
         self.counts = 0
-        self.heard = 0
-
-    def changed(self, change: Changed) -> None:
-        """Hear of a change of one machine's inventory."""
-        self.heard += 1
-        if change.touched is None:
-            self._touched.update(_touched(change))
-        else:
-            self._touched.update([copy.place for copy in change.touched])
 
     @property
     def counted(self) -> Mapping[str, ModelRow]:
@@ -60,7 +51,7 @@ class Catalogue:
     @property
     def waiting(self) -> int:
         """Rows that are to be counted again."""
-        return len(self._touched)
+        return len(self.touched)
 
     @property
     def totals(self) -> ModelCounts:
@@ -69,15 +60,16 @@ class Catalogue:
 
     def rows(self, who_has: WhoHas) -> Mapping[str, ModelRow]:
         """`folder/name` → its row, as of now."""
-        if self._touched:
-            touched, self._touched = self._touched, set()
+        if self.touched:
+            touched = list(self.touched)
+            self.touched.clear()
             self._count(touched, who_has)
         return self._rows
 
     def count_some(self, who_has: WhoHas, most: int) -> None:
         """So many of the rows that are to be counted again: whoever asks next waits for the rest alone."""
-        touched = list(islice(self._touched, most))
-        self._touched.difference_update(touched)
+        touched = list(islice(self.touched, most))
+        self.touched.difference_update(touched)
         self._count(touched, who_has)
 
     def order(self, who_has: WhoHas) -> Sequence[str]:
@@ -156,25 +148,6 @@ class Catalogue:
         if not places:
             del self._slots[_slot(row)]
         self._sum(place, row, None)
-
-
-def _touched(change: Changed) -> set[str]:
-    before, after = _entries(change.before), _entries(change.after)
-    if before is after:
-        return set()
-    return {*_places(after, before), *_places(before, after)}
-
-
-def _places(entries: Mapping[str, Copy], others: Mapping[str, Copy]) -> Iterator[str]:
-    """Of those that the others do not have just so. Copies are shared: most are the very same object."""
-    for path, copy in entries.items():
-        other = others.get(path)
-        if other is not copy and other != copy:
-            yield copy.place
-
-
-def _entries(mirror: Mirror | None) -> Mapping[str, Copy]:
-    return mirror.entries if mirror else {}
 
 
 def _row(place: str, holders: Sequence[tuple[Copy, AbstractSet[str]]]) -> ModelRow:

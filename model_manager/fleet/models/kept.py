@@ -83,17 +83,26 @@ class Kept(Generic[T]):
             self._taken -= len(before.places)
 
     def _mend(self, shown: Shown[T], changed: Mapping[str, T]) -> None:
-        """Those that changed leave where they stood, and those of them that fit go where they stand now."""
+        """Those that changed leave where they stood, and those of them that fit go where they stand now. Most stay: a list by size does
+        not care how many copies there are."""
         places, ranks = shown.places, {place: self._ranked(shown, place, before) for place, before in changed.items()}
 
         def key(place: str) -> Any:
             return ranks[place] if place in ranks else self._ranked(shown, place, self._of(place))
 
-        old = [at for place in changed if (at := _found(places, place, ranks[place], key)) is not None]
-        for at in sorted(old, reverse=True):
+        left, come = list[int](), list[str]()
+        for place, before in ranks.items():
+            at, fits = _found(places, place, before, key), shown.fits(place)
+            if at is not None and fits and before == self._ranked(shown, place, self._of(place)):
+                continue
+            if at is not None:
+                left.append(at)
+            if fits:
+                come.append(place)
+        for at in sorted(left, reverse=True):
             del places[at]
         ranks.clear()
-        for place in filter(shown.fits, changed):
+        for place in come:
             places.insert(bisect_left(places, key(place), key=key), place)
 
     def _ranked(self, shown: Shown[T], place: str, known: T) -> Any:

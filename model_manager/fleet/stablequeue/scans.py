@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from model_manager.fleet.view import View
 from model_manager.serving.asking import Asked
 
 ENDED: Final = ("done", "refused", "dropped")
+
+COUNTED: Final = frozenset({"model.appeared", "model.changed"})
+"""Kinds whose models are counted while machines scan."""
 
 
 @dataclass(slots=True)
@@ -48,10 +52,15 @@ class Scans:
         for machine_id in machines:
             self._machines.setdefault(machine_id, _Machine())
 
+    def concerns(self, kinds: AbstractSet[str]) -> bool:
+        """Whether events of these kinds may count."""
+        return ANSWERED in kinds or (bool(self._machines) and not COUNTED.isdisjoint(kinds))
+
     def hear(self, told: Iterable[tuple[str, Envelope]]) -> None:
         """Everything that machines tell; the answers to the scan, and what changes meanwhile, count."""
         for _, envelope in told:
-            if envelope.kind != ANSWERED and envelope.machine_id not in self._machines:
+            counts = envelope.kind in COUNTED and envelope.machine_id in self._machines
+            if not counts and envelope.kind != ANSWERED:
                 continue
             match envelope.event:
                 case OrderAnswered() as answer if answer.what == "scan":

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import random
 
-from model_manager.bus.mirroring import Changed
-from model_manager.facts.mirror import Copy, Mirror, copy_of
+from model_manager.bus.holding import Holders
+from model_manager.facts.mirror import Copy, Mirror
 from model_manager.facts.shelf import ShelfPath
 from model_manager.fleet.models.catalogue import FEW, Catalogue
 from model_manager.fleet.shapes import ModelCounts
@@ -11,6 +11,8 @@ from tests.bus.telling import Teller, entry
 from tests.fleet.made import mirror
 
 Fleet = dict[str, Mirror]
+
+NOTHING = mirror()
 
 
 def asked(fleet: Fleet, place: str) -> list[tuple[Copy, set[str]]]:
@@ -32,16 +34,17 @@ def test_after_any_changes_it_says_what_a_whole_count_would() -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
     catalogue, fleet = Catalogue(), Fleet()
+    holders = Holders(catalogue.touched)
     for _ in range(300):
         name = f"m{chance.randrange(4)}"
-        before = fleet.get(name)
+        before = fleet.get(name, NOTHING)
         held = [entry(f"{n}.safetensors", size=n + 1) for n in range(8) if chance.random() < 0.5]
         after = None if chance.random() < 0.1 else mirror(*held, machine_id=name)
         if after is None:
             fleet.pop(name, None)
         else:
             fleet[name] = after
-        catalogue.changed(Changed(name, before, after, None))
+        holders.replace(name, before.entries, (after or NOTHING).entries)
         if chance.random() < 0.2:
             catalogue.count_some(lambda place: asked(fleet, place), chance.randrange(4))
         if chance.random() < 0.3:
@@ -68,10 +71,11 @@ def test_an_event_touches_only_its_own_models() -> None:
         counted.append(place)
         return asked({"m1": mirror(a, b)}, place)
 
-    catalogue.changed(Changed("m1", None, mirror(a), None))
+    entries, holders = mirror(a).entries, Holders(catalogue.touched)
+    holders.replace("m1", {}, entries)
     catalogue.rows(who_has)
-    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.appear(b), (copy_of(b),)))
-    catalogue.changed(Changed("m1", mirror(a), mirror(a, b), teller.change(b), (copy_of(b), copy_of(b))))
+    holders.lay("m1", entries, holders.laid(teller.appear(b)))
+    holders.lay("m1", entries, holders.laid(teller.change(b)))
     catalogue.rows(who_has)
     catalogue.rows(who_has)
     assert counted == ["loras/a.safetensors", "loras/b.safetensors"]
@@ -80,13 +84,12 @@ def test_an_event_touches_only_its_own_models() -> None:
 def test_places_are_found_whatever_they_are_spelt_like() -> None:
     catalogue = Catalogue()
     fleet = {"m1": mirror(entry("X.safetensors", "unet")), "m2": mirror(entry("x.safetensors", "diffusion_models"))}
-    for name, each in fleet.items():
-        catalogue.changed(Changed(name, None, each, None))
+    touched = [copy.place for each in fleet.values() for copy in each.entries.values()]
+    catalogue.touched.update(touched)
     catalogue.rows(lambda place: asked(fleet, place))
     path = ShelfPath(folder="unet", name="x.safetensors")
     assert sorted(catalogue.places(path)) == ["diffusion_models/x.safetensors", "unet/X.safetensors"]
-    for name, each in fleet.items():
-        catalogue.changed(Changed(name, each, None, None))
+    catalogue.touched.update(touched)
     catalogue.rows(lambda place: [])
     assert not catalogue.places(path)
 
@@ -98,7 +101,7 @@ def test_the_order_is_another_object_whenever_it_is_another_list_however_many_co
         before, many = list(held), (3, FEW + 20)[turn % 2]
         held = [name for name in held if chance.random() < 0.9] + [f"{turn}-{n}.pt" for n in range(many)]
         fleet = {"m1": mirror(*(entry(name) for name in held))}
-        catalogue.changed(Changed("m1", mirror(*(entry(name) for name in before)), fleet["m1"], None))
+        catalogue.touched.update(f"loras/{name}" for name in {*before} ^ {*held})
         seen, copy = catalogue._order, list(catalogue._order)
         order = catalogue.order(lambda place, fleet=fleet: asked(fleet, place))  # type: ignore[misc]
         assert order == sorted(f"loras/{name}" for name in held)
@@ -109,9 +112,9 @@ def test_the_order_is_another_object_whenever_it_is_another_list_however_many_co
 
 def test_a_row_that_stays_what_it_was_is_no_change() -> None:
     catalogue, one = Catalogue(), mirror(entry("a.pt"))
-    catalogue.changed(Changed("m1", None, one, None))
+    catalogue.touched.add("loras/a.pt")
     catalogue.rows(lambda place: asked({"m1": one}, place))
     version = catalogue.journal.version
-    catalogue.changed(Changed("m1", None, one, None))
+    catalogue.touched.add("loras/a.pt")
     catalogue.rows(lambda place: asked({"m1": one}, place))
     assert (catalogue.journal.version, catalogue.counts) == (version, 2)

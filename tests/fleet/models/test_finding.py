@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_manager.bus.mirroring import Changed
 from model_manager.fleet.models import finding as module
 from model_manager.fleet.models.finding import Finding
 from model_manager.fleet.view import View
 from tests.fleet.conftest import Join
-from tests.fleet.made import Now, hold, mirror, view
+from tests.fleet.made import Now, become, hold, mirror, view
 from tests.fleet.stage import Client, files
 
 
@@ -42,9 +41,7 @@ def many(count: int) -> View:
     seen = view(Now())
     names = (f"{number % 97}/style-{number}-of-{number * 7919 % 10007}.safetensors" for number in range(count))
     told = mirror(*files(*names))
-    seen.mirrors._holders.replace("m1", {}, told.entries)  # what a snapshot does
-    seen.mirrors._machines["m1"] = told
-    seen.catalogue.changed(Changed("m1", None, told, None))
+    become(seen, told)
     seen.exact = True
     return seen
 
@@ -65,9 +62,7 @@ def test_what_was_found_is_not_kept_when_the_fleet_changes() -> None:
     seen = many(3)
     finding = Finding(seen)
     assert len(finding.places("style")) == 3
-    told = mirror(*files("style-new.pt"), machine_id="m2")
-    seen.mirrors._holders.replace("m2", {}, told.entries)
-    seen.catalogue.changed(Changed("m2", None, told, None))
+    become(seen, mirror(*files("style-new.pt"), machine_id="m2"))
     assert len(finding.places("style")) == 4
 
 

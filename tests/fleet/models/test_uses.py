@@ -3,14 +3,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from model_manager.bus.mirroring import Changed
 from model_manager.facts.fleet import Needed
 from model_manager.facts.machine import Readiness, WorkflowReadiness
 from model_manager.facts.shelf import ShelfPath
 from model_manager.fleet.models.uses import KEEP, Uses
 from model_manager.fleet.needs import Demand, Needs
 from tests.bus.telling import Teller, entry
-from tests.fleet.made import Now, looked, mirror, view
+from tests.fleet.made import Now, become, looked, mirror, view
 
 
 @dataclass
@@ -26,11 +25,8 @@ class Catalog:
 def uses(said: Needs) -> tuple[Uses, Catalog, Now]:
     now = Now()
     seen, catalog = view(now), Catalog(said)
-    made = mirror(entry("x.pt", "unet"), entry("y.pt", "unet"))
-    seen.mirrors._holders.replace("m1", {}, made.entries)  # what a snapshot does
-    seen.mirrors._machines["m1"] = made
+    become(seen, mirror(entry("x.pt", "unet"), entry("y.pt", "unet")))
     seen.exact = True
-    seen.catalogue.changed(Changed("m1", None, made, None))
     readiness = Readiness(ready=True, reasons=(), workflows=(WorkflowReadiness(name="flux", ready=True),))
     seen.heard(looked(Teller("m1").beat(readiness=readiness)))
     return Uses(seen, cast(Demand, cast(Any, catalog)), now), catalog, now

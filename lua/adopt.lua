@@ -4,9 +4,10 @@
 --       5 model_manager:events   6 routing
 -- ARGV  machine id, installation, length (entries) and age (ms) that the stream keeps
 --       the event: epoch, seq, instance, kind, at, digest, data
---       token, number of parts, of entries, of names, bytes of all files, the public JSON (folder -> list of entries)
+--       token, number of parts, of entries, of names, bytes of all files, the public JSON (folder -> list of entries; empty: it is the
+--       listing that was prepared, see mm_publish, with the token as its base and upto)
 -- Returns OK id | DUP seq (this snapshot is what is stored) | GAP seq (that place in the stream is taken: give it a new seq)
---       | LOST (stage it anew) | FENCED epoch | BUSY host
+--       | LOST (stage it anew) | LIST (there is no such listing) | FENCED epoch | BUSY host
 
 local function mm_adopt(keys, arguments)
   local take = taker(arguments)
@@ -24,7 +25,8 @@ local function mm_adopt(keys, arguments)
   local whole = ord and came == tonumber(parts) and redis.call('HLEN', keys[2]) == tonumber(entries)
     and redis.call('HLEN', keys[3]) == tonumber(names)
   if not whole then return {'LOST'} end
-  state(keys[1], keys[2], keys[3], event, installation, bytes, text)
+  if text == '' and not put_listing(keys[6], machine, keys[1], token, token) then return {'LIST'} end
+  state(keys[1], keys[2], keys[3], event, installation, bytes, text ~= '' and text or nil)
   routing.adopt_staged(keys[6], ord, event)
   local id = append(keys[5], keep, event)
   expire(keys[5], keep)

@@ -10,26 +10,25 @@
 --       than what is indexed: its agent sends a snapshot at its next beat) | BAD reason
 -- finished  empty, or what mm_complete says.
 
+local NO_ID, TOO_LONG = 'the machine, the worker or the token is no id', 'the result is longer than 4096 bytes'
 local LONGEST_LEASE, LONGEST_PARK, LONGEST_BONUS, RESULT_BYTES = 86400000, 3600000, 120000, 4096
-local DOSE, EVERY_US, STEPS, TRIES, IDLE_WAIT = 16, 8000, 20, 10, 30000
+local DOSE, EVERY_US, STEPS, IDLE_WAIT = 16, 8000, 20, 30000
 local SURE_US = 1000000
 local NONE = {}
 
 -- What one worker asks, and has finished; or nil and why it cannot be meant so.
-function routing.claim_of(machine, worker, seat, token, lease, park, bonus, job, job_token, result)
+local function claim_of(machine, worker, seat, token, lease, park, bonus, job, job_token, result)
   local claim = {machine = machine, worker = worker, seat = seat, token = token, lease = routing.whole(lease, 100, LONGEST_LEASE),
     park = routing.whole(park, 0, LONGEST_PARK), bonus = routing.whole(bonus, 0, LONGEST_BONUS), job = job, job_token = job_token,
     result = result, hot = NONE}
-  if not (routing.is_machine(claim.machine) and routing.is_worker(claim.worker) and routing.is_word(claim.token)) then
-    return nil, 'the machine, the worker or the token is no id'
-  end
+  if not (routing.is_machine(claim.machine) and routing.is_worker(claim.worker) and routing.is_word(claim.token)) then return nil, NO_ID end
   if not (claim.lease and claim.park and claim.bonus) then return nil, 'the lease, the time to park or the head start is out of bounds' end
-  if not claim.result or #claim.result > RESULT_BYTES then return nil, 'the result is longer than 4096 bytes' end
+  if not claim.result or #claim.result > RESULT_BYTES then return nil, TOO_LONG end
   return claim
 end
 
 local function read(arguments)
-  local claim, why = routing.claim_of(unpack(arguments, 1, 10))
+  local claim, why = claim_of(unpack(arguments, 1, 10))
   if not claim then return nil, why end
   local number = routing.whole(arguments[11], 0, 8)
   if not number then return nil, 'there are more than 8 hot signatures' end
@@ -86,65 +85,8 @@ function routing.seated(root, pool, keys, claim, now)
   return known
 end
 
--- What no bitmap knows: a seat without a row that is excluded by its machine, a worker of the running fleet that failed the job last.
-local function kept_away(root, sid, seat, claim)
-  if not seat.declared and not claim.old then return false end
-  local parts = routing.parts(root, sid) or {}
-  if claim.old and parts.not_worker == claim.worker then return true end
-  if not seat.declared then return false end
-  for _, each in ipairs(parts.elsewhere or {}) do
-    if each == claim.machine then return true end
-  end
-  return false
-end
-
-local function is_hot(claim, sid)
-  for _, each in ipairs(claim.hot) do
-    if each == sid then return true end
-  end
-  return false
-end
-
--- The keys of the bitmaps that decide for a seat, and the bitmaps; nil when it has none. `known`: what is known of it, if its inventory
--- was just seen to be indexed as far as when its row was read.
-local function bitmaps(root, pool, seat, known)
-  local fit = routing.fit_of(root, pool, seat.profile)
-  if not fit then return nil end
-  if seat.declared then return {root .. ':fit:' .. seat.profile}, {fit} end
-  local key = root .. ':row:' .. seat.ord
-  local row = known and known.row or redis.call('GET', key)
-  if known then known.row = row or nil end
-  return row and {root .. ':fit:' .. seat.profile, key}, {fit, row}
-end
-
--- Takes the best job out of its queue and starts it. Nil when there is none for this seat, and whether that is so until the pool turns.
-function routing.take_best(root, pool, seat, claim, now, known)
-  local keys, maps = bitmaps(root, pool, seat, known)
-  if not keys then return nil, nil, true end
-  local passed, cursor = {}, not seat.declared and not claim.old and routing.cursor(pool, seat, maps) or nil
-  for _ = 1, TRIES do
-    local best, base = routing.best(root, pool, keys, maps, passed, cursor and cursor.score)
-    if not best then
-      if cursor then cursor.score = math.huge end
-      return nil, nil, next(passed) == nil
-    end
-    local sid = best
-    if claim.bonus > 0 and #claim.hot > 0 then sid = routing.warmest(root, best, claim.hot, claim.bonus * 1000, maps, passed) end
-    if kept_away(root, sid, seat, claim) then
-      passed[sid] = true
-    else
-      local id, score = routing.pop(root, sid, base)
-      if cursor and id and sid == best then cursor.score = tonumber(score) end
-      local job = id and routing.start(root, pool, id, score, claim.machine, claim.worker, claim.token, claim.lease, now)
-      if job and is_hot(claim, sid) then routing.count(root, 'claims_hot') end
-      if job and job.b and not job.l and not claim.old then routing.hold(pool, claim.token, id) end
-      if job then return job, id end
-    end
-  end
-end
-
-function routing.told_claim(root, job, id, finished)
-  return {'JOB', id, job.s, job.b or redis.call('GET', root .. ':body:' .. id) or '', job.a, job.deadline,
+function routing.told_claim(root, job, finished)
+  return {'JOB', job.id, job.s, job.b or redis.call('GET', root .. ':body:' .. job.id) or '', job.a, job.deadline,
     job.asks or (routing.requirement(root, job.s)), job.pr or '0', finished}
 end
 
@@ -215,12 +157,13 @@ local function mm_claim(keys, arguments)
   local more = routing.go_on(root, pool, now)
   known, not_now = routing.seated(root, pool, keys, claim, now)
   if not known then return {not_now, finished} end
-  local job, id, certain = routing.again(root, before, claim.token, claim.machine, claim.worker, claim.lease, now)
-  if job then return routing.told_claim(root, job, id, finished) end
+  local job = routing.again(root, before, claim.token, claim.machine, claim.worker, claim.lease, now)
+  if job then return routing.told_claim(root, job, finished) end
   routing.rise(root, pool, known, claim.worker)
-  job, id, certain = routing.take_best(root, pool, known.seat, claim, now, known)
-  if not job and routing.came_back(root, now, DOSE) then job, id, certain = routing.take_best(root, pool, known.seat, claim, now) end
-  if job then return routing.told_claim(root, job, id, finished) end
+  local asked = routing.alone(claim)
+  local certain = routing.deal(root, pool, known.seat, asked, now, known)
+  if not asked.jobs[1] and routing.came_back(root, now, DOSE) then certain = routing.deal(root, pool, known.seat, asked, now) end
+  if asked.jobs[1] then return routing.told_claim(root, asked.jobs[1], finished) end
   known.idle = certain and not more and pool.known[name] == known
   return empty(root, known, claim, now, finished, more)
 end

@@ -10,6 +10,7 @@
 -- While an agent of the worker's machine is alive its inventory decides which models are there; else what the worker says.
 -- A worker that asks again while its job is still `assigned` was not heard: it gets that job again, unless it takes several.
 
+local ROOM = 40 -- steps that are left where more is begun than was asked; a worker that says the same again leaves more of them
 local LEASE_MS, SEAT_MS, STEPS, DOSE, TAKEN_IN, MEMO = 120000, 120000, 20, 2, 25, 1000
 local WORKER_SECONDS = '120' -- as long as the fleet's API keeps it
 local BEGUN = {accepted = true, in_progress = true, processing = true, active = true}
@@ -151,22 +152,27 @@ local function claimed(root, worker, seat, token, now)
   local claim = {machine = worker.machine, worker = worker.name, lease = LEASE_MS, bonus = 0, hot = {}, old = true,
     token = token ~= '' and token or worker.name .. ' ' .. text_of(now)}
   local _, turn = routing.token(root, claim.token)
-  local job, id = routing.take_best(root, routing.pool(root, turn), seat, claim, now)
+  local asked = routing.alone(claim)
+  routing.deal(root, routing.pool(root, turn), seat, asked, now)
+  local job = asked.jobs[1]
   if not job then return nil end
-  if not job.l then lend_record(root, id, job, worker, now) end
-  return id, tell(root, worker, id, now)
+  if not job.l then lend_record(root, job.id, job, worker, now) end
+  return job.id, tell(root, worker, job.id, now)
 end
 
 -- What changed since the last call: its offer, the queue of the fleet, leases that ended.
 local function catch_up(root, pending, now)
-  routing.settle(root, STEPS)
-  routing.take_in(root, pending, TAKEN_IN, redis.call('HGET', root, 'take_in') or 'eligible', now)
+  if routing.has_room(ROOM) then routing.settle(root, STEPS) end
+  if routing.has_room(ROOM) then
+    routing.take_in(root, pending, TAKEN_IN, redis.call('HGET', root, 'take_in') or 'eligible', now)
+  end
   routing.due(root, now, DOSE)
-  routing.settle(root, STEPS)
+  if routing.has_room(ROOM) then routing.settle(root, STEPS) end
 end
 
 local function mm_find_matching_job(keys, arguments)
   local root, now, token = keys[1] or 'routing', routing.now(), arguments[3] or ''
+  routing.weigh(0)
   local worker, why = read(arguments[1])
   if why then return redis.error_reply('ERR the capabilities: ' .. why) end
   local seat

@@ -7,10 +7,10 @@
 -- done holds what was cancelled, too. `number` is that of the whole state. A page ends early when it is much: go on with its cursor.
 
 local ZSETS = {running = ':leases', delayed = ':delayed', dead = ':dead', done = ':done'}
-local WALKED = 200 -- signatures of one page
+local WALKED = 100 -- signatures of one page
 local FIRST = 100 -- jobs that are told in the order of claiming
-local BYTES = 1048576 -- of one page, more or less
-local AT_ONCE = 8 -- jobs of a queue that are read together
+local BYTES = 262144 -- of one page, more or less
+local AT_ONCE = 8 -- jobs of a queue that are read together, once its first ones were told
 
 -- As many of the jobs as one call can tell; `after(n)` is the cursor behind the first n, `next_one` that behind all.
 local function told(root, ids, after, next_one, number)
@@ -22,7 +22,7 @@ local function told(root, ids, after, next_one, number)
       bytes = bytes + #job + #payload
       routing.weigh(2 + #job / 1024)
     end
-    if n < #ids and (bytes > BYTES or routing.is_too_much()) then
+    if n < #ids and (bytes > BYTES or routing.is_much()) then
       reply[2] = after(n)
       return reply
     end
@@ -52,7 +52,8 @@ end
 -- The next job of a queue, some of which are in `ready`; nil at its end.
 local function next_of(root, queue)
   if queue.at > #queue.ready then
-    local page = redis.call('ZRANGE', root .. ':queue:' .. queue.sid, queue.read, queue.read + AT_ONCE - 1, 'WITHSCORES')
+    local size = math.max(2, math.min(AT_ONCE, queue.read))
+    local page = redis.call('ZRANGE', root .. ':queue:' .. queue.sid, queue.read, queue.read + size - 1, 'WITHSCORES')
     queue.ready, queue.at, queue.read = {}, 1, queue.read + #page / 2
     for n = 1, #page, 2 do queue.ready[#queue.ready + 1] = {id = page[n], score = tonumber(page[n + 1])} end
   end
@@ -122,6 +123,7 @@ end
 local function mm_jobs(keys, arguments)
   local root, state, cursor, limit = keys[1], arguments[1], arguments[2], routing.whole(arguments[3], 1, 100)
   if not limit then return routing.bad('a page has 1 to 100 jobs') end
+  routing.weigh(0)
   if state == 'pending' then return pending(root, cursor, limit) end
   if not routing.whole(cursor, 0, 1e12) then return routing.bad('the cursor is none of ours') end
   if state == 'next' then return best(root, cursor, limit) end

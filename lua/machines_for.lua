@@ -8,6 +8,7 @@ local function mm_machines_for(keys, arguments)
   local root, limit = keys[1], routing.whole(arguments[4], 0, 1000)
   if not limit then return routing.bad('0 to 1000 machines can be listed') end
   if #(arguments[2] or '') > 200 or #(arguments[3] or '') > 200 then return routing.bad('the customer or the workflow is no id') end
+  routing.weigh(0)
   local parts, why = rules.read(arguments[1])
   if why then return routing.bad(why) end
   parts = routing.with_facets(root, parts, arguments[2], arguments[3])

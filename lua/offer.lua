@@ -23,7 +23,9 @@ local function mm_offer(keys, arguments)
   local profile
   profile, why = routing.take_seat(root, machine, seat, offer, ends)
   if why then return routing.bad(why) end
-  return {'OK', profile, routing.settle(root, STEPS) and '1' or '0'}
+  local more = redis.call('EXISTS', root .. ':todo') == 1
+  if more and routing.has_room(40) then more = routing.settle(root, STEPS) end
+  return {'OK', profile, more and '1' or '0'}
 end
 
 register('mm_offer', mm_offer, {})

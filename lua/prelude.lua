@@ -34,21 +34,34 @@ local function culprit(callback, keys, arguments)
 end
 
 -- What this call has done so far, roughly in steps of 20 us. Where it is much nothing more is begun, and whoever asked asks again; where it
--- is too much, what was begun goes on in a later call. Some servers have a clock for us; there what takes longer than it should ends after LONG seconds, too.
-local MUCH, TOO_MUCH, LONG = 100, 130, 0.008
+-- is too much, what was begun goes on in a later call. What takes longer than it should ends after LONG seconds, too; what has done little
+-- yet may take longer, for a slow machine has to get on as well, and one that stood still for a moment.
+local MUCH, TOO_MUCH, STEP, LITTLE = 100, 130, 2e-5, 10
+local LONG, LONG_BY_DAY, LONGER = 0.0015, 0.02, 3
 local done_so_far, begun = 0, nil
+local clock
 
-local function clock() return 0 end
-
+-- The processor's time where the server has it for us, else that of the day; there a call also ends that did not run for a while, so it gets
+-- more, and the steps end it before.
 local function take_over_clock()
   local here, found = pcall(function() return os.clock end)
-  if here and found then clock = found end
+  if here and found then
+    clock = found
+    return
+  end
+  local call = redis.call
+  LONG = LONG_BY_DAY
+  function clock()
+    local now = call('TIME')
+    return tonumber(now[1]) % 1e6 + tonumber(now[2]) / 1e6
+  end
 end
 
--- Asking for the time takes as long as a call of the server: only who may do much does so.
-local function is_long()
+-- Whether the time of this call would be over after so many seconds more. Asking for the time takes as long as a call of the server: only
+-- who may do much does so.
+local function is_long(more)
   begun = begun or clock()
-  return clock() - begun >= LONG
+  return clock() - begun + more >= (done_so_far < LITTLE and LONGER or 1) * LONG
 end
 
 function routing.weigh(steps)
@@ -56,9 +69,43 @@ function routing.weigh(steps)
   done_so_far = done_so_far + steps
 end
 
-function routing.is_too_much() return done_so_far >= TOO_MUCH or is_long() end
+function routing.is_too_much() return done_so_far >= TOO_MUCH or is_long(0) end
 
-function routing.is_much() return done_so_far >= MUCH or is_long() end
+function routing.is_much() return done_so_far >= MUCH or is_long(0) end
+
+-- Whether what will take about so many steps still fits into this call.
+function routing.has_room(steps) return done_so_far + steps < MUCH and not is_long(steps * STEP) end
+
+-- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here each call
+-- collects a bounded part when it is done, once there are ROOM more than were left the last time. In between collecting is at rest;
+-- servers wake it now and then, and then large arguments would have it done at once, were it not slow by itself.
+local PART, ROOM, CROWDED, LARGER = 0.0005, 6144, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
+local SLOW, STRIDE, KB_OF_STRIDE = 40, 8, 5 -- of 100, which would keep up; steps at once, some 25 us; KB that are made meanwhile
+local collect, goal, left, owed = nil, ROOM, 0, 0 -- KB from which on is collected, KB when the last call was done, and strides put off
+
+local function take_over_collecting()
+  local here, found = pcall(function() return collectgarbage end)
+  if not here or not found or not pcall(found, 'count') then return end
+  collect = found
+  collect('setstepmul', SLOW)
+  left = collect('count')
+  goal = left + ROOM
+end
+
+local function collect_some()
+  local now = collect('count')
+  if now >= goal then
+    local from, limit, done = clock(), now > goal + CROWDED and LARGER * PART or PART, false
+    owed = owed + math.max(1, (now - left) / KB_OF_STRIDE)
+    repeat
+      done, owed = collect('step', STRIDE), owed - 1
+    until done or owed < 1 or clock() - from > limit
+    collect('stop') -- before the next call's arguments come
+    now = collect('count')
+    if done then goal, owed = now + ROOM, 0 end
+  end
+  left = now
+end
 
 local function text_of_error(reply) return type(reply) == 'table' and reply.err or tostring(reply) end
 
@@ -68,10 +115,13 @@ local function guarded(callback)
     if not redis.call then
       take_over()
       take_over_clock()
+      take_over_collecting()
     end
+    if collect then collect('stop') end
     done_so_far, begun = 0, nil
     routing.begin_call()
     local done, reply = pcall(callback, keys, arguments)
+    if collect then collect_some() end
     if done then return reply end
     routing.forget_pools()
     if not string.find(text_of_error(reply), 'WRONGTYPE', 1, true) then error(reply, 0) end
@@ -240,6 +290,18 @@ local function by_folder(entries)
   end
   for n, folder in ipairs(order) do order[n] = folder .. ':[' .. table.concat(folders[folder], ',') .. ']' end
   return '{' .. table.concat(order, ',') .. '}'
+end
+
+-- Puts the listing that the machine prepared for exactly this step in the place of its public hash. Whether there was one: it comes by a
+-- plain write, for Lua would copy it three times.
+local function put_listing(root, machine, models, base, upto)
+  local key = root .. ':listing:' .. machine
+  local found = redis.call('HMGET', key, 'base', 'upto')
+  if found[1] ~= base or found[2] ~= upto or redis.call('HEXISTS', key, 'models') == 0 then return false end
+  local moved = redis.pcall('RENAME', key, models)
+  if type(moved) ~= 'table' or not moved['ok'] then return false end
+  redis.call('HDEL', models, 'base', 'upto')
+  return true
 end
 
 -- The machine's public hash. `text` nil leaves the models as they are.

@@ -8,13 +8,17 @@
 --       change: path, entry (JSON; empty = gone), name, verified (0|1), size in bytes
 -- What is verified becomes claimable, and what is gone does not, in the same step; see lua/routing.
 -- mode  strict: the stored inventory must be the one before the first event.
+--       here: the same; the public JSON is changed in here, however large it is.
 --       blind: the events are history that a snapshot follows; nothing but the stream and the position moves.
 -- Returns OK id | DUP seq (all of it was here already) | GAP seq (this one is next) | FENCED epoch (a later one than the caller's wrote)
 --       | SNAP seq (the stored inventory is unknown, or another one than the new epoch starts from, or this is too much for one call)
 --       | BUSY host (another installation is alive under this machine id) | NEEDS name... (pass their index keys too)
+--       | LIST (the public JSON is too large to be changed in here: write what it will be into the hash routing:listing:{id}, with
+--       `models`, its `base`, "epoch seq" of the stored one, and `upto`, those of the last event, and call again; or choose here)
 
 local CHANGES = 60 -- of one call; with more, or when they are to be sought in too much, a snapshot in parts keeps nobody waiting
 local SOUGHT = 100e6 -- bytes of public JSON, once for each change
+local LARGE = 500000 -- bytes of public JSON; of a larger one each copy takes others' time
 
 local function judged(at, event, mode)
   local epoch, seq = tonumber(event.epoch), tonumber(event.seq)
@@ -178,6 +182,18 @@ local function write(over, machine)
   end
 end
 
+local function place_of(at) return text_of(at.epoch) .. ' ' .. text_of(at.seq) end
+
+-- The public JSON with the changes in it. Nil and the answer where that cannot be had.
+local function changed_json(over, mode, stood)
+  local bytes = redis.call('HSTRLEN', over.models, 'models')
+  if mode ~= 'here' and bytes > LARGE then return nil, {'LIST'} end
+  if #over.order * bytes > SOUGHT then return nil, {'SNAP', expected(stood)} end
+  local text = edited(over) or rendered(over)
+  if not text then return nil, {'SNAP', expected(stood)} end
+  return text
+end
+
 local function mm_publish(keys, arguments)
   local take = taker(arguments)
   local machine, installation, own_epoch, mode = take(), take(), tonumber(take()), take()
@@ -197,7 +213,7 @@ local function mm_publish(keys, arguments)
     if verdict == 'SNAP' or verdict == 'GAP' then return {verdict, expected(at)} end
     for _ = 1, tonumber(take()) do
       local path, text, name, verified, size = take(), take(), take(), take(), take()
-      if verdict == 'OK' and mode == 'strict' and not lay(over, path, text, name, verified, size) then
+      if verdict == 'OK' and mode ~= 'blind' and not lay(over, path, text, name, verified, size) then
         return {'SNAP', expected(at)}
       end
     end
@@ -209,13 +225,13 @@ local function mm_publish(keys, arguments)
   if #accepted == 0 then return {'DUP', text_of(at.seq)} end
   local missing = needs(over.missing)
   if missing then return missing end
-  local text = nil
+  local text, answer
   if over.laid > 0 then
-    if over.laid > CHANGES or #over.order * redis.call('HSTRLEN', over.models, 'models') > SOUGHT then
-      return {'SNAP', expected(stood)}
+    if over.laid > CHANGES then return {'SNAP', expected(stood)} end
+    if not put_listing(keys[6], machine, keys[1], place_of(stood), place_of(at)) then
+      text, answer = changed_json(over, mode, stood)
+      if answer then return answer end
     end
-    text = edited(over) or rendered(over)
-    if not text then return {'SNAP', expected(at)} end
     write(over, machine)
   end
   local last = accepted[#accepted]
@@ -228,7 +244,7 @@ local function mm_publish(keys, arguments)
   local id
   for _, event in ipairs(accepted) do
     id = append(keys[5], keep, event)
-    if event.kind == 'disk.low' and mode == 'strict' then routing.disk_low(keys[6], machine, event.data) end
+    if event.kind == 'disk.low' and mode ~= 'blind' then routing.disk_low(keys[6], machine, event.data) end
   end
   expire(keys[5], keep)
   return {'OK', id}

@@ -1,10 +1,10 @@
 -- mm_settle: goes on with indexing that was too long for one call.
 --
 -- KEYS  1 routing
--- ARGV  about so many steps (1 to 2000; one is some 10 us, and no call does more than 300)
+-- ARGV  about so many steps (1 to 2000; one is some 10 us, and no call does more than 200)
 -- Returns OK more (1 = call again) | BAD reason
 
-local AT_ONCE = 300 -- whatever is asked for: others wait
+local AT_ONCE = 200 -- whatever is asked for: others wait
 
 local function mm_settle(keys, arguments)
   local steps = routing.whole(arguments[1], 1, 2000)

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 routing
 -- ARGV  number of jobs (1 to 50), and for each: id, priority (-1000 to 1000, 0 is usual, higher is sooner), requirements as
---       JSON (at most 16 kB), customer, workflow, payload (at most 1 MiB), attempts (1 to 100), policy
+--       JSON (at most 8 KiB), customer, workflow, payload (at most 1 MiB), attempts (1 to 100), policy
 -- policy  wait: until a machine can.  reject: not kept when no machine can now.  fetch: kept, and machines are asked to get
 --       what is missing (mm_demand).
 -- Returns OK more, and for each job: QUEUED | KNOWN (the id was here; nothing changed) | REJECTED | BAD | AGAIN (many of those before
@@ -11,6 +11,7 @@
 
 local MOST_JOBS, MOST_BYTES, PAYLOAD_BYTES = 50, 1310720, 1048576
 local STEPS = 60 -- of indexing, in one call; the rest goes on in later ones
+local SMALL = 1024 -- bytes of a requirement whose indexing is begun at once, so that the answer says who can do it
 local POLICIES = {wait = true, reject = true, fetch = true}
 
 
@@ -46,7 +47,7 @@ local function known(call, id)
   local sid = job and job.s
   if not sid then return nil end
   local parts = routing.parts(call.root, sid)
-  return {'KNOWN', text_of(eligible_of(call, sid)), sid, report(call.root, parts or {}, 1)}
+  return {'KNOWN', text_of(eligible_of(call, sid)), sid, report(call.root, parts or {}, job.st == 'pending' and eligible_of(call, sid) or 1)}
 end
 
 -- Kept at all? A new requirement is judged before it becomes a signature.
@@ -81,7 +82,7 @@ local function submit(call, job)
   if why then return refused(why) end
   call.sent = call.sent + 1
   job.p = string.format('%.17g', call.now + call.sent - tonumber(job.pr) * call.worth)
-  if call.steps > 0 and not routing.is_much() then
+  if call.steps > 0 and (call.sent == 1 and #job.requirement < SMALL or routing.has_room(40)) then
     local _, left = routing.settle(call.root, call.steps)
     call.steps = left
   end
@@ -98,6 +99,7 @@ local function mm_submit(keys, arguments)
   local bytes = 0
   for _, value in ipairs(arguments) do bytes = bytes + #value end
   if bytes > MOST_BYTES then return routing.bad('more than 1.25 MiB in one call; send fewer jobs at a time') end
+  routing.weigh(0)
   local call = {root = root, now = routing.now(), sent = 0, eligible = {}, reports = {}, steps = STEPS}
   call.worth = tonumber(redis.call('HGET', root, 'priority_ms') or '60000') * 1000
   local reply = {'OK', '0'}
@@ -106,7 +108,7 @@ local function mm_submit(keys, arguments)
   local stopped = false
   for n = 1, number do
     local job = {id = take(), pr = take(), requirement = take(), c = take(), wf = take(), payload = take(), mx = take(), pol = take()}
-    stopped = stopped or n > 1 and routing.is_much()
+    stopped = stopped or n > 1 and not routing.has_room(3 + #job.requirement / 64)
     if not stopped then routing.weigh(1 + #job.requirement / 256) end
     local told = stopped and {'AGAIN', '0', '', '{}'} or submit(call, job)
     for _, part in ipairs(told) do reply[#reply + 1] = part end

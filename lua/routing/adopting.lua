@@ -123,7 +123,7 @@ end
 function routing.compare(root, ord, steps)
   local phase, cursor = string.match(redis.call('HGET', root .. ':comparing', ord) or '', '^(%l) (%d+)$')
   if not phase then return nil, 1 end
-  local most = math.max(10, math.min(steps, 50))
+  local most = math.max(10, math.min(steps, 25))
   local go_on, taken = doing[phase](root, ord, cursor, most)
   if go_on == '0' then phase = NEXT[phase] end
   if phase then

@@ -45,6 +45,16 @@ function routing.has(text, ordinal)
   return byte ~= nil and byte > 0 and (bits_in or (tables() and bits_in))[byte][place_of[ordinal]] == true
 end
 
+-- Whether it is set in both, or in one if there is no other.
+function routing.has_both(one, other, ordinal)
+  local at = byte_of[ordinal] or place(ordinal)
+  local byte, bits = string.byte(one, at), bits_in or (tables() and bits_in)
+  if not byte or not bits[byte][place_of[ordinal]] then return false end
+  if not other then return true end
+  byte = string.byte(other, at)
+  return byte ~= nil and bits[byte][place_of[ordinal]] == true
+end
+
 -- The numbers whose bits are set, from `first` on, at most `limit`; and where to go on, or nil at the end.
 function routing.members(text, limit, first)
   local found, known = {}, positions_in or tables()

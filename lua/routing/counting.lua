@@ -6,9 +6,9 @@
 -- :ran:{machine}  token of a model -> seconds since 1970 when a job that names it was last given to a worker there, or up to ten before
 -- :errands        signature -> ms since 1970 when a machine was last asked to fetch for it
 
-local KEPT_MS = '7776000000' -- 90 days after the last new model
+local KEPT_MS = '7776000000' -- 90 days after the last new model, or ten seconds less
 
-function routing.count(root, what) redis.call('HINCRBY', root, what, 1) end
+function routing.count(root, what, number) redis.call('HINCRBY', root, what, number) end
 
 -- A job that waited while its models were fetched for it.
 local function was_fetched_for(root, job, score)
@@ -17,9 +17,12 @@ local function was_fetched_for(root, job, score)
   return type(asked) == 'string' and tonumber(asked) >= routing.submitted(job, score)
 end
 
-function routing.claimed(root, job, score)
-  routing.count(root, 'claims')
-  if was_fetched_for(root, job, score) then routing.count(root, 'claims_fetched') end
+-- Jobs of these numbers were given to workers just now.
+function routing.claimed(root, jobs, numbers)
+  routing.count(root, 'claims', #numbers)
+  for _, n in ipairs(numbers) do
+    if was_fetched_for(root, jobs[n], jobs[n].p) then routing.count(root, 'claims_fetched', 1) end
+  end
 end
 
 -- `tokens`: the models of a job that a worker of this machine just got.
@@ -27,11 +30,11 @@ function routing.ran(root, pool, machine, sid, tokens, now)
   if #tokens == 0 or routing.ran_lately(pool, machine, sid, now) then return end
   local at, flat = text_of(math.floor(now / 1e6)), {}
   for n, token in ipairs(tokens) do flat[2 * n - 1], flat[2 * n] = token, at end
-  local key = root .. ':ran:' .. machine
+  local key, anew = root .. ':ran:' .. machine, false
   local new = redis.pcall('HSET', key, unpack(flat))
   if type(new) ~= 'number' then
     redis.call('DEL', key)
-    new = redis.call('HSET', key, unpack(flat))
+    new, anew = redis.call('HSET', key, unpack(flat)), true
   end
-  if new > 0 then redis.call('PEXPIRE', key, KEPT_MS) end
+  if new > 0 and (not routing.ran_lately(pool, machine, '', now) or anew) then redis.call('PEXPIRE', key, KEPT_MS) end
 end

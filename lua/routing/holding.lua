@@ -2,6 +2,7 @@
 -- A token that some signature names has a column: the machines that hold a model which gives it. Others have none until then.
 
 local AT_ONCE = 50 -- models that one call takes up; more are a task
+local PIECE = 16 -- models that a task takes up before it looks at the time
 local COST = 2 -- steps of a model
 
 local tokens_of = routing.remembered(function(model) return rules.tokens_of(model) end)
@@ -140,7 +141,7 @@ end
 
 -- The machine is gone, and with it, some at a time, what it held; then its number is free.
 local function clear(root, ord, steps)
-  local numbers = redis.call('SRANDMEMBER', root .. ':holds:' .. ord, math.max(1, math.floor(steps / COST)))
+  local numbers = redis.call('SRANDMEMBER', root .. ':holds:' .. ord, math.max(1, math.min(math.floor(steps / COST), PIECE)))
   local moved, models = {}, {}
   for _, model in ipairs(routing.gathered('HMGET', root .. ':model', numbers)) do
     if model then models[#models + 1], moved[model] = model, -1e9 end
@@ -167,7 +168,7 @@ end
 function routing.carry_on(root, ord, steps)
   if redis.call('HEXISTS', root .. ':leaving', ord) == 1 then return clear(root, ord, steps) end
   local key, moved, taken = coming(root, ord), {}, {}
-  local page = redis.call('HRANDFIELD', key, math.max(1, math.min(math.floor(steps / COST), AT_ONCE)), 'WITHVALUES')
+  local page = redis.call('HRANDFIELD', key, math.max(1, math.min(math.floor(steps / COST), PIECE)), 'WITHVALUES')
   for n = 1, #page, 2 do moved[page[n]], taken[#taken + 1] = tonumber(page[n + 1]), page[n] end
   in_chunks('HDEL', key, taken)
   local gained, lost = apply(root, ord, moved)

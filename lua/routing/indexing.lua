@@ -8,6 +8,8 @@
 --   w sorts waiting jobs by the customers and workflows that are named now    x<signature>, q<profile> clear what is gone
 
 local MACHINES_PER_STEP = 10
+local GLANCE = 64 -- machines, before it looks at the time
+local ROWS = 500 -- that a signature enters before it looks at the time
 local FEW = 16 -- offers that declare their models, for a signature to ask at once
 local BYTES = 512 -- of an offer and a demand that are judged in a step, besides those of a usual one
 
@@ -24,6 +26,17 @@ local function some_of(first, last, work)
   while number < last do
     work(number)
     number = number + 1
+    if routing.is_too_much() then return number end
+  end
+  return number
+end
+
+-- The same for what is little work: it looks at the time now and then.
+local function many_of(first, last, work)
+  local number = first
+  while number < last do
+    for n = number, math.min(number + GLANCE, last) - 1 do work(text_of(n)) end
+    number = math.min(number + GLANCE, last)
     if routing.is_too_much() then return number end
   end
   return number
@@ -124,7 +137,7 @@ function doing.s(root, sid, cursor, steps)
     redis.call('DEL', target, routing.scratch(root, 'both'))
     return found or ''
   end)
-  local ords, go_on = routing.members(text, steps * MACHINES_PER_STEP, cursor)
+  local ords, go_on = routing.members(text, math.min(steps * MACHINES_PER_STEP, ROWS), cursor)
   for _, ord in ipairs(ords) do redis.call('SETBIT', root .. ':row:' .. text_of(ord), sid, 1) end
   if #ords > 0 then routing.turned(root) end
   routing.ring(root, sid, redis.call('ZCARD', root .. ':queue:' .. sid))
@@ -143,12 +156,11 @@ function doing.r(root, ord, _, steps) return routing.look_on(root, ord, steps) e
 
 function doing.x(root, sid, cursor, steps)
   local last = math.max(tonumber(redis.call('HGET', root, 'machine') or '0'), tonumber(redis.call('HGET', root, 'profile') or '0'))
-  local stop = math.min(last, cursor + steps * MACHINES_PER_STEP)
-  for number = cursor, stop - 1 do
-    for _, key in ipairs{root .. ':row:' .. text_of(number), root .. ':fit:' .. text_of(number)} do
+  local stop = many_of(cursor, math.min(last, cursor + steps * MACHINES_PER_STEP), function(number)
+    for _, key in ipairs{root .. ':row:' .. number, root .. ':fit:' .. number} do
       if redis.call('EXISTS', key) == 1 then redis.call('SETBIT', key, sid, 0) end
     end
-  end
+  end)
   if stop < last then return stop, steps end
   routing.give_back(root, 'signature', sid)
   return nil, math.ceil((stop - cursor) / MACHINES_PER_STEP) + 1
@@ -156,11 +168,10 @@ end
 
 function doing.q(root, profile, cursor, steps)
   local last = tonumber(redis.call('HGET', root, 'demand') or '0')
-  local stop = math.min(last, cursor + steps * MACHINES_PER_STEP)
-  for number = cursor, stop - 1 do
-    local key = root .. ':meets:' .. text_of(number)
+  local stop = many_of(cursor, math.min(last, cursor + steps * MACHINES_PER_STEP), function(number)
+    local key = root .. ':meets:' .. number
     if redis.call('EXISTS', key) == 1 then redis.call('SETBIT', key, profile, 0) end
-  end
+  end)
   if stop < last then return stop, steps end
   redis.call('DEL', root .. ':fit:' .. profile)
   routing.give_back(root, 'profile', profile)

@@ -137,37 +137,47 @@ function routing.add(root, id, job, payload, now, told)
   routing.ring(root, job.s, 1)
 end
 
--- Gives a job that was just popped to a worker. Nil when its record is gone or not waiting.
-function routing.start(root, pool, id, score, machine, worker, token, lease_ms, now)
-  local found = redis.call('HMGET', routing.job_key(root, id), 'st', 's', 'a', 'pr', 'l', 'b', 'pol', 'at')
-  if found[1] ~= 'pending' then return nil end
-  local job = {st = 'pending', s = found[2], a = found[3] or nil, pr = found[4] or nil, l = found[5] or nil, b = found[6] or nil,
-    pol = found[7] or nil, at = found[8] or nil, asks = '', deadline = ''}
-  local taken = math.floor(now / 1000)
-  local deadline = text_of(taken + lease_ms)
-  local attempt = job.a and text_of(tonumber(job.a) + 1) or '1'
-  redis.call('HSET', root .. ':tokens', token, id) -- first: by these leases are found again
-  redis.call('HSET', routing.job_key(root, id), 'st', 'running', 't', token, 'w', worker, 'm', machine, 'a', attempt,
-    'p', score, 'ta', taken)
-  redis.call('ZADD', root .. ':leases', deadline, id)
-  if job.l then
-    tell_old(root, id, now, 'status', 'assigned', 'worker_id', worker, 'machine_id', machine, 'assigned_at', 'NOW')
+-- A job that stands in a queue, as far as a claim must know it, into the table `job`. False when its record is gone or not waiting.
+function routing.waiting(root, id, score, job)
+  local key = routing.job_key(root, id)
+  local found = redis.call('HMGET', key, 'st', 's', 'a', 'pr', 'l', 'b', 'pol', 'at')
+  if found[1] ~= 'pending' then return false end
+  job.key, job.id, job.p, job.st, job.s, job.a = key, id, score, 'pending', found[2], found[3] and text_of(tonumber(found[3]) + 1) or '1'
+  job.pr, job.l, job.b, job.pol, job.at = found[4] or nil, found[5] or nil, found[6] or nil, found[7] or nil, found[8] or nil
+  return true
+end
+
+local flat_tokens, flat_leases = {}, {}
+
+-- Gives jobs that wait to the workers that asked, see routing.deal: those of these numbers, each to its claim.
+function routing.start(root, pool, asked, numbers, now)
+  local machine, taken, jobs = asked.machine, math.floor(now / 1000), asked.jobs
+  local at, deadline, last = text_of(taken), text_of(taken + asked.lease), 2 * #numbers
+  for n, number in ipairs(numbers) do
+    flat_tokens[2 * n - 1], flat_tokens[2 * n] = asked.tokens[number], jobs[number].id
+    flat_leases[2 * n - 1], flat_leases[2 * n] = deadline, jobs[number].id
   end
-  routing.claimed(root, job, score)
-  local tokens
-  job.asks, tokens = routing.requirement_known(root, pool, job.s)
-  routing.ran(root, pool, machine, job.s, tokens, now)
-  job.a, job.deadline = attempt, deadline
-  return job
+  redis.call('HSET', root .. ':tokens', unpack(flat_tokens, 1, last)) -- first: by these leases are found again
+  redis.call('ZADD', root .. ':leases', unpack(flat_leases, 1, last))
+  for _, number in ipairs(numbers) do
+    local job, token, worker, models = jobs[number], asked.tokens[number], asked.workers[number], nil
+    redis.call('HSET', job.key, 'st', 'running', 't', token, 'w', worker, 'm', machine, 'a', job.a, 'p', job.p, 'ta', at)
+    if job.l then tell_old(root, job.id, now, 'status', 'assigned', 'worker_id', worker, 'machine_id', machine, 'assigned_at', 'NOW') end
+    if job.b and not job.l and not asked.old then routing.hold(pool, token, job.id) end
+    job.asks, models = routing.requirement_known(root, pool, job.s)
+    job.deadline = deadline
+    routing.ran(root, pool, machine, job.s, models, now)
+  end
+  routing.claimed(root, jobs, numbers)
 end
 
 -- What a claim with this token got before, `id`, if it still runs; its lease is renewed.
 function routing.again(root, id, token, machine, worker, lease_ms, now)
   local job = id and routing.job(root, id, 's', 'a', 'pr', 't', 'w', 'm', 'b')
   if not job or job.st ~= 'running' or job.t ~= token or job.w ~= worker or job.m ~= machine then return nil end
-  job.deadline = text_of(math.floor(now / 1000) + lease_ms)
+  job.id, job.deadline = id, text_of(math.floor(now / 1000) + lease_ms)
   redis.call('ZADD', root .. ':leases', job.deadline, id)
-  return job, id
+  return job
 end
 
 function routing.release(root, id, token)
@@ -195,11 +205,16 @@ function routing.refusal(job, token)
   if job.st ~= 'running' or job.t ~= token then return 'STALE' end
 end
 
+-- The record says that it is over.
+local function ended(root, id, result, at)
+  if result == '' then redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'te', at)
+  else redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'te', at, 'rs', result) end
+end
+
 local function over(root, id, result, keep_ms, now)
-  local ended = math.floor(now / 1000)
-  if result == '' then redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'te', ended)
-  else redis.call('HSET', routing.job_key(root, id), 'st', 'done', 'te', ended, 'rs', result) end
-  redis.call('ZADD', root .. ':done', ended + keep_ms, id)
+  local at = math.floor(now / 1000)
+  ended(root, id, result, text_of(at))
+  redis.call('ZADD', root .. ':done', text_of(at + keep_ms), id)
 end
 
 -- DONE exactly once; REPEAT for the same token again.
@@ -226,31 +241,42 @@ function routing.complete_held(root, pool, id, token, result, keep_ms, now)
   return 'DONE'
 end
 
-local function all_held(root, pool, claims)
-  local tokens, ids = {}, {}
-  for _, claim in ipairs(claims) do
-    if claim.job ~= '' then
-      if pool.held[claim.job_token] ~= claim.job then return nil end
-      tokens[#tokens + 1], ids[#ids + 1] = claim.job_token, claim.job
+local done_tokens, done_ids = {}, {}
+
+-- How many jobs the claims have finished, if all of these were given out here and were still running; their tokens are gone then.
+local function all_held(root, pool, asked)
+  local number, held = 0, pool.held
+  for n = 1, asked.number do
+    if asked.done[n] ~= '' then
+      if held[asked.done_tokens[n]] ~= asked.done[n] then return nil end
+      number = number + 1
+      done_tokens[number], done_ids[number] = asked.done_tokens[n], asked.done[n]
     end
   end
-  if #tokens == 0 then return nil end
-  for _, token in ipairs(tokens) do pool.held[token] = nil end
-  return redis.call('HDEL', root .. ':tokens', unpack(tokens)) == #tokens and ids or nil
+  if number == 0 then return nil end
+  for n = 1, number do held[done_tokens[n]] = nil end
+  return redis.call('HDEL', root .. ':tokens', unpack(done_tokens, 1, number)) == number and number or nil
 end
 
--- What several claims have finished; their answers.
-function routing.complete_all(root, pool, claims, keep_ms, now)
-  local ids, answers = all_held(root, pool, claims), {}
-  if ids then redis.call('ZREM', root .. ':leases', unpack(ids)) end
-  for n, claim in ipairs(claims) do
-    if claim.job == '' then answers[n] = ''
-    elseif ids then
-      over(root, claim.job, claim.result, keep_ms, now)
-      answers[n] = 'DONE'
-    else answers[n] = routing.complete(root, claim.job, claim.job_token, claim.result, keep_ms, now) end
+local function all_over(root, asked, number, keep_ms, now)
+  local at, answers = math.floor(now / 1000), asked.finished
+  local ended_at, until_ms = text_of(at), text_of(at + keep_ms)
+  redis.call('ZREM', root .. ':leases', unpack(done_ids, 1, number))
+  for n = 1, asked.number do
+    answers[n] = asked.done[n] ~= '' and 'DONE' or ''
+    if asked.done[n] ~= '' then ended(root, asked.done[n], asked.results[n], ended_at) end
   end
-  return answers
+  for n = number, 1, -1 do done_ids[2 * n], done_ids[2 * n - 1] = done_ids[n], until_ms end
+  redis.call('ZADD', root .. ':done', unpack(done_ids, 1, 2 * number))
+end
+
+-- What several claims have finished; their answers. `asked` has besides done, done_tokens and results, and gets finished.
+function routing.complete_all(root, pool, asked, keep_ms, now)
+  local number = all_held(root, pool, asked)
+  if number then return all_over(root, asked, number, keep_ms, now) end
+  for n = 1, asked.number do
+    asked.finished[n] = asked.done[n] == '' and '' or routing.complete(root, asked.done[n], asked.done_tokens[n], asked.results[n], keep_ms, now)
+  end
 end
 
 local function delayed(root, id, job, why, wait_ms, now)
@@ -292,7 +318,7 @@ function routing.failed(root, id, job, mode, why, backoff_ms, now, how)
   local attempts = tonumber(job.a or '1')
   if mode == 'missing_model' or mode == 'elsewhere' then exclude(root, id, job) end
   if mode == 'missing_model' then
-    routing.count(root, 'claims_missing')
+    routing.count(root, 'claims_missing', 1)
     redis.call('HSET', routing.job_key(root, id), 'a', text_of(attempts - 1), 'why', why)
     return routing.place(root, id, job, now) and {'PENDING'} or {'DEAD'}
   end

@@ -2,6 +2,7 @@
 -- whose tokens it holds (row). What offers decide is not in here; a claim needs both.
 
 local EACH = 150 -- signatures that one call looks at; the rest is a task
+local GLANCE = 8 -- of them before it looks at the time
 
 -- The number of a machine, or nil.
 function routing.machine(root, machine) return redis.call('HGET', root .. ':machines', machine) or nil end
@@ -94,20 +95,24 @@ local function hopeful(root, ord, needs)
   end)
 end
 
+-- How many of them were looked at: some at least, and no more than a call may take.
 local function look(root, ord, sids)
-  local more = false
-  for _, sid in ipairs(sids) do
+  local more, looked = false, 0
+  for n, sid in ipairs(sids) do
     if serves(root, ord, text_of(sid)) then
       redis.call('SETBIT', root .. ':row:' .. ord, sid, 1)
       more = true
     end
+    looked = n
+    if n % GLANCE == 0 and routing.is_too_much() then break end
   end
   if more then routing.turned(root) end
+  return looked
 end
 
 local function raise(root, ord, needs)
   local sids, more = routing.members(hopeful(root, ord, needs), EACH)
-  if not more then return look(root, ord, sids) end
+  if not more and look(root, ord, sids) == #sids then return end
   routing.put_bits(root .. ':hope:' .. ord, hopeful(root, ord, needs))
   routing.later(root, 'r' .. ord)
   routing.look_on(root, ord, EACH)
@@ -117,9 +122,9 @@ end
 function routing.look_on(root, ord, steps)
   local key = root .. ':hope:' .. ord
   local sids, more = routing.members(redis.call('GET', key) or '', steps)
-  look(root, ord, sids)
-  for _, sid in ipairs(sids) do redis.call('SETBIT', key, sid, 0) end
-  if more then return 1, #sids end
+  local looked = look(root, ord, sids)
+  for n = 1, looked do redis.call('SETBIT', key, sids[n], 0) end
+  if more or looked < #sids then return 1, looked end
   redis.call('DEL', key)
   routing.wake(root, ord)
   return nil, #sids + 1

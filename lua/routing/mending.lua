@@ -2,7 +2,7 @@
 
 local HEADS = {heads = true, filled = true, noughts = true, cuts = true, nought = true}
 local SPARE = {bell = true, idle = true, parked = true, scratch = true, asking = true, free = true, tokens = true,
-  errands = true, shown = true, staged = true, disk = true}
+  errands = true, shown = true, staged = true, disk = true, listing = true}
 
 local OTHER = {machines = 'names', names = 'machines', profiles = 'profile', profile = 'profiles'}
 
@@ -93,8 +93,11 @@ end
 -- The task: the heads of the queues, one signature after the other.
 function routing.find_heads(root, cursor, steps)
   local last = tonumber(redis.call('HGET', root, 'signature') or '0')
-  local stop = math.min(last, cursor + steps)
-  for sid = cursor, stop - 1 do routing.find_head(root, text_of(sid)) end
+  local stop = cursor
+  while stop < math.min(last, cursor + steps) and not (stop > cursor and routing.is_too_much()) do
+    routing.find_head(root, text_of(stop))
+    stop = stop + 1
+  end
   return stop < last and stop or nil, stop - cursor + 1
 end
 

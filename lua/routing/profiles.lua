@@ -8,15 +8,17 @@ routing.offer_of = routing.remembered(function(text) return cjson.decode(text) e
 
 -- Customers and workflows that an offer names are part of the signatures from now on; jobs that wait are sorted anew.
 local function name_facets(root, offer)
-  local facets, new = {}, false
+  local facets = {}
   if offer.workflow then facets[1] = 'workflow ' .. offer.workflow end
   for _, list in ipairs{offer.tenant and offer.tenant.allowed or {}, offer.tenant and offer.tenant.denied or {}} do
     for _, customer in ipairs(list) do facets[#facets + 1] = 'customer ' .. customer end
   end
-  for _, facet in ipairs(facets) do
-    if redis.call('HSETNX', root .. ':named', facet, '1') == 1 then new = true end
+  local known, flat = routing.gathered('HMGET', root .. ':named', facets), {}
+  for n, facet in ipairs(facets) do
+    if not known[n] then flat[#flat + 1], flat[#flat + 2] = facet, '1' end
   end
-  if not new or redis.call('EXISTS', root .. ':heads') == 0 then return end
+  in_chunks('HSET', root .. ':named', flat)
+  if #flat == 0 or redis.call('EXISTS', root .. ':heads') == 0 then return end
   redis.call('HDEL', root, 'sorting')
   routing.later(root, 'w', true)
 end

@@ -2,15 +2,16 @@
 -- so that the best of any set of signatures is found by ANDs instead of a walk.
 
 local FIRST_LOOK = 8 -- heads that a claim looks at before it asks the bitmaps
-local WALK = 56 -- the same, further on
+local WALK = 24 -- the same, further on: looking at one takes as long as a step of halving
 local LONGER_LOOK = 32 -- the same of a seat that comes for the first time while there are no slices
 local MANY = 128 -- non-empty signatures from which on slices are kept
 local SEVERAL = 24 -- non-empty signatures from which on their zset is one that is searched
-local FEW = 16 -- candidates whose scores are compared one by one
+local FEW = 16 -- candidates whose scores are compared one by one, and which are looked for one by one
 local QUANTUM = 262144 -- us: what the first slice would tell apart, if there were one
 local NEVER = 2 ^ 31 - 1 -- of a signature that was not cut before: no slice has it
-local LOW, LOWEST = 6, 2 ^ 6 -- the lowest slice and what it is worth: heads that are 17 s apart or less are compared exactly
+local LOW, LOWEST = 2, 2 ^ 2 -- the lowest slice and what it is worth: heads that are a second apart or less are compared exactly
 local TOP = 30 -- the highest slice; whatever is older or younger than they reach is compared exactly, too
+local NONE = {}
 
 -- The score from which slices are counted, while there are any.
 local function base_of(root) return tonumber(redis.call('GET', root .. ':noughts') or nil) end
@@ -123,22 +124,40 @@ function routing.dequeue(root, sid, id)
   return true
 end
 
--- The first job of a queue, taken out, and its score; nil when there is none. It leaves last, so that no failure loses it.
-function routing.pop(root, sid, base)
-  local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 1, 'WITHSCORES')
-  if not first[1] then return nil end
-  if not first[3] then emptied(root, sid, base)
-  elseif first[4] ~= first[2] then head_is(root, sid, first[4], first[2], base) end
-  redis.call('ZREM', root .. ':queue:' .. sid, first[1])
-  return first[1], first[2]
+local flat = {}
+
+-- Jobs have left from the front of their queues, see routing.deal: the heads of these lines follow, and the queues last, so that no
+-- failure loses one.
+function routing.leave_queues(root, pool, lines, number)
+  local base, many = routing.base(root, pool), 0
+  for n = 1, number do
+    local line = lines[n]
+    if line.score and line.score ~= line.before then
+      flat[many + 1], flat[many + 2], many = line.score, line.sid, many + 2
+    end
+  end
+  if many > 0 then redis.call('ZADD', root .. ':heads', unpack(flat, 1, many)) end
+  for n = 1, number do
+    local line = lines[n]
+    if not line.score then emptied(root, line.sid, base)
+    elseif base and line.score ~= line.before then slice(root, line.sid, line.score, line.before, base) end
+  end
+  for n = 1, number do
+    local line = lines[n]
+    if line.left > 0 then redis.call('ZREM', root .. ':queue:' .. line.sid, unpack(line.gone, 1, line.left)) end
+  end
 end
 
-local function fits(sid, maps) return routing.has(maps[1], sid) and (not maps[2] or routing.has(maps[2], sid)) end
+-- What a machine holds tells more signatures apart than what it offers, and so comes first.
+local function fits(sid, maps)
+  if maps[2] then return routing.has_both(maps[2], maps[1], sid) end
+  return routing.has_both(maps[1], nil, sid)
+end
 
 routing.fits = fits
 
 -- Leaves out, from the highest bit that tells two heads apart, the candidates that have it where others have not. The key of the rest,
--- `candidates` or `half`.
+-- `candidates` or `half`, and how many these are.
 local function least_quantum(root, candidates, half, number, base)
   local first = redis.call('ZRANGE', root .. ':heads', 0, 0, 'WITHSCORES')
   local last = redis.call('ZRANGE', root .. ':heads', -1, -1, 'WITHSCORES')
@@ -149,10 +168,21 @@ local function least_quantum(root, candidates, half, number, base)
     local left = redis.call('BITCOUNT', half)
     if left > 0 then
       candidates, half, number = half, candidates, left
-      if number <= FEW then return candidates end
+      if number <= FEW then return candidates, number end
     end
   end
-  return candidates
+  return candidates, number
+end
+
+-- The numbers whose bits are set. Of a long bitmap with few of them each is asked for.
+local function members_of(key, number)
+  if number > FEW then return routing.members(redis.call('GET', key), 1e6) end
+  local found, at = {}, 0
+  for n = 1, number do
+    found[n] = redis.call('BITPOS', key, 1, at, -1, 'BIT')
+    at = found[n] + 1
+  end
+  return found
 end
 
 local function best_of(root, sids)
@@ -171,28 +201,41 @@ local function by_bitmaps(root, keys, passed, base)
     redis.call('BITOP', 'AND', candidates, root .. ':filled', unpack(keys))
     for sid in pairs(passed) do redis.call('SETBIT', candidates, sid, 0) end
     local number, found = redis.call('BITCOUNT', candidates), candidates
-    if base and number > FEW then found = least_quantum(root, candidates, half, number, base) end
-    local sids = number > 0 and routing.members(redis.call('GET', found), 1e6) or {}
+    if base and number > FEW then found, number = least_quantum(root, candidates, half, number, base) end
+    local sids = number > 0 and members_of(found, number) or {}
     redis.call('DEL', candidates, half)
     return best_of(root, sids)
   end)
 end
 
--- The signature whose first job is the best of those that every bitmap allows, or nil; and the base of the slices. `passed` are
--- signatures that are left out, `from` a score before which no head fits.
-function routing.best(root, pool, keys, maps, passed, from)
-  local base, least, at = routing.base(root, pool), from and string.format('%.17g', from) or '-inf', 0
+routing.by_bitmaps = by_bitmaps
+
+local walk = {}
+
+-- A walk over the heads from `score` on (nil = the first), for so many jobs. It has: heads (what was read last), step (2 with scores, which
+-- are only read when several jobs are compared), at (where in it it stands), read, size and last (how many were read, are read next and
+-- are read at most), ended (behind these there are none). There is one at a time.
+function routing.begin_walk(base, score, number)
   local size, last = FIRST_LOOK, WALK
-  if not base then size, last = from and FIRST_LOOK or LONGER_LOOK, 2 * MANY end
-  while at < last do
-    local heads = redis.call('ZRANGEBYSCORE', root .. ':heads', least, '+inf', 'LIMIT', at, size)
-    for n = 1, #heads do
-      if not passed[heads[n]] and fits(heads[n], maps) then return heads[n], base end
-    end
-    if #heads < size then return nil, base end
-    at, size = at + size, 2 * size
-  end
-  return by_bitmaps(root, keys, passed, base), base
+  if not base then size, last = score and FIRST_LOOK or LONGER_LOOK, 2 * MANY end
+  if number > 2 then size = 2 * size end
+  if type(score) == 'number' then score = string.format('%.17g', score) end
+  walk.least, walk.heads, walk.step, walk.at, walk.read = score or '-inf', NONE, number > 1 and 2 or 1, 1, 0
+  walk.size, walk.last, walk.ended = size, last, false
+  return walk
+end
+
+-- The next page of a walk. False when there is none, or it goes no further.
+function routing.walk_on(root)
+  if walk.ended or walk.read >= walk.last then return false end
+  local heads
+  if walk.step == 1 then heads = redis.call('ZRANGEBYSCORE', root .. ':heads', walk.least, '+inf', 'LIMIT', walk.read, walk.size)
+  else heads = redis.call('ZRANGEBYSCORE', root .. ':heads', walk.least, '+inf', 'WITHSCORES', 'LIMIT', walk.read, walk.size) end
+  walk.ended = #heads < walk.step * walk.size
+  if #heads > 0 then walk.heads, walk.at = heads, 1 end
+  walk.read = walk.read + walk.size
+  walk.size = math.min(2 * walk.size, walk.last - walk.read)
+  return #heads > 0
 end
 
 -- A hot signature goes first when its head is at most `bonus` us behind the best one.

@@ -1,8 +1,8 @@
 -- Reading what clients send: bounded and typed. What cannot be read is a reason, never an error and never a match.
 
 local MAX_DEPTH, MAX_STRING = 8, 1024
-local REQUIREMENT = {bytes = 16384, values = 512} -- read in a call that others wait for
-local OFFER = {bytes = 32768, values = 1200} -- of the fleet's workers, with the models that they declare
+local REQUIREMENT = {bytes = 8192, values = 256} -- read in a call that others wait for
+local OFFER = {bytes = 16384, values = 600} -- of the fleet's workers, with the models that they declare
 local MEMO, LONGEST = 2097152, 16384 -- bytes of texts that are remembered, twice, and of one; the same text always means the same
 local ENTRY = 100 -- bytes that an entry counts at least
 local OFTEN = 4096 -- texts of one kind that come often

@@ -61,10 +61,12 @@ function routing.token(root, token)
 end
 
 -- The same of several tokens: the jobs, false for none, and the turn.
-function routing.tokens_taken(root, tokens)
-  tokens[#tokens + 1] = TURN
-  local found = redis.call('HMGET', root .. ':tokens', unpack(tokens))
-  return found, found[#tokens] or nil
+function routing.tokens_taken(root, tokens, number)
+  local behind = tokens[number + 1]
+  tokens[number + 1] = TURN
+  local found = redis.call('HMGET', root .. ':tokens', unpack(tokens, 1, number + 1))
+  tokens[number + 1] = behind
+  return found, found[number + 1] or nil
 end
 
 -- Something may be claimed that could not be before, or before something else. This is called amidst other writes, and so must not fail.

@@ -13,7 +13,7 @@
 -- }
 
 local IGNORED = {timeout_minutes = true, priority = true, negative_requirements = true, positive_requirements = true}
-local MOST_TOKENS = 128 -- of one requirement, wanted or not
+local MOST_TOKENS = 64 -- of one requirement, wanted or not
 local UNOFFERED = {worker_id = true, machine_id = true}
 
 rules.list, rules.by_name, rules.owner, rules.offering = {}, {}, {}, {}

@@ -3,6 +3,7 @@
 
 local FULL = 65536 -- signatures of one pool at a time
 local JUDGED, USUAL, JUDGED_BYTES = 400, 1024, 32768 -- offers that one call asks; bytes of a usual one, and of all beyond these
+local JUDGED_ANYWAY = 32 -- however long that takes: a server that stood still for a moment does not know less
 
 -- The parts of a signature by its canonical form.
 local parsed = routing.remembered(function(text) return cjson.decode(text) end)
@@ -318,7 +319,7 @@ end
 function routing.able_to(root, parts)
   local found, whole, bytes = {plain = {}, declared = {}}, true, 0
   for n, profile in ipairs(redis.call('HKEYS', root .. ':profile')) do
-    if n > JUDGED or bytes > JUDGED_BYTES then
+    if n > JUDGED or bytes > JUDGED_BYTES or n > JUDGED_ANYWAY and routing.is_much() then
       whole = false
       break
     end

@@ -11,7 +11,7 @@ local OVER = {cancelled = true, completed = true, failed = true}
 local function old_job(root, id)
   local key = routing.old_key(root, id)
   if redis.call('TYPE', key)['ok'] ~= 'hash' then return nil, 'it has no hash' end
-  if redis.call('HSTRLEN', key, 'requirements') > 16384 then return nil, 'the requirements: it is longer than 16384 bytes' end
+  if redis.call('HSTRLEN', key, 'requirements') > 8192 then return nil, 'the requirements: it is longer than 8192 bytes' end
   local found = redis.call('HMGET', key, 'requirements', 'service_required', 'customer_id', 'workflow_id', 'max_retries', 'status',
     'last_failed_worker', 'priority', 'created_at')
   return {requirements = found[1] or '', service = found[2] or '', c = found[3] or '', wf = found[4] or '',
@@ -90,9 +90,10 @@ end
 
 local function word(text) return routing.is_word(text) and text or '' end
 
--- 'taken', 'bad' or 'left'.
-local function take_one(root, pending, id, score, mode, now)
+-- 'taken', 'bad' or 'left'; nil when it is `another` one and may take long, so late.
+local function take_one(root, pending, id, score, mode, now, another)
   local old, why = old_job(root, id)
+  if another and not why and not routing.has_room(3 + #old.requirements / 64) then return nil end
   local parts
   if not routing.is_word(id) then why = 'the id is no id' end
   if not why and OVER[old.status] then
@@ -134,13 +135,14 @@ end
 
 -- How many were taken, how many were bad and are dead letters, and how many are left.
 function routing.take_in(root, pending, limit, mode, now)
-  local told = {taken = 0, bad = 0, left = 0}
+  local told = {taken = 0, bad = 0, left = 0, seen = 0}
   if redis.call('TYPE', pending)['ok'] ~= 'zset' then return told end
   local function look(from, number)
     local page, left = redis.call('ZREVRANGE', pending, from, from + number - 1, 'WITHSCORES'), 0
     for n = 1, #page, 2 do
-      if routing.is_much() then return number, left end
-      local what = take_one(root, pending, page[n], page[n + 1], mode, now)
+      local what = not (told.seen > 0 and routing.is_much()) and take_one(root, pending, page[n], page[n + 1], mode, now, told.seen > 0)
+      if not what then return number, left end
+      told.seen = told.seen + 1
       routing.weigh(3)
       told[what] = told[what] + 1
       if what == 'left' then left = left + 1 end

@@ -1,6 +1,6 @@
 -- What is said of a job, a requirement and a machine: by the same rules that decide.
 
-local LOOKS = 1500 -- tokens that are looked up in one search; half a microsecond each
+local LOOKS = 1000 -- tokens that are looked up in one search; half a microsecond each
 local WEIGHED = 16 -- models that one call weighs
 
 local function listed(names)
@@ -165,19 +165,20 @@ local function without_seat(root, machine, ord, tokens, columns)
   return {machine = machine, seat = '', fits = false, reasons = reasons, missing = missing}
 end
 
--- Per seat of a machine, as many as one call can tell; one without a seat is told so. Nil for an unknown machine.
-function routing.verdicts(root, machine, parts, columns)
+-- Per seat of a machine from the `first` (1 ...) on, as many as one call can tell, and the next one or 0; one without a seat is told so.
+-- Nil for an unknown machine.
+function routing.verdicts(root, machine, parts, columns, first)
   local ord, found, _, tokens = routing.machine(root, machine), {}, rules.split(parts)
   if not ord then return nil end
   columns = columns or routing.columns_of(root, tokens)
   local seats, of = redis.call('HGETALL', root .. ':seats:' .. ord), {}
   for n = 1, #seats, 2 do of[seats[n]] = seats[n + 1] end
-  for _, seat in ipairs(routing.names_of(of)) do
-    if #found > 0 and routing.is_too_much() then return found end
-    found[#found + 1] = verdict(root, machine, ord, seat, of[seat], parts, tokens, columns)
+  for n, seat in ipairs(routing.names_of(of)) do
+    if #found > 0 and routing.is_much() then return found, n end
+    if n >= (first or 1) then found[#found + 1] = verdict(root, machine, ord, seat, of[seat], parts, tokens, columns) end
   end
-  if #found == 0 then found[1] = without_seat(root, machine, ord, tokens, columns) end
-  return found
+  if #seats == 0 then found[1] = without_seat(root, machine, ord, tokens, columns) end
+  return found, 0
 end
 
 function routing.verdict_json(told) return json_of(told, LISTS) end

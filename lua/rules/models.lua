@@ -3,7 +3,7 @@
 --   f:loras/SD15/x.safetensors              folder and whole name; unet, clip and t2i_adapter are called as ComfyUI lists them
 --   h:<64 or 10 hex digits>                 SHA-256, or AutoV2
 
-local MAX_MODELS, MAX_DECLARED = 128, 1000
+local MAX_MODELS, MAX_DECLARED = 64, 600
 local CATEGORY = {unet = 'diffusion_models', clip = 'text_encoders', t2i_adapter = 'controlnet'}
 local FOLDERS = {
   checkpoints = true, configs = true, loras = true, vae = true, text_encoders = true, diffusion_models = true,

@@ -34,7 +34,8 @@ SLOWEST: Final = 8.0
 
 TOGETHER: Final = 8
 CALLS: Final = 2
-"""Workers of one call, and calls on their way for one machine."""
+FEW: Final = 4
+"""Workers of one call, calls on their way for one machine, and how many workers share one rather than two."""
 
 RESULT: Final = 4_096
 """Bytes of a result; whose is longer is refused alone."""
@@ -245,7 +246,7 @@ class Claims(Jobs):
         of = asked.machine, asked.seat, asked.lease
         desk = self._desks.get(of)
         if desk is None:
-            desk = self._desks[of] = Gathering(partial(self._several, asked), most=TOGETHER, calls=CALLS)
+            desk = self._desks[of] = Gathering(partial(self._several, asked), most=TOGETHER, calls=CALLS, few=FEW)
         work, result = finished
         word, *rest = await desk.asked((asked.worker, token, work.job, work.token, result))
         if word == "JOB" or word in WHY:

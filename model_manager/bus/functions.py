@@ -29,6 +29,7 @@ SHARED: Final = (
     "routing/bells",
     "routing/counting",
     "routing/jobs",
+    "routing/dealing",
     "routing/mending",
     "routing/taking_in",
     "routing/telling",

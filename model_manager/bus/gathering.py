@@ -27,12 +27,15 @@ class _Place(Generic[Question, Answer]):
 
 class Gathering(Generic[Question, Answer]):
     """`ask` gets up to `most` questions, and is under way `calls` times at once at most. Whoever asks runs it for the others, too;
-    when that one is cancelled the others ask again, so a question may be sent twice. What it raises all of them hear."""
+    when that one is cancelled the others ask again, so a question may be sent twice. What it raises all of them hear.
+
+    More than `few` who ask at once share the calls that begin then: while one is answered the next one is made."""
 
     def __init__(
-        self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]], *, most: int, calls: int
+        self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]], *, most: int, calls: int, few: int = 1
     ) -> None:
-        self._ask, self._most, self._free = ask, most, calls
+        self._ask, self._most, self._few, self._free = ask, most, few, calls
+        self._leading = 0
         self._waiting: deque[_Place[Question, Answer]] = deque()
 
     async def asked(self, question: Question) -> Answer:
@@ -61,8 +64,9 @@ class Gathering(Generic[Question, Answer]):
         """Asks for this one and for those who wait by now."""
         others: list[_Place[Question, Answer]] = []
         try:
-            await asyncio.sleep(0)  # whoever is about to ask comes along
-            while self._waiting and len(others) < self._most - 1:
+            await self._others_come()
+            share = max(self._few - 1, -(-len(self._waiting) // (self._leading + 1)))
+            while self._waiting and len(others) < min(share, self._most - 1):
                 others.append(self._waiting.popleft())
             answers = await self._ask([place.question, *(other.question for other in others)])
             told = list(zip(others, answers[1:], strict=True))
@@ -80,6 +84,14 @@ class Gathering(Generic[Question, Answer]):
             if not other.heard.done():
                 other.heard.set_result(answer)
         return answers[0]
+
+    async def _others_come(self) -> None:
+        """Whoever is about to ask comes along; who leads a call until then shares them."""
+        self._leading += 1
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._leading -= 1
 
     def _pass_on(self) -> None:
         """Who waits longest asks next."""

@@ -13,9 +13,12 @@ from model_manager.facts.wire import Sealed
 
 
 class Holders:
-    """A thousand machines with the same three hundred models have three hundred copies here, and mirrors point to them."""
+    """A thousand machines with the same three hundred models have three hundred copies here, and mirrors point to them.
 
-    def __init__(self) -> None:
+    `touched` is given the place of every copy that a machine gets or loses."""
+
+    def __init__(self, touched: set[str] | None = None) -> None:
+        self._touched = touched
         self._copies: dict[CopyKey, Copy] = {}
         self._machines: dict[CopyKey, set[str]] = {}
         self._by_name: dict[str, set[CopyKey]] = {}
@@ -54,19 +57,15 @@ class Holders:
             if before.get(path) is not copy:
                 self._enter(machine_id, copy)
 
-    def lay(self, machine_id: str, entries: dict[str, Copy], changes: Laid) -> tuple[Copy, ...]:
-        """Changes `entries`, which are all that a machine has, in place. Returns the copies that left and that came."""
-        touched: list[Copy] = []
+    def lay(self, machine_id: str, entries: dict[str, Copy], changes: Laid) -> None:
+        """Changes `entries`, which are all that a machine has, in place."""
         for path, new in changes:
             old = entries.pop(path, None) if new is None else entries.get(path)
             if old is not None:
                 self._leave(machine_id, old)
-                touched.append(old)
             if new is not None:
                 entries[path] = new
                 self._enter(machine_id, new)
-                touched.append(new)
-        return tuple(touched)
 
     def named(self, name: str) -> Iterator[tuple[Copy, AbstractSet[str]]]:
         """Copies of this name (within its folder, or `folder/name`) and who has them."""
@@ -89,6 +88,8 @@ class Holders:
         return ((self._copies[key], self._machines[key]) for key in keys)
 
     def _enter(self, machine_id: str, copy: Copy) -> None:
+        if self._touched is not None:
+            self._touched.add(copy.place)
         key = copy.key
         machines = self._machines.get(key)
         if machines is not None:
@@ -100,6 +101,8 @@ class Holders:
             self._by_hash.setdefault(copy.hash, set()).add(key)
 
     def _leave(self, machine_id: str, copy: Copy) -> None:
+        if self._touched is not None:
+            self._touched.add(copy.place)
         key = copy.key
         machines = self._machines[key]
         machines.discard(machine_id)

@@ -17,11 +17,16 @@ from model_manager.bus.patience import FIX, Patience
 from model_manager.errors import BadRequest, JobOver, NoSuchJob
 from model_manager.facts.job import Asks, Available, Explanation, Filed, Job, Reaped, State, Submitted, Verdict, asked
 
-PER_CALL: Final = 50
-"""Jobs of one call, and 1 MiB of them or one large one: the function takes 1.25."""
+PER_CALL: Final = 25
+"""Jobs of one call, as many as it does in its time, and 1 MiB of them or one large one: the function takes 50 and 1.25."""
 
 AGAIN: Final = "AGAIN"
 """Of a job that was not read, for those before it took long; all behind it have this answer, too."""
+
+QUEUED: Final = "QUEUED"
+KNOWN: Final = "KNOWN"
+ANSWER: Final = 4
+"""Values of an answer: a word, how many machines can do it, its signature, where its models are."""
 
 BYTES_PER_CALL: Final = 1024 * 1024
 
@@ -62,15 +67,30 @@ class Jobs:
 
     async def _hand_in(self, batch: Sequence[Fields]) -> list[Submitted]:
         """The answers to one job at least; those behind them were too much for one call."""
-        _, rest = await self._ask("mm_submit", str(len(batch)), *chain.from_iterable(batch))
-        if rest[0] == "1":
+        more, told = await self._submitted(batch)
+        if more:
             await self.settle()
-        told = [rest[1 + 4 * n : 5 + 4 * n] for n in range(len(batch))]
+            await self._know_better(batch, told)
         return [
             answers.submitted(str(fields[0]), *each)
             for fields, each in zip(batch, told, strict=True)
             if each[0] != AGAIN
         ]
+
+    async def _submitted(self, batch: Sequence[Fields]) -> tuple[bool, list[list[str]]]:
+        """Whether indexing goes on, and what is said of each."""
+        _, (more, *rest) = await self._ask("mm_submit", str(len(batch)), *chain.from_iterable(batch))
+        return more == "1", [rest[first : first + ANSWER] for first in range(0, len(rest), ANSWER)]
+
+    async def _know_better(self, batch: Sequence[Fields], told: list[list[str]]) -> None:
+        """Who can do a job that asks for something new is known when that is indexed: those are asked about again."""
+        unclear = [n for n, (word, eligible, *_) in enumerate(told) if word == QUEUED and eligible == "0"]
+        if not unclear:
+            return
+        _, again = await self._submitted([batch[n] for n in unclear])
+        for n, (word, *answer) in zip(unclear, again, strict=True):
+            if word in (KNOWN, QUEUED):
+                told[n] = [QUEUED, *answer]
 
     async def job(self, id: str) -> Filed:
         """One job, with where its models are. Raises NoSuchJob."""

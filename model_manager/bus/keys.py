@@ -117,6 +117,13 @@ _ROUTING: Final = Key(
     reader="the functions of routing",
     lifetime="as long as there are jobs or offers",
 )
+_LISTING: Final = Key(
+    pattern="routing:listing:{machine_id}",
+    type="hash",
+    writer="agent",
+    reader="mm_publish, mm_adopt",
+    lifetime="until one of them puts it in the place of the public hash; a minute otherwise",
+)
 _PENDING: Final = Key(
     pattern="jobs:pending",
     type="sorted set",
@@ -140,6 +147,7 @@ KEYS: Final = (
     _ALIVE,
     _TELEMETRY,
     _ROUTING,
+    _LISTING,
     _PENDING,
 )
 
@@ -209,6 +217,10 @@ class Keys:
     def routing(self) -> str:
         """The root of a pool's jobs: what the functions keep of them stands behind it and a colon."""
         return self.prefix + _ROUTING.pattern
+
+    def listing(self, machine_id: MachineId | str) -> str:
+        """What the public JSON of a large inventory will be."""
+        return self._of(_LISTING, machine_id)
 
     @property
     def pending(self) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import islice
 from sys import intern
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -21,7 +22,7 @@ from model_manager.bus.tailing import last_id
 from model_manager.errors import BadRecord
 from model_manager.facts import wire
 from model_manager.facts.event import Envelope
-from model_manager.facts.mirror import Copy, Fold, Laid, Mirror, Resync, Said, departed, summed
+from model_manager.facts.mirror import Copy, Fold, Mirror, Resync, Said, departed, summed
 
 FIRST: Final = 0.25
 """Seconds before a hash that did not say enough is looked at again; each further look waits twice as long."""
@@ -59,8 +60,9 @@ class Mirrors:
 
     A mirror is exact as of its (epoch, seq), proved by the digest. When the stream has a hole, the machine's hash is read;
     when the hash is older than the stream, a snapshot is on its way, and the machine is unsure until that comes.
-    `listener` hears every change at once, and must neither wait nor raise. Redis away raises BusUnavailable from any method;
-    nothing is lost by it: the same is done at the next call.
+    `listener` hears every change at once, and must neither wait nor raise. `touched` is given the `folder/name` of every copy that
+    a machine gets or loses; whoever gave it takes them out. `changes` is another number after every change. Redis away raises
+    BusUnavailable from any method; nothing is lost by it: the same is done at the next call.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Mirrors:
         fold: Fold,
         *,
         listener: Callable[[Changed], None] | None = None,
+        touched: set[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
@@ -78,7 +81,8 @@ class Mirrors:
         self._listener = listener
         self._clock = clock
         self._machines: dict[str, Mirror] = {}
-        self._holders = Holders()
+        self._holders = Holders(touched)
+        self.changes = 0
         self._owed: dict[str, _Owed] = {}
         self._behind: dict[str, tuple[int, int]] = {}
         self._doubt = False
@@ -124,12 +128,14 @@ class Mirrors:
     async def take(self, told: Iterable[tuple[str, Followed]]) -> None:
         """What a Follower brought: folded in order, and then the hashes read that are due. An empty batch does that too."""
         async with self._one:
-            for n, (_, each) in enumerate(told, 1):
-                if isinstance(each, Envelope):
-                    self._lay(each)
-                elif isinstance(each, Gap):
-                    self._doubt = True
-                if n % BREATH == 0:
+            rest = iter(told)
+            while page := list(islice(rest, BREATH)):
+                for _, each in page:
+                    if isinstance(each, Envelope):
+                        self._lay(each)
+                    elif isinstance(each, Gap):
+                        self._doubt = True
+                if len(page) == BREATH:
                     await asyncio.sleep(0)
             if self._doubt:
                 await self._compare(at_once=True)
@@ -159,29 +165,26 @@ class Mirrors:
             self._tell(Changed(machine_id, before, None, None))
 
     def _lay(self, envelope: Envelope) -> None:
-        machine = envelope.machine_id
+        machine, holders = envelope.machine_id, self._holders
         before = self._machines.get(machine)
-        changes = self._holders.laid(envelope)
+        changes = holders.laid(envelope)
         verdict = self._fold(before, envelope, changes)
         if type(verdict) is Mirror:
             if self._owed:
                 self._owed.pop(machine, None)
-            self._fold_in(before, verdict, changes, envelope)
+            machine = before[0] if before is not None else intern(machine)
+            self._machines[machine] = verdict
+            self.changes += 1
+            if verdict.left:
+                holders.replace(machine, before.entries if before else {}, {})
+            elif changes:
+                holders.lay(machine, verdict.entries, changes)
+            if self._listener is not None:
+                self._listener(Changed(machine, before, verdict, envelope))
         elif isinstance(verdict, Resync):
             self._owe(machine, verdict.why, (envelope.epoch, envelope.seq))
             if envelope.kind == "inventory.snapshot":
                 self._owed[machine].due = self._clock()
-
-    def _fold_in(self, before: Mirror | None, after: Mirror, changes: Laid, envelope: Envelope) -> None:
-        machine = before.machine_id if before is not None else intern(after.machine_id)
-        self._machines[machine] = after
-        touched: tuple[Copy, ...] | None = None
-        if not after.left:
-            touched = self._holders.lay(machine, after.entries, changes) if changes else ()
-        elif before is not None:
-            self._holders.replace(machine, before.entries, {})
-        if self._listener is not None:
-            self._listener(Changed(machine, before, after, envelope, touched))
 
     def _owe(self, machine: str, why: str, seen: tuple[int, int] | None) -> None:
         owed = self._owed.get(machine)
@@ -304,5 +307,6 @@ class Mirrors:
         self._tell(Changed(after.machine_id, before, after, None))
 
     def _tell(self, changed: Changed) -> None:
+        self.changes += 1
         if self._listener is not None:
             self._listener(changed)

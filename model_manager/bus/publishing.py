@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 from model_manager.bus import arguments
 from model_manager.bus.arguments import Sent
 from model_manager.bus.connection import translate
-from model_manager.bus.functions import Argument, Functions
+from model_manager.bus.functions import Functions
 from model_manager.bus.healing import Healing
 from model_manager.bus.keys import Keys
+from model_manager.bus.listing import Listings
 from model_manager.bus.staging import Staging
 from model_manager.bus.withdrawing import ROUNDS, Withdrawing
 from model_manager.errors import BusUnavailable
@@ -96,8 +97,10 @@ class Bus:
         self._replacing = False
         self.keys = Keys(prefix)
         self._healing = Healing(redis, self.keys, self._machine)
+        self._listings = Listings(redis, self.keys, self._machine)
         self._withdrawing = Withdrawing(redis, self.keys, self._functions)
         self._staging = Staging(
+            redis=redis,
             functions=self._functions,
             keys=self.keys,
             withdrawing=self._withdrawing,
@@ -127,6 +130,7 @@ class Bus:
         self, envelope: Envelope, entries: Sequence[Entry], before: Sequence[Envelope] = ()
     ) -> Published:
         """The whole inventory as of `envelope` (inventory.snapshot) replaces what Redis has. `before`: as `history`."""
+        self._listings.forget()
         earlier = await self._publish(before, blind=True)
         if not isinstance(earlier, Delivered):
             return earlier
@@ -236,24 +240,39 @@ class Bus:
 
     async def _publish_batch(self, batch: Sequence[Sent], blind: bool) -> Published:
         names = dict.fromkeys(name for each in batch for name in each.names)
-        head = (str(self._epoch), "blind" if blind else "strict", *self._trim)
+        if blind:
+            self._listings.forget()
+            return self._taken(await self._deliver("blind", names, batch))
+        await self._listings.prepare(batch)
+        published = await self._deliver("strict", names, batch)
+        if published is None:
+            await self._listings.want(batch)
+            published = await self._deliver("strict", names, batch) or await self._deliver("here", names, batch)
+        if isinstance(published, Delivered):
+            self._listings.published(batch)
+        else:
+            self._listings.forget()
+        return self._taken(published)
+
+    def _taken(self, published: Published | None) -> Published:
+        if published is None:
+            raise BusUnavailable(why="its function wants a listing where it can have none")
+        self._remember(published)
+        return published
+
+    async def _deliver(self, mode: str, names: dict[str, None], batch: Sequence[Sent]) -> Published | None:
+        """None: the server wants the listing that the events lead to."""
+        last = batch[-1].envelope
         body = [str(len(batch)), *(part for each in batch for part in each.arguments)]
-        return await self._deliver("mm_publish", head, names, body, batch[-1].envelope)
-
-    async def _deliver(
-        self, function: str, head: Iterable[str], names: dict[str, None], body: Sequence[Argument], last: Envelope
-    ) -> Published:
-        def call(listed: Sequence[str]) -> tuple[tuple[str, ...], tuple[Argument, ...]]:
-            keys = (*self._own_keys(), self.keys.events, self.keys.routing, *map(self.keys.index, listed))
-            return keys, (self._machine, self._installation, *head, *arguments.counted(listed), *body)
-
         for _ in range(ROUNDS):
-            keys, values = call(tuple(names))
-            word, rest = await self._functions.call(function, keys, values)
+            listed = tuple(names)
+            keys = (*self._own_keys(), self.keys.events, self.keys.routing, *map(self.keys.index, listed))
+            head = (self._machine, self._installation, str(self._epoch), mode, *self._trim)
+            word, rest = await self._functions.call("mm_publish", keys, (*head, *arguments.counted(listed), *body))
+            if word == "LIST":
+                return None
             if word != "NEEDS":
-                published = self._answer(word, rest, Delivered(last.epoch, last.seq))
-                self._remember(published)
-                return published
+                return self._answer(word, rest, Delivered(last.epoch, last.seq))
             names.update(dict.fromkeys(rest))
         raise BusUnavailable(why="the stored inventory changes faster than it can be replaced")
 

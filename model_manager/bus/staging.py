@@ -8,9 +8,12 @@ from itertools import islice
 from typing import Final
 from uuid import uuid4
 
+from redis.asyncio import Redis
+
 from model_manager.bus import arguments
 from model_manager.bus.functions import Argument, Functions
 from model_manager.bus.keys import Keys
+from model_manager.bus.listing import SMALL, put
 from model_manager.bus.withdrawing import ROUNDS, Withdrawing
 from model_manager.errors import BusUnavailable
 from model_manager.facts import wire
@@ -19,7 +22,7 @@ from model_manager.facts.event import Entry, Envelope
 AT_ONCE: Final = 100
 """Entries that one call takes; more are staged."""
 
-PART: Final = 80
+PART: Final = 64
 PART_BYTES: Final = 128 * 1024
 """Entries and names of one part, and about so many bytes of entries."""
 
@@ -33,6 +36,7 @@ Answer = tuple[str, list[str]]
 class Staging:
     """One machine's side of a snapshot. Raises BusUnavailable; then nothing of it counts, and it may be repeated."""
 
+    redis: Redis
     functions: Functions
     keys: Keys
     withdrawing: Withdrawing
@@ -100,7 +104,13 @@ class Staging:
         numbers = map(str, (parts, len({each.path for each in entries}), names, bytes_))
         values = (self.machine, self.installation, *self.trim, *arguments.event(envelope), token, *numbers)
         keys = (*self._own, self.keys.events, self.keys.routing)
-        return await self.functions.call("mm_adopt", keys, (*values, _by_folder(entries)))
+        text = _by_folder(entries)
+        if len(text) > SMALL:
+            await put(self.redis, self.keys.listing(self.machine), text, base=token, upto=token)
+            word, rest = await self.functions.call("mm_adopt", keys, (*values, ""))
+            if word != "LIST":
+                return word, rest
+        return await self.functions.call("mm_adopt", keys, (*values, text))
 
     @property
     def _own(self) -> tuple[str, ...]:

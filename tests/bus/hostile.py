@@ -30,32 +30,32 @@ def longest(tag: str, length: int = 110) -> str:
     return f"a/b/c/d/e/f/{tag}/".ljust(length - 3, "x") + ".pt"
 
 
-def many_models(tag: str, number: int = 128) -> dict[str, Any]:
+def many_models(tag: str, number: int = 64) -> dict[str, Any]:
     return {"models": [longest(f"{tag}{n}", 100) for n in range(number)]}
 
 
 def many_tokens(tag: str) -> dict[str, Any]:
     """Two tokens a model, and as many that must not be there."""
     chance = random.Random(tag)
-    models = [{"name": f"{tag}{n}", "sha256": f"{chance.getrandbits(256):064x}"} for n in range(32)]
-    return {"models": models, "negative_requirements": {"models": [f"{tag}-{n}" for n in range(64)]}}
+    models = [{"name": f"{tag}{n}", "sha256": f"{chance.getrandbits(256):064x}"} for n in range(16)]
+    return {"models": models, "negative_requirements": {"models": [f"{tag}-{n}" for n in range(32)]}}
 
 
 def many_capabilities(tag: str) -> dict[str, Any]:
-    return {"x": [f"{tag}{n}" for n in range(480)]}
+    return {"x": [f"{tag}{n}".ljust(28, "y") for n in range(240)]}
 
 
 def by_name(tag: str) -> dict[str, Any]:
-    return {f"key{n}": f"{tag}{n}" for n in range(480)}
+    return {f"key{n}": f"{tag}{n}" for n in range(240)}
 
 
 def everything_there(tag: str) -> dict[str, Any]:
     """What each of the large offers has."""
-    return {"x": [f"v{n}" for n in range(400)], "tag": tag}
+    return {"x": [f"v{n}" for n in range(240)], "tag": tag}
 
 
 def common_models(tag: str) -> dict[str, Any]:
-    return {"models": [f"common-{n:03d}.pt" for n in range(100)] + [f"{tag}-{n}" for n in range(28)]}
+    return {"models": [f"common-{n:03d}.pt" for n in range(50)] + [f"{tag}-{n}" for n in range(14)]}
 
 
 REQUIREMENTS: Final = (many_models, many_tokens, many_capabilities, by_name, everything_there, common_models)
@@ -75,12 +75,16 @@ def offers(number: int) -> Iterator[dict[str, Any]]:
         if kind == 0:
             yield {
                 "services": ["comfyui"],
-                "models": {"comfyui": [f"declared-{n}-{each}.safetensors" for each in range(990)]},
+                "models": {"comfyui": [f"declared-{n}-{each}.safetensors" for each in range(420)]},
             }
         elif kind == 1:
-            yield {"services": ["comfyui"], "x": [f"v{each}" for each in range(1150)], "n": n}
+            yield {"services": ["comfyui"], "x": [f"v{each}" for each in range(590)], "n": n}
         elif kind == 2:
-            yield {"services": ["comfyui"], "tag": f"t{n}", **{f"key{each}": f"of{n}{each}" for each in range(1100)}}
+            yield {
+                "services": ["comfyui"],
+                "tag": f"t{n}",
+                **{f"key{each}": f"of{n}{each}".ljust(14, "z") for each in range(580)},
+            }
         else:
             yield {"services": ["comfyui"], "hardware": {"gpu_memory_gb": n % 80}, "n": n}
 
@@ -174,7 +178,7 @@ def offering(round_: int) -> Iterator[Call]:
         changed = json.dumps({**offer, "round": round_, "of": n})
         yield "mm_offer", (KEYS.lease("m1"),), ("m1", f"s{n}", "60000", changed)
         yield "mm_offer", (KEYS.lease("m1"),), ("m1", f"s{n}", "60000", changed + " ")
-    denied = {"services": ["comfyui"], "customer_access": {"denied_customers": [f"c{round_}-{n}" for n in range(1100)]}}
+    denied = {"services": ["comfyui"], "customer_access": {"denied_customers": [f"c{round_}-{n}" for n in range(250)]}}
     yield "mm_offer", (KEYS.lease("m1"),), ("m1", "denies", "60000", json.dumps(denied))
     yield "mm_offer", (KEYS.lease("m1"),), ("m1", "denies", "60000", "")
 

@@ -60,6 +60,18 @@ async def test_those_who_come_meanwhile_go_together_and_no_more_than_so_many() -
     assert sorted(n for call in desk.calls for n in call) == list(range(9))
 
 
+@pytest.mark.parametrize(("number", "calls"), [(8, [4, 4]), (12, [6, 6]), (5, [4, 1]), (2, [1, 1])])
+async def test_many_who_ask_at_once_share_the_calls_that_are_free(number: int, calls: list[int]) -> None:
+    desk = Desk()
+    gathering = Gathering(desk.ask, most=8, calls=2, few=4)
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(gathering.asked(n)) for n in range(number)]
+        await settled()
+        assert [len(call) for call in desk.calls] == calls
+        desk.open.set()
+    assert [task.result() for task in asking] == [2 * n for n in range(number)]
+
+
 async def test_what_goes_wrong_is_heard_by_all_who_were_in_the_call_and_by_nobody_else() -> None:
     desk = Desk()
     desk.failure = OSError("away")

@@ -66,11 +66,15 @@ def test_what_nobody_has_any_more_is_gone_from_every_table() -> None:
 
 
 def test_a_change_leaves_the_old_and_enters_the_new() -> None:
-    holders = Holders()
+    touched: set[str] = set()
+    holders = Holders(touched)
     entries = having(holders, "m1", entry("a.pt"))
-    old = entries[entry("a.pt").path]
+    having(holders, "m2", entry("b.pt"))
+    assert touched == {"loras/a.pt", "loras/b.pt"}
+    touched.clear()
     new = holders.share(entry("a.pt", size=9))
-    assert holders.lay("m1", entries, [(new.path, new)]) == (old, new)
+    holders.lay("m1", entries, [(new.path, new)])
+    assert touched == {"loras/a.pt"}
     assert entries == {new.path: new}
     assert [copy.size for copy, _ in holders.named("a.pt")] == [9]
 

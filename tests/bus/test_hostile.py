@@ -80,3 +80,43 @@ def test_k10_an_offer_that_takes_long_to_compare_is_compared_in_parts(population
     while population.ask("mm_settle", (), ("300",))[1] == b"1":
         rounds += 1
     assert (word, rounds > 3) == (b"QUEUED", True)
+
+
+MEMORY = 96 * 1024 * 1024
+"""Of the interpreter of all functions, a few of whose calls make megabytes of garbage."""
+
+
+def test_k10_garbage_that_calls_leave_is_collected_though_none_collects_all_of_it(population: Population) -> None:
+    large = "x" * 1_000_000
+    for round_ in range(3):
+        for call in hostile.submits(round_):
+            population.ask(*call)
+        for n in range(60):
+            population.ask("mm_submit", (), ("1", f"large{n}", "0", "{}", "", "", large, "3", "wait"))
+            population.ask("mm_cancel", (), (f"large{n}",))
+    assert population.client.info("memory")["used_memory_vm_functions"] < MEMORY
+
+
+def test_k10_errands_of_more_signatures_than_are_listed_at_once_are_all_told(population: Population) -> None:
+    for n in range(300):
+        fields = (
+            f"f{n}",
+            "0",
+            json.dumps({"service": "comfyui", "models": [f"lacks-{n}.pt"]}),
+            "",
+            "",
+            "",
+            "3",
+            "fetch",
+        )
+        while population.ask("mm_submit", (), ("1", *fields))[2] == b"AGAIN":
+            population.settle()
+    population.settle()
+    assert population.client.hlen("routing:fetch") >= 300
+    told: set[str] = set()
+    for _ in range(2_000):
+        reply = population.ask("mm_demand", (hostile.KEYS.lease("m0"),), ("m0", "60000", "20"))
+        told |= {name for text in reply[2::2] for name in json.loads(text)["models"]}
+        if len(told & {f"lacks-{n}.pt" for n in range(300)}) == 300:
+            return
+    raise AssertionError(len(told))

@@ -175,7 +175,7 @@ async def test_pages_that_end_within_a_signature_leave_nobody_out(jobs: Jobs) ->
 
 async def test_k10_many_jobs_that_each_ask_for_much_that_is_new_are_all_handed_in(redis: Redis) -> None:
     jobs = Jobs(redis)
-    many = [Job(id=f"j{n}", asks=Asks(models=tuple(f"{n}-{each}.pt" for each in range(100)))) for n in range(12)]
+    many = [Job(id=f"j{n}", asks=Asks(models=tuple(f"{n}-{each}.pt" for each in range(60)))) for n in range(12)]
     answers = await jobs.submit_all(many)
     assert [(each.id, each.word) for each in answers] == [(f"j{n}", "queued") for n in range(12)]
     assert [each.id for each in await jobs.next_up()] == [f"j{n}" for n in range(12)]
@@ -205,11 +205,29 @@ async def test_the_first_in_order_are_told_over_many_queues_and_over_several_cal
     assert [each.id for each in await jobs.next_up(7)] == told[:7]
 
 
+async def test_every_seat_of_a_machine_is_explained_however_many_calls_it_takes(redis: Redis, jobs: Jobs) -> None:
+    claims, seats = Claims(redis), [f"s{n:02}" for n in range(40)]
+    for n, seat in enumerate(seats):
+        await claims.offer(
+            "m1", {"services": ["comfyui"], "x": [f"{n}-{each}" for each in range(400)]}, seat=seat, lasts=60
+        )
+    found = await jobs.explain(asks={"service": "comfyui", "x": ["none"]}, machine="m1", limit=50)
+    assert [each.seat for each in found.machines] == seats
+    assert not any(each.fits for each in found.machines)
+
+
+async def test_who_can_do_a_job_is_known_though_its_indexing_takes_several_calls(redis: Redis, jobs: Jobs) -> None:
+    names = [f"{n}.pt" for n in range(60)]
+    await Rig(redis, "m1").begin(*names)
+    many = [Job(id=f"j{n}", asks=Asks(models=tuple(names[n:]))) for n in range(20)]
+    assert [(each.word, each.eligible) for each in await jobs.submit_all(many)] == [("queued", 1)] * 20
+
+
 async def test_an_explanation_is_whole_however_many_calls_it_takes(redis: Redis, jobs: Jobs) -> None:
-    names = [f"{n:03}.pt" for n in range(100)]
+    names = [f"{n:03}.pt" for n in range(60)]
     for n in range(12):
-        await Rig(redis, f"m{n}").begin(*names[n : n + 60])
+        await Rig(redis, f"m{n}").begin(*names[n : n + 40])
     found = await jobs.explain(asks={"models": names}, limit=12)
     assert len(found.machines) == 12
     assert [each.model for each in found.models] == names
-    assert {each.machine: len(each.missing) for each in found.machines} == {f"m{n}": 40 for n in range(12)}
+    assert {each.machine: len(each.missing) for each in found.machines} == {f"m{n}": 20 for n in range(12)}

@@ -76,7 +76,7 @@ def test_every_key_has_a_name_of_its_own_behind_the_prefix() -> None:
     keys = Keys("{pool}:")
     of_machine = (keys.models, keys.inventory, keys.names, keys.scan_status, keys.lease, keys.progress, keys.assignment)
     names = [
-        *(key(MachineId("m1")) for key in (*of_machine, keys.orders, keys.replies)),
+        *(key(MachineId("m1")) for key in (*of_machine, keys.orders, keys.replies, keys.listing)),
         keys.index("a.pt"),
         keys.events,
         keys.alive,
@@ -185,7 +185,7 @@ def test_every_command_of_the_functions_is_granted_to_those_who_call_them() -> N
         }
 
     for user in ("jobs-submitter", "jobs-worker"):
-        assert not used(inventory | older) - granted(user) - {"xadd", "xtrim"}
+        assert not used(inventory | older) - granted(user) - {"xadd", "xtrim", "rename"}
     assert not used(older) - granted("model-manager")
 
 

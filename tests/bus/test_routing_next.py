@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from typing import Any
 
 import pytest
@@ -85,6 +87,50 @@ async def test_what_cannot_be_meant_is_refused_and_nothing_is_written(
 async def test_a_machine_that_nobody_knows_is_told_so_and_what_was_finished_counts(pool: Pool) -> None:
     await pool.claim("m1", "w0", "t0")
     assert await pool.next("m2", [asks("w0", "t1", "1", "t0")]) == ("UNKNOWN", [["DONE"]])
+
+
+@pytest.mark.parametrize("submitted", [20, 260])
+async def test_several_at_once_get_in_order_what_they_would_get_one_after_the_other(
+    redis: Redis, submitted: int
+) -> None:
+    """With 260 jobs there are so many signatures that the bitmaps are asked beyond the first heads."""
+    pool, chance, waiting = Pool(redis), random.Random(submitted), dict[str, tuple[float, set[str]]]()
+    names = [f"{n}.pt" for n in range(24)]
+    held = {name: set(chance.sample(names, size)) for name, size in (("m1", 4), ("m2", 12), ("m3", 23))}
+    for name, some in held.items():
+        await machine(redis, pool, name, *some)
+
+    async def more(number: int) -> None:
+        for _ in range(number):
+            some, id = set(chance.sample(names, chance.choice([1, 2, 2]))), f"j{next(numbers)}"
+            await pool.submit(id, {"models": sorted(some)}, chance.choice([0, 0, 1, -1, 3, 9]))
+            waiting[id] = ((await pool.job(id))["score"], some)
+        await pool.settle()
+
+    numbers = itertools.count()
+    await more(submitted)
+    for call in range(60):
+        name, number = chance.choice(["m1", "m2", "m2", "m3"]), chance.randint(1, 8)
+        due = sorted((score, id) for id, (score, some) in waiting.items() if some <= held[name])[:number]
+        _, replies = await pool.next(name, [asks(f"w{n}", f"t{call}-{n}") for n in range(number)])
+        assert [reply[1] for reply in replies] == [id for _, id in due] + [""] * (number - len(due)), call
+        for _, id in due:
+            assert (await pool.job(id))["state"] == "running"
+            del waiting[id]
+        await more(chance.choice([0, 3, 8]))
+
+
+async def test_what_stands_in_a_queue_without_a_record_is_passed_over_and_gone(redis: Redis, pool: Pool) -> None:
+    [queue] = await redis.keys("routing:queue:*")
+    await redis.zadd(queue, {f"lost{n}": n for n in range(1, 4)})
+    _, replies = await pool.next("m1", [asks(f"w{n}", f"t{n}") for n in range(2)])
+    assert [reply[1] for reply in replies] == ["1", "2"]
+    assert await redis.zrange(queue, 0, -1) == [b"3"]
+
+
+async def test_what_several_claimed_counts_each_once(redis: Redis, pool: Pool) -> None:
+    await pool.next("m1", [asks(f"w{n}", f"t{n}") for n in range(8)])
+    assert await redis.hget("routing", "claims") == b"3"
 
 
 @pytest.fixture

@@ -324,7 +324,8 @@ async def test_l4_poison_at_the_head_keeps_nobody_else_waiting(server: Server) -
         await redis.hset("job:good", mapping={"service_required": "comfyui", "requirements": '{"models": ["a.pt"]}'})
         await redis.zadd("jobs:pending", {"good": 1})
         await front.submit(job("ours", "a.pt"))
-        await front.take_in()
+        for _ in POISON:  # a call that takes long ends early
+            await front.take_in()
         first, second = await front.claim("m1", "w"), await front.claim("m1", "w")
         assert [_id(first), _id(second)] == ["good", "ours"]
         assert await front.claim("m1", "w") is None

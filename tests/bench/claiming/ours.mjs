@@ -1,5 +1,6 @@
 // Workers of ours that do nothing: node ours.mjs SOCKET SECONDS HANDS. Each call is of another machine, so that none runs
-// dry, and tells that the jobs before are done. What hands finish while CALLS are on their way goes with the next one.
+// dry, and tells that the jobs before are done. What hands finish while CALLS are on their way goes with the next one; more than FEW
+// who ask at once share the calls that are free.
 // Writes `ready`, waits for a line, says the jobs done in SECONDS.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,6 +11,7 @@ const IORedis = require('ioredis');
 
 const CALLS = 2;
 const MOST = 8;
+const FEW = 4;
 const VALUES = 9;
 
 const [path, seconds, hands] = process.argv.slice(2);
@@ -39,7 +41,10 @@ class Desk {
     this.called = true;
     queueMicrotask(() => {
       this.called = false;
-      while (this.free.length && this.asking.length) this.send(this.free.pop(), this.asking.splice(0, MOST));
+      while (this.free.length && this.asking.length) {
+        const share = Math.max(FEW, Math.ceil(this.asking.length / this.free.length));
+        this.send(this.free.pop(), this.asking.splice(0, Math.min(MOST, share)));
+      }
     });
   }
 

@@ -160,9 +160,5 @@ def _order(home: Path, fleet: World) -> Path:
     """What a worker's program must know."""
     path = home / "order.json"
     machines = [(each.name, KEYS.lease(each.name), KEYS.models(each.name)) for each in fleet.machines]
-    path.write_text(
-        json.dumps(
-            {"claim": f"mm_claim_{version()}", "next": f"mm_next_{version()}", "root": ROOT, "machines": machines}
-        )
-    )
+    path.write_text(json.dumps({"next": f"mm_next_{version()}", "root": ROOT, "machines": machines}))
     return path

@@ -1,7 +1,7 @@
 """Eight workers of ours in one process that do nothing: `python -m tests.bench.claiming.worker SOCKET SECONDS`.
 
-Each call is of another machine, so that none runs dry, and tells that the job before is done. Writes `ready`, waits for a
-line on standard input, says the jobs done in SECONDS.
+Each call is of another machine, so that none runs dry, and tells that the jobs before are done; as `Claims.next` does, workers share
+calls. Writes `ready`, waits for a line on standard input, says the jobs done in SECONDS.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,10 +20,15 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from model_manager.bus.connection import connect
+from model_manager.bus.gathering import Gathering
 
 HANDS: Final = 8
-STRIDE: Final = 37
-"""Machines between one worker's and the next one's."""
+CALLS: Final = 2
+FEW: Final = 4
+"""As workers of one machine have them."""
+
+VALUES: Final = 9
+"""That are told to each worker of a call."""
 
 
 @dataclass(slots=True)
@@ -30,34 +36,52 @@ class Done:
     jobs: int = 0
 
 
-async def hand(redis: Redis, order: dict[str, Any], number: int, end: float, done: Done) -> None:
-    machines = order["machines"]
+@dataclass(slots=True)
+class Desk:
+    """Calls of one machine after the other. `free`: connections without a call on its way."""
+
+    order: dict[str, Any]
+    free: list[Redis]
+    turn: int = 0
+
+    async def ask(self, questions: Sequence[Sequence[str]]) -> list[list[bytes]]:
+        redis, machines = self.free.pop(), self.order["machines"]
+        self.turn = (self.turn + 1) % len(machines)
+        machine, lease, models = machines[self.turn]
+        values = [value for question in questions for value in question]
+        asked = (machine, "", "600000", str(len(questions)), *values)
+        reply: Any = await redis.fcall(self.order["next"], 3, self.order["root"], lease, models, *asked)
+        self.free.append(redis)
+        if reply[0] != b"OK":
+            raise AssertionError(reply)
+        return [reply[first : first + VALUES] for first in range(1, len(reply), VALUES)]
+
+
+async def hand(desk: Gathering[Sequence[str], list[bytes]], number: int, end: float, done: Done) -> None:
     finished = earlier = ""
     for n in count():
         if time.monotonic() > end:
             return
-        machine, lease, models = machines[(number * STRIDE + n) % len(machines)]
         token = f"{number}:{n}"
-        keys = (order["root"], lease, models)
-        asked = (machine, f"w{number}", "", token, "600000", "0", "0", finished, earlier, "", "0")
-        reply: Any = await redis.fcall(order["claim"], len(keys), *keys, *asked)
-        if reply[0] not in (b"JOB", b"EMPTY"):
-            raise AssertionError(reply)
+        told = await desk.asked((f"w{number}", token, finished, earlier, ""))
+        if told[0] not in (b"JOB", b"EMPTY", b"AGAIN"):
+            raise AssertionError(told)
         done.jobs += finished != ""
-        finished, earlier = (reply[1].decode(), token) if reply[0] == b"JOB" else ("", "")
+        finished, earlier = (told[1].decode(), token) if told[0] == b"JOB" else ("", "")
 
 
 async def work(socket: str, seconds: float) -> int:
     order, done = json.loads(Path(os.environ["BENCH_ORDER"]).read_text()), Done()
-    clients = [connect(f"unix://{socket}") for _ in range(HANDS)]
+    clients = [connect(f"unix://{socket}") for _ in range(CALLS)]
     for client in clients:
         await client.ping()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     end = time.monotonic() + seconds
+    desk = Gathering(Desk(order, clients).ask, most=HANDS, calls=CALLS, few=FEW)
     async with asyncio.TaskGroup() as group:
-        for number, client in enumerate(clients):
-            group.create_task(hand(client, order, number, end, done))
+        for number in range(HANDS):
+            group.create_task(hand(desk, number, end, done))
     return done.jobs
 
 

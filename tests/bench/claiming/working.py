@@ -21,8 +21,8 @@ from tests.bus.servers import Server
 Hands = tuple[int, ...]
 
 ONE: Final[Hands] = (1,)
-EIGHT: Final[tuple[Hands, ...]] = ((8,), (3, 3, 2))
-"""Eight workers in one process, or in three that leave the server a core; everybody's better arrangement counts."""
+EIGHT: Final[tuple[Hands, ...]] = ((8,), (4, 4), (3, 3, 2))
+"""Eight workers in one process, in two, or in three that leave the server a core; everybody's best arrangement counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

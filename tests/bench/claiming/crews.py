@@ -21,9 +21,9 @@ class Crew:
     work: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def filled(self, socket: str, count: int) -> float:
-        """Adds this many jobs. Jobs a second."""
-        return count / float(_ended(self._start(*self.fill, socket, str(count)))["seconds"])
+    def filled(self, socket: str, count: int) -> None:
+        """Adds this many jobs."""
+        _ended(self._start(*self.fill, socket, str(count)))
 
     def worked(self, socket: str, seconds: float, hands: Sequence[int] = ()) -> float:
         """Jobs a second, all processes together. `hands`: how many workers each process has; nothing for one process."""

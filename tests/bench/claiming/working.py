@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -32,18 +33,22 @@ class Sizes:
     machines: int
     seconds: float
     rounds: int
+    alone: int
+    """Further rounds of one worker, whose rate is decided by how fast the machine wakes who waits for an answer."""
+
+    waiting: int
+    """Jobs that are pending in these."""
 
 
-FULL: Final = Sizes(pending=50_000, signatures=100, machines=300, seconds=2, rounds=3)
-SMOKE: Final = Sizes(pending=2_000, signatures=5, machines=8, seconds=0.2, rounds=1)
+FULL: Final = Sizes(pending=50_000, signatures=100, machines=300, seconds=2, rounds=3, alone=12, waiting=10_000)
+SMOKE: Final = Sizes(pending=2_000, signatures=5, machines=8, seconds=0.2, rounds=1, alone=1, waiting=1_000)
 
 
 @dataclass(slots=True)
 class Figures:
-    """Jobs a second by arrangement, jobs a second added, and bytes a pending job, of each round."""
+    """Jobs a second by arrangement, and bytes a pending job, of each round."""
 
     done: dict[Hands, list[float]] = field(default_factory=dict)
-    added: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
 
     def rate(self, *arrangements: Hands) -> float:
@@ -94,43 +99,57 @@ class Field:
 
     def pending(self, crew: Crew) -> int:
         """Queues in Python work off a fifth at most."""
-        return self.sizes.pending // (1 if "node" in crew.work[0] else 5)
+        return self.sizes.pending // (1 if _is_of_node(crew) else 5)
 
-    def filled(self, crew: Crew, figures: Figures) -> None:
-        client, sizes = self.server.client(), self.sizes
+    def filled(self, crew: Crew, pending: int) -> float:
+        """Bytes that a pending job takes."""
+        client = self.server.client()
         client.flushall()
         if crew.fill:
             before = used(client)
-            figures.added.append(crew.filled(str(self.server.socket), self.pending(crew)))
+            crew.filled(str(self.server.socket), pending)
         else:
             ours = Ours(client, self.fleet)
             ours.introduce(self.fleet.machines)
-            ours.submit(self.fleet.jobs(sizes.signatures, "first"))
+            ours.submit(self.fleet.jobs(self.sizes.signatures, "first"))
             before = used(client)
-            ours.submit(self.fleet.jobs(self.pending(crew)))
-        figures.memory.append((used(client) - before) / self.pending(crew))
+            ours.submit(self.fleet.jobs(pending))
+        return (used(client) - before) / pending
 
     def worked(self, crew: Crew, arrangements: Sequence[Hands], figures: Figures) -> None:
         """One arrangement after the other works at the same queue, which is longer than all of them get done."""
-        self.filled(crew, figures)
+        figures.memory.append(self.filled(crew, self.pending(crew)))
+        self.done(crew, arrangements, figures)
+
+    def worked_alone(self, crew: Crew, figures: Figures) -> None:
+        self.filled(crew, self.sizes.waiting)
+        self.done(crew, (ONE,), figures)
+
+    def done(self, crew: Crew, arrangements: Sequence[Hands], figures: Figures) -> None:
         for hands in arrangements:
             rate = crew.worked(str(self.server.socket), self.sizes.seconds, hands)
             figures.done.setdefault(hands, []).append(rate)
             print(f"routing: {crew.name} {hands or ''}: {rate:,.0f} jobs/s", file=sys.stderr, flush=True)
 
 
+def _is_of_node(crew: Crew) -> bool:
+    return "node" in crew.work[0]
+
+
 def _measured(where: Field, crews: Sequence[tuple[Crew, Sequence[Hands]]]) -> dict[str, Figures]:
     """Round by round, everybody in each. Who fails is left out, and says why."""
     found = {crew.name: Figures() for crew, _ in crews}
-    for _ in range(where.sizes.rounds):
-        for crew, arrangements in crews:
-            if crew.name not in found:
-                continue
-            try:
-                where.worked(crew, arrangements, found[crew.name])
-            except CommandFailed as error:
-                print(f"routing: {crew.name} is left out: {error}", file=sys.stderr, flush=True)
-                del found[crew.name]
+    rounds = [(crew, partial(where.worked, crew, arrangements)) for crew, arrangements in crews] * where.sizes.rounds
+    of_node = [crew for crew, _ in crews if _is_of_node(crew)]
+    rounds += [(crew, partial(where.worked_alone, crew)) for crew in of_node] * where.sizes.alone
+    for crew, work in rounds:
+        if crew.name not in found:
+            continue
+        try:
+            work(found[crew.name])
+        except CommandFailed as error:
+            print(f"routing: {crew.name} is left out: {error}", file=sys.stderr, flush=True)
+            del found[crew.name]
     return found
 
 

@@ -160,11 +160,17 @@ local function claimed(root, worker, seat, token, now)
   return job.id, tell(root, worker, job.id, now)
 end
 
+local put_off = {} -- by pool: whether the last call had no room for the queue of the fleet; then it comes first
+
 -- What changed since the last call: its offer, the queue of the fleet, leases that ended.
 local function catch_up(root, pending, now)
-  if routing.has_room(ROOM) then routing.settle(root, STEPS) end
-  if routing.has_room(ROOM) then
+  local first = put_off[root]
+  if not first and routing.has_room(ROOM) then routing.settle(root, STEPS) end
+  if first or routing.has_room(ROOM) then
     routing.take_in(root, pending, TAKEN_IN, redis.call('HGET', root, 'take_in') or 'eligible', now)
+    put_off[root] = nil
+  else
+    put_off[root] = true
   end
   routing.due(root, now, DOSE)
   if routing.has_room(ROOM) then routing.settle(root, STEPS) end

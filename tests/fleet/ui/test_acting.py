@@ -137,6 +137,7 @@ async def test_the_theme_is_the_systems_until_a_person_chooses(fleet: Client) ->
         await person.open("/ui/")
         dark = await person.page.evaluate(ground)
         await person.page.get_by_role("button", name="Theme: system").click()
+        await expect(person.page.locator("html")).to_have_attribute("data-theme", "light", timeout=PATIENCE)
         light = await person.page.evaluate(ground)
         assert dark != light
         await person.page.reload()

@@ -45,10 +45,11 @@ def test_the_kernel_compares_and_shares_and_the_layouts_agree_afterwards(tmp_pat
 @pytest.mark.parametrize("kind", SHARING)
 def test_bytes_that_differ_are_not_shared(tmp_path: Path, kind: str) -> None:
     with volume(kind, tmp_path) as point:
-        one, other = put_twice(point, os.urandom(SIZE))
+        data = os.urandom(SIZE)
+        one, other = put_twice(point, data)
         with open(other, "r+b") as file:
             file.seek(5 << 20)
-            file.write(b"x")
+            file.write(bytes([data[5 << 20] ^ 1]))
         with opened(one, os.O_RDONLY) as source, opened(other, os.O_RDONLY) as target:
             assert share(source, target, 0, 16 << 20) is None
         assert layout(one) != layout(other)

@@ -40,7 +40,7 @@ class Sizes:
     """Jobs that are pending in these."""
 
 
-FULL: Final = Sizes(pending=50_000, signatures=100, machines=300, seconds=2, rounds=3, alone=12, waiting=10_000)
+FULL: Final = Sizes(pending=120_000, signatures=100, machines=300, seconds=2, rounds=3, alone=12, waiting=10_000)
 SMOKE: Final = Sizes(pending=2_000, signatures=5, machines=8, seconds=0.2, rounds=1, alone=1, waiting=1_000)
 
 

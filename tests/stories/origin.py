@@ -71,8 +71,7 @@ class Reply:
         """Model bytes; they are counted."""
         for at in range(0, len(data), piece):
             part = data[at : at + piece]
-            self.writer.write(part)
-            await self.writer.drain()
+            await self.raw(part)
             self._origin.sent[self._path] += len(part)
             if pause:
                 await asyncio.sleep(pause)
@@ -80,6 +79,7 @@ class Reply:
     async def raw(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # TLS that the other side is ending takes all that is written, and ends in a later turn
 
     async def honest(self, request: Request, thing: Thing, *, limit: int | None = None, pause: float = 0.0, piece: int = CHUNK, hold: tuple[int, asyncio.Event] | None = None, before_end: Callable[[], Awaitable[None]] | None = None) -> None:  # fmt: skip
         """The right answer, with ranges and If-Range; `limit` ends the connection after that many bytes of body (and after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import Counter
@@ -59,7 +60,7 @@ class Operating:
         store: Store,
         feed: Feed,
         counting: Counting,
-        document: bytes,
+        document: Callable[[], bytes],
         who: Callable[[web.Request], str],
         *,
         read_only: bool,
@@ -92,7 +93,7 @@ class Operating:
         return tagged(request, ("\n".join(lines) + "\n").encode(), "text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(self, request: web.Request, _: Asked) -> web.StreamResponse:
-        return tagged(request, self._document, "application/json")
+        return tagged(request, await asyncio.to_thread(self._document), "application/json")
 
     async def changes(self, request: web.Request, values: Asked) -> web.StreamResponse:
         return enveloped(request, await self._feed.since(values["since"], values["limit"]))

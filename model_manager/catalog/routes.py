@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, get_args
 
 from model_manager.catalog import shapes
@@ -201,6 +202,7 @@ ROUTES: Final = (
 )
 
 
+@cache
 def document() -> bytes:
-    """The OpenAPI document, as JSON."""
+    """The OpenAPI document, as JSON, made when somebody first asks for it: that takes as long as most of a start."""
     return openapi.document("model_manager catalog", ROUTES, schemas(), shapes.Failed)

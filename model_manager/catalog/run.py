@@ -18,7 +18,6 @@ from model_manager.catalog.incoming.bulk import load
 from model_manager.catalog.incoming.loading import as_written
 from model_manager.catalog.server import Rules, Server
 from model_manager.catalog.storage.database import Database
-from model_manager.catalog.storage.postgres import PostgresDatabase
 from model_manager.catalog.storage.sqlite import SqliteDatabase
 from model_manager.catalog.storage.store import Store
 from model_manager.catalog.storage.writing import KEPT
@@ -30,13 +29,20 @@ from model_manager.tracing.spans import Tracer
 
 SETTING: Final = "MODEL_MANAGER_CATALOG_PORT"
 
+AT_ONCE: Final = 4
+"""Questions of a kind that warm up together: as many as a database has connections for them."""
+
 WARM_SECONDS: Final = 5.0
 """How long warming up may take; who starts into an outage of the database does not wait for it."""
 
 
 def database_at(address: Path | str) -> Database:
     """A database, not yet opened: a file is SQLite, postgresql:// is PostgreSQL. Raises BadSetting."""
-    return SqliteDatabase(address) if isinstance(address, Path) else PostgresDatabase(address)
+    if isinstance(address, Path):
+        return SqliteDatabase(address)
+    from model_manager.catalog.storage.postgres import PostgresDatabase  # only who asks PostgreSQL pays for its driver
+
+    return PostgresDatabase(address)
 
 
 @asynccontextmanager
@@ -92,6 +98,7 @@ async def run(
     tracer: Tracer | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the base URL. Raises what `serve` raises."""
+    gc.freeze()  # what was imported stays
     with until_signalled() as stop:
         async with (
             opened(database, kept=kept) as store,
@@ -100,7 +107,7 @@ async def run(
         ):
             await _warmed(own)
             gc.collect()
-            gc.freeze()  # what is there now stays: no search for cycles goes through it while somebody waits
+            gc.freeze()  # so does what is there now: no search for cycles goes through it while somebody waits
             async with _reading_ahead(store.database), beside(own, Where(host, port, SETTING), stop) as url:
                 started(url)
                 await stop.wait()
@@ -137,12 +144,19 @@ async def _at_work(store: Store, rules: Rules, tracer: Tracer | None = None) -> 
 
 
 async def _warmed(own: Answering) -> None:
-    """What machines ask is asked once: statements are compiled and pages read before the first of them waits for it."""
+    """What machines ask is asked once over each connection to the database: connections are made, statements compiled and pages read
+    before the first of them waits for it."""
     asked = {"/workflows/dependencies": {"workflow_names": ["-"]}, "/models/batch": {"model_ids": ["-"]}}
     for path, body in asked.items():
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(WARM_SECONDS):
-                await _asked_of(own, path, wire.dumps(body))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(_tried(own, path, wire.dumps(body)))
+
+
+async def _tried(own: Answering, path: str, body: bytes) -> None:
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(WARM_SECONDS):
+            await _asked_of(own, path, body)
 
 
 async def _asked_of(own: Answering, path: str, body: bytes) -> None:

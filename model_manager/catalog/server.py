@@ -54,7 +54,7 @@ class Server:
         self._questions = Questions(store, rules.tokens)
         self._writes = Writes(store, self._questions, self.feed, rules.writers, read_only=rules.read_only)
         self._operating = Operating(
-            store, self.feed, self._counting, document(), self._writes.who, read_only=rules.read_only
+            store, self.feed, self._counting, document, self._writes.who, read_only=rules.read_only
         )
         self._attending = Attending(store, rules.visiting, rules.tokens, self.feed.ring)
         self._consulting = Consulting(self._attending, self._writes.allowed)

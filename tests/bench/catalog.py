@@ -20,7 +20,18 @@ from model_manager.sources.catalog import catalog_at
 from model_manager.sources.catalog_cache import CachedCatalog
 from tests.bench.cataloguing.asking import authorization, batch, listed, single, steadily
 from tests.bench.cataloguing.records import workflow_name, write
-from tests.bench.cataloguing.server import Held, doctored, forgotten, loaded, postgres, resident, served, settled
+from tests.bench.cataloguing.server import (
+    Held,
+    all_there,
+    answering,
+    doctored,
+    forgotten,
+    loaded,
+    postgres,
+    resident,
+    served,
+    settled,
+)
 from tests.bench.cataloguing.windows import Asked, Question, asked
 from tests.bench.row import Row
 
@@ -125,7 +136,10 @@ def _from_the_disk(case: str, file: Path, home: Path, models: int, smoke: bool) 
     """Batches at once after a start with nothing of the file in memory, a second at a time, until one is as good as any."""
     forgotten(file)
     begun, seconds, first = time.perf_counter(), 0, 0.0
-    with served(str(file), home, processes=SEVERAL) as (url, _):
+    with answering(str(file), home, processes=SEVERAL) as (url, pid):
+        asyncio.run(steadily(url, batch(100), models, RATE, 1))
+        answered = time.perf_counter() - begun
+        all_there(url, pid, SEVERAL)
         ready = time.perf_counter() - begun
         for seconds in range(1, NEVER + 1):
             times = asyncio.run(steadily(url, batch(100), models, RATE, 20 if smoke else int(RATE), seconds))
@@ -133,7 +147,8 @@ def _from_the_disk(case: str, file: Path, home: Path, models: int, smoke: bool) 
             if times.p99 <= SETTLED:
                 break
     what = f"{case}: the file not in memory"
-    yield Row(bench="catalog", case=f"{what}, start until it answers", ours=ready, unit="s")
+    yield Row(bench="catalog", case=f"{what}, start until the first batches are answered", ours=answered, unit="s")
+    yield Row(bench="catalog", case=f"{what}, start until all processes answer", ours=ready, unit="s")
     yield Row(bench="catalog", case=f"{what}, batch of 100 at 500/s, p99 of the first second", ours=first, unit="ms")
     yield Row(
         bench="catalog",

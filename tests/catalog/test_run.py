@@ -11,10 +11,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from model_manager.catalog.run import run, serve
+from model_manager.catalog.run import AT_ONCE, _at_work, _warmed, opened, run, serve
 from model_manager.catalog.server import Rules
+from model_manager.catalog.storage.postgres_looking import CONNECTIONS
 from model_manager.catalog.storage.sqlite import SqliteDatabase
 from model_manager.errors import BadSetting, CatalogUnavailable
+from model_manager.serving.listening import answered
+from tests.catalog.conftest import fresh
 
 
 async def _health(url: str) -> dict[str, object]:
@@ -89,6 +92,17 @@ async def test_answers_come_whether_or_not_the_file_can_be_read_ahead(
         await tried.wait()
         assert (await _health(urls[0]))["models"] == 0
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_who_asks_first_waits_for_no_connection_to_the_database(postgres: str) -> None:
+    async with (
+        fresh(postgres) as url,
+        opened(url) as store,
+        _at_work(store, Rules()) as application,
+        answered(application) as own,
+    ):
+        await _warmed(own)
+        assert len(store.database._looking._free) == AT_ONCE == CONNECTIONS  # type: ignore[attr-defined]
 
 
 async def test_an_address_that_is_taken_is_said_as_it_is_while_the_file_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from model_manager.catalog.incoming.findings import Finding, Incoming, found
 from model_manager.catalog.incoming.intake import incoming
 from model_manager.catalog.incoming.spelling import is_name
 from model_manager.catalog.records import CatalogWorkflow, CustomNode, Need
-from model_manager.decisions.workflows.referring import referred
 from model_manager.errors import BadRecord, BadWorkflow, printable
 from model_manager.facts.workflow import Reference, Workflow
 
@@ -19,7 +18,7 @@ CORE = "comfy-core"
 def from_workflow(document: object, path: str) -> Iterator[Incoming]:
     """The models first, so that the workflow's needs lead somewhere; it has the name of its file. Raises BadRecord for none."""
     try:
-        read = referred(document, what=path)
+        read = _read(document, path)
     except BadWorkflow as error:
         raise BadRecord(**error.facts) from None
     name = PurePath(path).stem.strip()
@@ -40,9 +39,15 @@ def expected_of(documents: Iterable[tuple[object, str]]) -> dict[str, set[str]]:
     """Name → folders from which workflows load it; of each document and what it is called. Raises BadWorkflow for one that is none."""
     expected: dict[str, set[str]] = {}
     for document, what in documents:
-        for name, folder in folders_of(referred(document, what=what)):
+        for name, folder in folders_of(_read(document, what)):
             expected.setdefault(name, set()).add(folder)
     return expected
+
+
+def _read(document: object, what: str) -> Workflow:
+    from model_manager.decisions.workflows.referring import referred  # a twentieth of a start of the server
+
+    return referred(document, what=what)
 
 
 def _ours(read: Workflow) -> Iterator[Reference]:

@@ -119,10 +119,16 @@ def doctored(database: str, home: Path) -> tuple[float, float]:
 @contextmanager
 def served(database: str, home: Path, *, processes: int = 1) -> Iterator[tuple[str, int]]:
     """(base URL, process id) of `catalog serve`; the id is of the first of its processes."""
+    with answering(database, home, processes=processes) as begun:
+        all_there(*begun, processes)
+        yield begun
+
+
+@contextmanager
+def answering(database: str, home: Path, *, processes: int) -> Iterator[tuple[str, int]]:
+    """As `served`, from when the first of them answers."""
     command = [PROGRAM, "catalog", "serve", "--port", "0", "--database", database]
     with _begun(command, home, _environment(home) | {"MODEL_MANAGER_CATALOG_PROCESSES": str(processes)}) as begun:
-        if processes > 1:
-            _all_there(begun[1], begun[0], processes)
         yield begun
 
 
@@ -145,8 +151,10 @@ def _begun(command: list[str], home: Path, environ: dict[str, str]) -> Iterator[
         process.wait(20)
 
 
-def _all_there(pid: int, url: str, processes: int) -> None:
+def all_there(url: str, pid: int, processes: int) -> None:
     """Wait until each of them gets its share of connections."""
+    if processes == 1:
+        return
     place = urlsplit(url)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

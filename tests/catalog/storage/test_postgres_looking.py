@@ -97,6 +97,20 @@ async def test_a_connection_that_was_silent_for_long_is_asked_no_more(
         assert first.is_closed()
 
 
+async def test_a_look_up_is_planned_once_and_by_an_index_even_where_there_was_nothing_yet(postgres: str) -> None:
+    async with fresh(postgres) as url, opened(url) as store:
+        for name in "abcdefgh":
+            assert await store.by_name("model", [name]) == {}
+        async with store.database._looking._one() as connection:  # type: ignore[attr-defined]
+            asked = (
+                "SELECT name, generic_plans, custom_plans FROM pg_prepared_statements WHERE statement ^@ 'SELECT model'"
+            )
+            ((statement, kept, anew),) = await connection.fetch(asked)
+            plan = await connection.fetch(f"EXPLAIN EXECUTE \"{statement}\"('a', '-')")
+    assert (kept, anew) == (8, 0)
+    assert not any("Seq Scan" in line for (line,) in plan), plan
+
+
 async def test_a_statement_takes_its_values_once_however_often_they_are_asked_for() -> None:
     looking = PostgresLooking({}, postgresql.asyncpg.dialect())
     for text in (looking._asking.rows(ASKED), looking._asking.joined("model", "name")):

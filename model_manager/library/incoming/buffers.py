@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
+from queue import SimpleQueue
 from typing import Final, Protocol
 
 from model_manager.library.memory import reserved
@@ -16,6 +18,10 @@ BLOCK: Final = 2 * 1024 * 1024
 
 MOVING: Final = 8
 """Blocks of one file on their way to the disk and to the hash, when others leave it so many."""
+
+HASHING: Final = max(1, (os.cpu_count() or 1) // 2)
+"""Threads that hash at once, of all files together. Each keeps a core for milliseconds; whoever is given the interpreter meanwhile
+needs one at once, for everybody else waits for him, the event loop too."""
 
 
 class File(Protocol):
@@ -34,6 +40,22 @@ class _Waiter:
     at: int
 
 
+class Turns:
+    """A context manager that so many threads may be in at once. One call in, one out: a semaphore asks for the interpreter in each
+    of its steps."""
+
+    def __init__(self, count: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self._free.put(None)
+
+    def __enter__(self) -> None:
+        self._free.get()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.put(None)
+
+
 class Buffers:
     """Page-aligned anonymous memory in blocks of BLOCK bytes, at most `count` of them. Thread-safe; no call blocks.
 
@@ -42,6 +64,8 @@ class Buffers:
 
     def __init__(self, count: int = 32) -> None:
         self.count = count
+        self.hashing = Turns(HASHING)
+        """Held by whoever hashes a block."""
         self._lock = threading.Lock()
         self._area = memoryview(b"")
         self._blocks: list[memoryview] = []

@@ -13,7 +13,7 @@ from model_manager.errors import Corrupt, Stopped
 from model_manager.library.contents.hashing import Hasher, never
 from model_manager.library.disk import reason
 from model_manager.library.incoming.block import Block, Safe
-from model_manager.library.incoming.buffers import BLOCK
+from model_manager.library.incoming.buffers import BLOCK, Turns
 from model_manager.library.incoming.extents import Span
 from model_manager.library.incoming.outfile import Charge, OutFile
 from model_manager.library.incoming.spool import Spool
@@ -32,8 +32,16 @@ Update = Callable[[memoryview], None]
 class Mill:
     """Threads begin with the first work and end with `close`. What fails in one is raised by the next call of the spool."""
 
-    def __init__(self, path: str, out: OutFile, spool: Spool, hasher: Hasher, syncing: Callable[[Safe], None]) -> None:
-        """`syncing`: make these bytes durable and write that down."""
+    def __init__(
+        self,
+        path: str,
+        out: OutFile,
+        spool: Spool,
+        hasher: Hasher,
+        syncing: Callable[[Safe], None],
+        turns: Turns,
+    ) -> None:
+        """`syncing`: make these bytes durable and write that down. `turns`: held while a block is hashed."""
         self.charge: Charge = _free_of_charge
         self.total: int | None = None
         self.spoilt = False
@@ -43,6 +51,7 @@ class Mill:
         self._spool = spool
         self._hasher = hasher
         self._syncing = syncing
+        self._turns = turns
         self._one_sync = threading.Lock()
         self._dropped = 0
         self._threads: list[threading.Thread] = []
@@ -131,7 +140,7 @@ class Mill:
             while (item := self._spool.next_to_hash()) is not None:
                 try:
                     if isinstance(item, Block):
-                        with item.view() as view:
+                        with item.view() as view, self._turns:
                             update(view)
                         self._note(item.stop)
                     else:
@@ -153,7 +162,8 @@ class Mill:
             raise spoilt(self._path)
         with memoryview(buffer) as whole:
             for at in range(0, got, BLOCK):
-                update(whole[at : min(got, at + BLOCK)])
+                with self._turns:
+                    update(whole[at : min(got, at + BLOCK)])
         return got
 
     def _note(self, offset: int) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from model_manager.facts.shelf import ShelfPath
 from model_manager.library.contents.hashing import BOTH, Hasher
 from model_manager.library.disk import Disk
 from model_manager.library.incoming import partial as partial_module
-from model_manager.library.incoming.buffers import BLOCK, Buffers
+from model_manager.library.incoming.buffers import BLOCK, HASHING, Buffers, Turns
 from model_manager.library.incoming.extents import Extents
 from model_manager.library.incoming.lane import Lane, fill
 from model_manager.library.incoming.mill import _beside
@@ -330,3 +331,41 @@ def _meeting(share: Callable[[memoryview], None], both: threading.Barrier) -> Ca
         share(data)
 
     return update
+
+
+def all_taken(turns: Turns) -> ExitStack:
+    with ExitStack() as taken:
+        for _ in range(HASHING):
+            taken.enter_context(turns)
+        return taken.pop_all()
+
+
+def test_no_more_threads_hash_at_once_than_leave_cores_for_the_others(directory: str) -> None:
+    buffers = Buffers()
+    with all_taken(buffers.hashing) as taken, Partial.open(directory, FLUX, buffers=buffers) as partial:
+        partial.begin(URL, offer(size=len(CONTENT)))
+        with closing(partial.lane(0, 2 * BLOCK)) as lane:
+            fill(lane, CONTENT[: 2 * BLOCK])
+        partial.sync()
+        time.sleep(0.1)
+        assert (partial.here, partial.hashed) == (2 * BLOCK, 0)
+        taken.close()
+        append(partial, CONTENT[2 * BLOCK :])
+        assert partial.finish().digests.sha256 == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_what_is_read_back_waits_for_its_turn_too(directory: str) -> None:
+    with Partial.open(directory, FLUX, algorithms=frozenset({"blake3"})) as partial:
+        partial.begin(URL, offer(size=len(CONTENT)))
+        append(partial, CONTENT[: 2 * BLOCK])
+    buffers = Buffers()
+    with (
+        all_taken(buffers.hashing) as taken,
+        Partial.open(directory, FLUX, algorithms=frozenset({"blake3"}), buffers=buffers) as partial,
+    ):
+        partial.begin(URL, offer(start=2 * BLOCK))
+        time.sleep(0.1)
+        assert partial.hashed == 0
+        taken.close()
+        append(partial, CONTENT[2 * BLOCK :])
+        assert partial.finish().digests.blake3 == blake3(CONTENT).hexdigest()

@@ -26,7 +26,7 @@ from typing import Final
 
 from tests.bench.fetching.cells import MIB, Algorithm, Cell, chosen
 from tests.bench.fetching.contenders import Peer, Work, disk_alone, ours, peers, synced
-from tests.bench.fetching.files import Source, emptied, sources, warm
+from tests.bench.fetching.files import Source, emptied, sources, touched, warm
 from tests.bench.fetching.goals import Found, rows
 from tests.bench.fetching.origin import Origin, installed, origin
 from tests.bench.fetching.running import CommandFailed, Run
@@ -163,4 +163,6 @@ class Field:
     def _work(self, cell: Cell, place: Path, tls: bool | None = None) -> Work:
         secure = cell.tls if tls is None else tls
         store = emptied(place / "store")
+        if cell.tmpfs:
+            touched(store, cell.shape.count * cell.shape.size)
         return Work(cell=cell, files=self.files, origin=self.origin, store=store, home=place, tls=secure)

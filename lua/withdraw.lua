@@ -15,9 +15,16 @@
 
 local MANY, STORED = 200, 400 -- names and entries that go at once
 
+-- Some entries, path and text in turns. A scan also comes to where others lay before, and finds nothing there.
+local function some_of(inventory)
+  local found = {'0'}
+  repeat found = redis.call('HSCAN', inventory, found[1], 'COUNT', MANY) until #found[2] > 0 or found[1] == '0'
+  return found[2]
+end
+
 -- Some paths of the inventory; and of these the names that are not below, where nothing else tells them.
 local function page(keys, index)
-  local flat, paths, missing = redis.call('HSCAN', keys[2], '0', 'COUNT', '200')[2], {}, {}
+  local flat, paths, missing = some_of(keys[2]), {}, {}
   local untold = redis.call('EXISTS', keys[3]) == 0
   for n = 1, #flat, 2 do
     paths[#paths + 1] = flat[n]

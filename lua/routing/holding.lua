@@ -2,7 +2,7 @@
 -- A token that some signature names has a column: the machines that hold a model which gives it. Others have none until then.
 
 local AT_ONCE = 50 -- models that one call takes up; more are a task
-local PIECE = 16 -- models that a task takes up before it looks at the time
+local PIECE = 8 -- models that a task takes up before it looks at the time
 local COST = 2 -- steps of a model
 
 local tokens_of = routing.remembered(function(model) return rules.tokens_of(model) end)

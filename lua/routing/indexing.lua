@@ -1,7 +1,7 @@
 -- Work that may be long goes on in later calls: a list of tasks and where the first one stands. Until it is done a bit is
 -- missing somewhere, so that a job waits, and none goes where it must not.
 --   d<demand> asks every profile    p<profile> asks every demand, or every signature    s<signature> goes into the machines' rows
---   b<signature> asks every profile that declares its models
+--   f<signature> goes to the profiles that meet its demand    b<signature> asks every profile that declares its models
 --   m<machine> goes on with what it holds, or held    r<machine> looks at signatures that it may serve now
 --   t<machine> compares what it told in parts with what it holds
 --   h finds the heads of the queues anew, l the leases
@@ -10,6 +10,7 @@
 local MACHINES_PER_STEP = 10
 local GLANCE = 64 -- machines, before it looks at the time
 local ROWS = 500 -- that a signature enters before it looks at the time
+local FITS = 200 -- offers that it goes to before
 local FEW = 16 -- offers that declare their models, for a signature to ask at once
 local BYTES = 512 -- of an offer and a demand that are judged in a step, besides those of a usual one
 
@@ -65,6 +66,7 @@ function routing.judge(root, profile, offer, demand, parts, bytes)
   routing.weigh(bytes / BYTES)
   if #rules.refusals(parts, offer) > 0 then return end
   redis.call('SETBIT', root .. ':meets:' .. demand, profile, 1)
+  routing.crowd_changed(root, demand)
   redis.call('BITOP', 'OR', root .. ':fit:' .. profile, root .. ':fit:' .. profile, root .. ':asks:' .. demand)
   routing.turned(root)
 end
@@ -74,7 +76,7 @@ local function declared(root, profile, offer, bytes, cursor, steps)
   local stop = some_of(cursor, math.min(last, cursor + steps), function(number)
     local parts = routing.parts(root, text_of(number))
     routing.weigh(bytes / BYTES)
-    if parts and #rules.refusals(parts, offer) == 0 then redis.call('SETBIT', root .. ':fit:' .. profile, number, 1) end
+    if parts and #rules.refusals(parts, offer) == 0 then routing.fits_by_declaration(root, profile, text_of(number)) end
   end)
   routing.turned(root)
   return stop < last and stop or nil, stop - cursor + 1
@@ -97,7 +99,7 @@ local function by_declaration(root, sid, parts, profile)
   local text = redis.call('HGET', root .. ':profile', profile)
   routing.weigh(#(text or '') / BYTES)
   if text and #rules.refusals(parts, routing.offer_of(text)) == 0 then
-    redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1)
+    routing.fits_by_declaration(root, profile, sid)
     routing.turned(root)
   end
 end
@@ -124,6 +126,17 @@ local function all_declared(root, sid, parts)
     by_declaration(root, sid, parts, profile)
   end
   return true
+end
+
+function doing.f(root, sid, cursor, steps)
+  local demand = redis.call('HGET', root .. ':asked', sid)
+  if not demand then return nil, 1 end
+  local met = redis.call('GET', root .. ':meets:' .. demand) or ''
+  local profiles, go_on = routing.members(met, math.min(steps * MACHINES_PER_STEP, FITS), cursor)
+  for _, profile in ipairs(profiles) do redis.call('SETBIT', root .. ':fit:' .. text_of(profile), sid, 1) end
+  if #profiles > 0 then routing.turned(root) end
+  if not go_on then routing.ring(root, sid, redis.call('ZCARD', root .. ':queue:' .. sid)) end
+  return go_on, math.ceil(#profiles / MACHINES_PER_STEP) + 1
 end
 
 function doing.s(root, sid, cursor, steps)
@@ -212,6 +225,7 @@ function routing.settle(root, steps)
     begun = true
     local task = redis.call('LINDEX', todo, 0)
     if not task then return false, steps end
+    routing.weigh(0) -- its time counts from here on
     local cursor, doer = tonumber(redis.call('GET', todo .. ':at') or '0'), doing[string.sub(task, 1, 1)]
     if not doer then return pass_on(todo, task), steps end
     local go_on, taken = doer(root, string.sub(task, 2), cursor, steps)

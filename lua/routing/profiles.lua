@@ -40,7 +40,7 @@ local function forget(root, profile)
   local text = redis.call('HGET', root .. ':profile', profile)
   redis.call('HDEL', root .. ':profiles', text)
   redis.call('HDEL', root .. ':profile', profile)
-  redis.call('SREM', root .. ':declared', profile)
+  if redis.call('SREM', root .. ':declared', profile) == 1 then routing.declares_no_more(root, profile) end
   redis.call('SREM', root .. ':parked', profile)
   redis.call('DEL', root .. ':fit:' .. profile, root .. ':users:' .. profile, root .. ':parked:' .. profile)
   routing.later(root, 'q' .. profile)
@@ -51,6 +51,7 @@ local function leave(root, ord, profile)
     if other == profile then return end
   end
   redis.call('SETBIT', root .. ':users:' .. profile, ord, 0)
+  routing.crowd_changed(root)
   redis.call('SETBIT', root .. ':parked:' .. profile, ord, 0)
   redis.call('DEL', root .. ':idle:' .. profile .. ':' .. ord)
   if redis.call('BITCOUNT', root .. ':users:' .. profile) == 0 then forget(root, profile) end
@@ -88,7 +89,7 @@ function routing.take_seat(root, machine, seat, offer, ends)
   if before ~= profile then routing.turned(root) end
   redis.call('HSET', root .. ':seat', routing.seat_name(machine, seat),
     ord .. ' ' .. profile .. ' ' .. text_of(ends) .. (offer.models and ' 1' or ' 0'))
-  redis.call('SETBIT', root .. ':users:' .. profile, ord, 1)
+  if redis.call('SETBIT', root .. ':users:' .. profile, ord, 1) == 0 then routing.crowd_changed(root) end
   if ends > 0 then redis.call('ZADD', root .. ':ends', text_of(ends), routing.seat_name(machine, seat))
   else redis.call('ZREM', root .. ':ends', routing.seat_name(machine, seat)) end
   if before and before ~= profile then leave(root, ord, before) end

@@ -6,7 +6,7 @@
 --   read(given)  those names with their values -> its part (nil: nothing is asked), or nil and why it is unreadable
 --   offer_keys, offer(given)  the same for an offer
 --   refuse(part, mine, offer, parts, all)  why a machine that offers `mine` cannot do it, or nil; part is nil where nothing is asked;
---                without `all` one reason will do
+--                without `all` one reason will do. Of part and mine one at least is there
 --   single(part) a list of parts that ask for one thing each; a machine that fits one of them is refused when they stand
 --                below negative_requirements. Without it the rule cannot be negated.
 --   machine      true: the machine's files and disk decide, not its offer, unless the offer declares them
@@ -104,21 +104,32 @@ local function weighs(rule, offer)
   return offer.models ~= nil
 end
 
+-- What one rule has against an offer, added to `found`. Whether no more is asked for. Where neither side says anything no rule refuses.
+local function refused_by(rule, parts, offer, all, found)
+  local name = rule.name
+  local part, mine, unwanted = parts[name], offer[name], parts.no and parts.no[name]
+  if part ~= nil or mine ~= nil then
+    local why = rule.refuse(part, mine, offer, parts, all)
+    if why then
+      found[#found + 1] = {rule = name, why = why}
+      if not all then return true end
+    end
+  end
+  if not unwanted then return false end
+  for _, single in ipairs(rule.single(unwanted)) do
+    if not rule.refuse(single, mine, offer, parts) then
+      found[#found + 1] = {rule = name, why = 'it has what is not wanted: ' .. routing.canonical(single)}
+      if not all then return true end
+    end
+  end
+  return false
+end
+
 -- Why an offer cannot serve these parts: a list of {rule, why}; all of them, or only the first.
 function rules.refusals(parts, offer, all)
   local found = {}
-  local function note(rule, why)
-    if why then found[#found + 1] = {rule = rule.name, why = why} end
-    return why and not all
-  end
   for _, rule in ipairs(rules.list) do
-    if weighs(rule, offer) then
-      if note(rule, rule.refuse(parts[rule.name], offer[rule.name], offer, parts, all)) then return found end
-      for _, single in ipairs(parts.no and parts.no[rule.name] and rule.single(parts.no[rule.name]) or {}) do
-        local fits = not rule.refuse(single, offer[rule.name], offer, parts)
-        if note(rule, fits and 'it has what is not wanted: ' .. routing.canonical(single) or nil) then return found end
-      end
-    end
+    if weighs(rule, offer) and refused_by(rule, parts, offer, all, found) then return found end
   end
   return found
 end

@@ -3,6 +3,10 @@
 
 local FULL = 65536 -- signatures of one pool at a time
 local JUDGED, USUAL, JUDGED_BYTES = 400, 1024, 32768 -- offers that one call asks; bytes of a usual one, and of all beyond these
+local MET = 64 -- offers that a new signature goes to at once
+local CROWDS = 1000 -- demands of which is remembered who meets them
+local FITTING, FITTED = 2000, 100000 -- signatures of which is remembered which offers declare what they ask, and all these offers
+local JUDGING = 0.04 -- steps of one: more would be no little, and hundreds take long
 local JUDGED_ANYWAY = 32 -- however long that takes: a server that stood still for a moment does not know less
 
 -- The parts of a signature by its canonical form.
@@ -47,10 +51,13 @@ local function new_absence(root, token)
   if ord then redis.call('SETBIT', root .. ':col:a:' .. machine, ord, 1) end
 end
 
-local function new_column(root, token, columns)
-  if string.find(token, '^[ad]:') then return new_threshold(root, token) end
-  columns[#columns + 1] = token
-  routing.fill(root, token, root .. ':col:' .. token, true)
+-- Most new ones are held by nobody, and one look tells.
+local function new_columns(root, columns)
+  if #columns == 0 then return end
+  local givers = {}
+  for n, token in ipairs(columns) do givers[n] = root .. ':gives:' .. token end
+  if redis.call('EXISTS', unpack(givers)) == 0 then return end
+  for _, token in ipairs(columns) do routing.fill(root, token, root .. ':col:' .. token, true) end
 end
 
 local function use(root, sid, tokens)
@@ -58,11 +65,13 @@ local function use(root, sid, tokens)
   for n, token in ipairs(tokens) do
     counts[2 * n - 1], counts[2 * n] = token, text_of((tonumber(used[n] or nil) or 0) + 1)
     if not used[n] then
-      new_column(root, (string.gsub(token, '^!', '')), columns)
+      local plain = string.gsub(token, '^!', '')
+      if string.find(plain, '^[ad]:') then new_threshold(root, plain) else columns[#columns + 1] = plain end
       new_absence(root, token)
     end
     redis.call('SETBIT', root .. ':need:' .. token, sid, 1)
   end
+  new_columns(root, columns)
   in_chunks('HSET', root .. ':used', counts)
   in_chunks('SADD', root .. ':columns', columns)
 end
@@ -113,6 +122,79 @@ local function demand_of(root, text)
   return demand
 end
 
+local function forget_fitting(pool) pool.fitting, pool.fitting_number, pool.fitted = {}, 0, 0 end
+
+local function forget_crowds(pool) pool.crowds, pool.crowds_number = {}, 0 end
+
+-- What this server remembers of a pool (see remembering), for asking hundreds of offers takes long:
+--   fitting  signature -> those profiles that declare their models and that it fits; it follows from the bitmaps `fit`
+--   crowds   demand -> the machines of all profiles that meet it, as a bitmap's text
+local function pool_of(root)
+  local _, turn = routing.token(root, '')
+  local pool = routing.pool(root, turn)
+  if not pool.fitting then
+    forget_fitting(pool)
+    forget_crowds(pool)
+  end
+  return pool
+end
+
+-- Seats, or what their offers meet, are others now. `demand`: of this one only.
+function routing.crowd_changed(root, demand)
+  local pool = pool_of(root)
+  if demand then pool.crowds[demand] = nil else forget_crowds(pool) end
+end
+
+local function crowd(root, demand)
+  local pool = pool_of(root)
+  if pool.crowds[demand] then return pool.crowds[demand] end
+  local users = {}
+  for n, profile in ipairs(routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', 1e6)) do
+    users[n] = root .. ':users:' .. text_of(profile)
+  end
+  local text = #users == 0 and '' or routing.aside(function()
+    local target = routing.scratch(root, 'users')
+    routing.combine('OR', target, users)
+    local found = redis.call('GET', target)
+    redis.call('DEL', target)
+    return found or ''
+  end)
+  if pool.crowds_number >= CROWDS then forget_crowds(pool) end
+  pool.crowds[demand], pool.crowds_number = text, pool.crowds_number + 1
+  return text
+end
+
+local function remember_fitting(root, sid, profiles, number)
+  local pool = pool_of(root)
+  if pool.fitting_number >= FITTING or pool.fitted + number > FITTED then forget_fitting(pool) end
+  if not pool.fitting[sid] then pool.fitting_number = pool.fitting_number + 1 end
+  pool.fitting[sid], pool.fitted = profiles, pool.fitted + number
+end
+
+-- A profile declares what a signature asks for.
+function routing.fits_by_declaration(root, profile, sid)
+  if redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1) == 1 then return end
+  local pool = pool_of(root)
+  if not pool.fitting[sid] then return end
+  pool.fitting[sid][profile], pool.fitted = true, pool.fitted + 1
+end
+
+-- It goes, and its number may soon be another's.
+function routing.declares_no_more(root, profile)
+  for _, profiles in pairs(pool_of(root).fitting) do profiles[profile] = nil end
+end
+
+local function fitting(root, sid)
+  local known = pool_of(root).fitting[sid]
+  if known then return known end
+  local found, number = {}, 0
+  for _, profile in ipairs(redis.call('SMEMBERS', root .. ':declared')) do
+    if redis.call('GETBIT', root .. ':fit:' .. profile, sid) == 1 then found[profile], number = true, number + 1 end
+  end
+  remember_fitting(root, sid, found, number)
+  return found
+end
+
 local function begin(root, text)
   if redis.call('HLEN', root .. ':signatures') >= FULL then
     return nil, 'the pool has jobs of ' .. FULL .. ' different requirements already'
@@ -131,10 +213,11 @@ local function begin(root, text)
   local demand = demand_of(root, known.demand)
   redis.call('HSET', root .. ':asked', sid, demand)
   redis.call('SETBIT', root .. ':asks:' .. demand, sid, 1)
-  for _, profile in ipairs(routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', 1e6)) do
-    redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1)
-  end
+  local met, more = routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', MET)
+  for _, profile in ipairs(met) do redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1) end
+  if more then routing.later(root, 'f' .. sid) end
   routing.later(root, 's' .. sid)
+  remember_fitting(root, sid, {}, 0)
   return sid
 end
 
@@ -178,6 +261,7 @@ local function forget_demand(root, sid)
   redis.call('HDEL', root .. ':demands', redis.call('HGET', root .. ':demand', demand) or '')
   redis.call('HDEL', root .. ':demand', demand)
   redis.call('DEL', root .. ':asks:' .. demand, root .. ':meets:' .. demand)
+  routing.crowd_changed(root, demand)
   routing.give_back(root, 'demand', demand)
 end
 
@@ -279,7 +363,7 @@ end
 function routing.able(root, parts, tokens, profiles)
   return routing.aside(function()
     local target, users = routing.holders(root, tokens), routing.scratch(root, 'users')
-    redis.call('DEL', users)
+    routing.put_bits(users, profiles.crowd or '')
     if #profiles.plain > 0 then routing.combine('OR', users, profiles.plain) end
     redis.call('BITOP', 'AND', target, target, users)
     if #profiles.declared > 0 then
@@ -300,16 +384,9 @@ end
 -- The same for a signature, from what is indexed; `tokens`: these in the place of its own.
 function routing.able_of(root, sid, tokens)
   local demand = redis.call('HGET', root .. ':asked', sid)
-  local found = {plain = {}, declared = {}}
   if not demand then return '', 0 end
-  for _, profile in ipairs(routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', 1e6)) do
-    table.insert(found.plain, root .. ':users:' .. text_of(profile))
-  end
-  for _, profile in ipairs(redis.call('SMEMBERS', root .. ':declared')) do
-    if redis.call('GETBIT', root .. ':fit:' .. profile, sid) == 1 then
-      table.insert(found.declared, root .. ':users:' .. profile)
-    end
-  end
+  local found = {crowd = crowd(root, demand), plain = {}, declared = {}}
+  for profile in pairs(fitting(root, sid)) do found.declared[#found.declared + 1] = root .. ':users:' .. profile end
   local text = routing.definition(root, sid)
   return routing.able(root, parsed(text), tokens or split(text).tokens, found)
 end
@@ -326,6 +403,7 @@ function routing.able_to(root, parts)
     local text = redis.call('HGET', root .. ':profile', profile)
     local offer = routing.offer_of(text)
     bytes = bytes + math.max(0, #text - USUAL)
+    routing.weigh(JUDGING)
     if #rules.refusals(parts, offer) == 0 then
       table.insert(offer.models and found.declared or found.plain, root .. ':users:' .. profile)
     end

@@ -89,6 +89,12 @@ def offers(number: int) -> Iterator[dict[str, Any]]:
             yield {"services": ["comfyui"], "hardware": {"gpu_memory_gb": n % 80}, "n": n}
 
 
+def declaring(number: int) -> Iterator[dict[str, Any]]:
+    """Small ones with the models that they declare, as workers without an agent make them, no two alike."""
+    for n in range(number):
+        yield {"services": ["comfyui"], "models": {"comfyui": ["shared.pt", f"own-{n}.pt"]}}
+
+
 class Population:
     """Made through the functions themselves, by calls that are no larger than clients make them."""
 
@@ -112,6 +118,12 @@ class Population:
             self.ask("mm_offer", (KEYS.lease(name),), (name, "", "3600000", '{"services":["comfyui"]}'))
         self.settle()
         self.queue(queued)
+
+    def declare(self, number: int) -> None:
+        for n, offer in enumerate(declaring(number)):
+            name = self._names[n % len(self._names)]
+            self.ask("mm_offer", (KEYS.lease(name),), (name, f"d{n}", "3600000", json.dumps(offer)))
+            self.settle()
 
     def queue(self, number: int) -> None:
         """Jobs of few and of many requirements."""
@@ -227,6 +239,42 @@ def odd(name: str, chance: random.Random, number: int) -> Iterator[Call]:
             else (KEYS.pending,)
         )
         yield name, keys, tuple(chance.choice(values) for _ in range(chance.randrange(0, 16)))
+
+
+def among_declared(client: redis.Redis, round_: int) -> Iterator[Call]:
+    """Where many offers declare their models: jobs that one of them can do, that all can, and that none can."""
+    lease, shared = (KEYS.lease("m1"),), json.dumps({"service": "comfyui", "models": "shared.pt"})
+    policies = ("wait", "reject", "fetch")
+
+    def jobs(tag: str, number: int) -> tuple[str, ...]:
+        asks = [json.dumps({"service": "comfyui", "models": f"own-{50 * round_ + n}.pt"}) for n in range(number)]
+        return tuple(part for n in range(number) for part in
+                     (f"{tag}{round_}-{n}", "0", asks[n], "", "", "", "3", policies[n % 3]))  # fmt: skip
+
+    for tag in ("new", "known"):
+        yield "mm_submit", (), ("25", *jobs(tag, 25))
+        yield "mm_submit", (), ("1", f"{tag}{round_}", "0", shared, "", "", "", "3", "fetch")
+        yield (
+            "mm_submit",
+            (),
+            ("1", f"{tag}{round_}-none", "0", f'{{"models":"none-{round_}.pt"}}', "", "", "", "3", "reject"),
+        )
+        for _ in range(40):
+            yield "mm_settle", (), ("500",)
+    yield "mm_job", (), (f"new{round_}",)
+    yield "mm_machines_for", (), (shared, "", "", "1000")
+    yield "mm_explain", (), (f"new{round_}", "", "", "", "", "50")
+    yield "mm_starving", (), ("0", "500")
+    yield "mm_demand", lease, ("m1", "60000", "20")
+    for model in (f"later-{round_}.pt", "gone.pt"):
+        offer = json.dumps({"services": ["comfyui"], "models": {"comfyui": ["shared.pt", model]}})
+        yield "mm_offer", lease, ("m1", "changing", "60000", offer)
+    yield "mm_submit", (), ("1", f"changed{round_}", "0", shared, "", "", "", "3", "wait")
+    yield (
+        "mm_claim",
+        (*lease, KEYS.models("m1")),
+        ("m1", "w", "changing", f"d{round_}", "60000", "1000", "0", "", "", "", "0"),
+    )
 
 
 def worst(client: redis.Redis, round_: int) -> Iterator[Call]:

@@ -82,6 +82,32 @@ def test_k10_an_offer_that_takes_long_to_compare_is_compared_in_parts(population
     assert (word, rounds > 3) == (b"QUEUED", True)
 
 
+def test_k10_offers_that_declare_their_models_are_not_all_asked_for_each_job(population: Population) -> None:
+    population.declare(150)
+    wanted = json.dumps({"service": "comfyui", "models": "own-7.pt"})
+    population.submit("first", {"service": "comfyui", "models": "own-7.pt"})
+    population.settle()
+    fields = ("second", "0", wanted, "", "", "", "3", "wait")
+    told, commands = population.ask("mm_job", (), ("first",)), asked(population, ("mm_submit", (), ("1", *fields)))[1]
+    assert (json.loads(told[1])["eligible"], commands < 50) == (1, True)
+
+
+def test_k10_a_signature_goes_to_all_of_hundreds_of_offers_that_meet_its_demand(population: Population) -> None:
+    for n in range(300):
+        name = f"m{n % 20}"
+        offer = json.dumps({"services": ["other"], "n": n})
+        population.ask("mm_offer", (hostile.KEYS.lease(name),), (name, f"o{n}", "3600000", offer))
+    population.submit("one", {"service": "other"})
+    population.settle()
+    population.submit("two", {"service": "other", "models": "a.pt"})
+    population.settle()
+    client = population.client
+    sid = int(client.hget("routing:job:two", "s") or -1)
+    texts = client.hgetall("routing:profile")
+    others = [int(number) for number, text in texts.items() if '"other"' in str(text)]
+    assert [client.getbit(f"routing:fit:{number}", sid) for number in others] == [1] * 300
+
+
 MEMORY = 96 * 1024 * 1024
 """Of the interpreter of all functions, a few of whose calls make megabytes of garbage."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -59,6 +60,42 @@ async def test_two_releases_beside_each_other_answer_like_one(redis: Redis, part
         except BaseException:
             print(f"seed {seed}: {' '.join(world.steps)}")
             raise
+
+
+Offer = dict[str, Any]
+
+DECLARED: Offer = {"service": "comfyui", "models": "a.pt"}
+SERVED: Offer = {"service": "comfyui"}
+
+
+def made(asks: Offer, n: int, able: bool) -> Offer:
+    """The nth offer, no two alike, of a machine that can do it, or cannot."""
+    if asks is SERVED:
+        return {"services": ["comfyui" if able else "a1111"], "n": n}
+    return {"services": ["comfyui"], "models": {"comfyui": ["a.pt" if able else "b.pt", f"{n}.pt"]}}
+
+
+@pytest.mark.parametrize("asks", [DECLARED, SERVED])
+async def test_how_many_can_do_a_job_follows_offers_that_come_change_and_go(redis: Redis, asks: Offer) -> None:
+    pool, other = Pool(redis), Releases(redis, random.Random(1))
+    await other.load()
+    await pool.submit("j", asks)
+
+    async def after(name: str, n: int, able: bool | None) -> int:
+        """How many can, once this machine offers that, or nothing any more; who changes it is this release or another one."""
+        text = "" if able is None else json.dumps(made(asks, n, able))
+        reply = await other.call("mm_offer", (pool.keys.routing, pool.keys.lease(name)), (name, "", "60000", text))
+        assert reply[0] == "OK"
+        await pool.settle()
+        told: int = (await pool.job("j"))["eligible"]
+        return told
+
+    can: set[str] = set()
+    chance = random.Random(7)
+    for n in range(60):
+        name, able = f"m{chance.randrange(6)}", chance.choice([True, True, False, None])
+        can = can | {name} if able else can - {name}
+        assert await after(name, n, able) == len(can), n
 
 
 async def test_a_job_that_goes_before_those_that_a_machine_was_past_is_next(redis: Redis) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 from redis.asyncio import Redis
 
 from model_manager.bus.functions import Functions
@@ -31,6 +33,16 @@ async def test_more_names_than_it_says_of_itself_are_asked_for(bus: Bus, redis: 
     assert await withdrawing(redis).stored_names("m1") == []
     assert (await withdrawing(redis).withdraw("m1", "dead"))[0] == "OK"
     assert await indexed(redis, "m1") == set()
+
+
+async def test_an_inventory_of_any_size_is_withdrawn_to_its_end(redis: Redis) -> None:
+    """Once, Redis looked at nothing but what was empty already, and the calls never ended."""
+    for first in range(0, 12_000, 1_000):
+        await redis.hset(KEYS.inventory("m1"), mapping={f"/models/{n}": "{}" for n in range(first, first + 1_000)})
+    await redis.hset(KEYS.names("m1"), "a.pt", "1")
+    await redis.zadd(KEYS.alive, {"m1": 1})
+    assert (await asyncio.wait_for(withdrawing(redis).withdraw("m1", "dead"), 60))[0] == "OK"
+    assert await redis.exists(KEYS.inventory("m1"), KEYS.names("m1")) == 0
 
 
 async def test_the_dead_are_buried_a_hundred_at_a_time(redis: Redis) -> None:

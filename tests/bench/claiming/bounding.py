@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
+
+import redis
 
 from model_manager.bus import listing, staging
 from model_manager.bus.connection import connect
@@ -33,6 +35,12 @@ SHORT: Final = 200
 
 FILES: Final = (300, 3_000, 10_000)
 """Of a machine; the largest real inventories seen have about 300."""
+
+DECLARING: Final = 1_500
+"""Offers of workers without an agent, each with the models that it declares."""
+
+Calls = Callable[[redis.Redis, int], Iterator[hostile.Call]]
+"""Those of one round."""
 
 
 @dataclass(slots=True)
@@ -86,20 +94,33 @@ def rows(home: Path, smoke: bool) -> Iterator[Row]:
         if smoke
         else {"machines": 200, "queued": 5_000, "large_offers": 100}
     )
+    rounds = 1 if smoke else ROUNDS
+    yield from _declared(20 if smoke else DECLARING, rounds)
     server = Server("valkey")
     try:
         population = hostile.Population(server.client(), **size)
-        yield from _asked(Meter(server), population, 1 if smoke else ROUNDS).rows("bounding, hostile calls")
+        yield from _asked(Meter(server), population, rounds, hostile.worst).rows("bounding, hostile calls")
         for files in (20, 200) if smoke else FILES:
             yield from asyncio.run(_told(server, files)).rows(f"bounding, a machine with {files:,} files")
     finally:
         server.close()
 
 
-def _asked(meter: Meter, population: hostile.Population, rounds: int) -> Times:
-    """Every call of `hostile.worst`, alone on the server."""
+def _declared(offers: int, rounds: int) -> Iterator[Row]:
+    server = Server("valkey")
+    try:
+        population = hostile.Population(server.client(), machines=max(3, offers // 25), queued=20, large_offers=0)
+        population.declare(offers)
+        times = _asked(Meter(server), population, rounds, hostile.among_declared)
+        yield from times.rows(f"bounding, {offers:,} offers that declare their models")
+    finally:
+        server.close()
+
+
+def _asked(meter: Meter, population: hostile.Population, rounds: int, calls: Calls) -> Times:
+    """Every one of these calls, alone on the server."""
     for round_ in range(rounds):
-        for call in hostile.worst(population.client, round_):
+        for call in calls(population.client, round_):
             meter.begin()
             population.ask(*call)
             meter.end(call[0])

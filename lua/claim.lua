@@ -16,11 +16,14 @@ local DOSE, EVERY_US, STEPS, IDLE_WAIT = 16, 8000, 20, 30000
 local SURE_US = 1000000
 local NONE = {}
 
+local claim = {} -- used again by the next call
+
 -- What one worker asks, and has finished; or nil and why it cannot be meant so.
 local function claim_of(machine, worker, seat, token, lease, park, bonus, job, job_token, result)
-  local claim = {machine = machine, worker = worker, seat = seat, token = token, lease = routing.whole(lease, 100, LONGEST_LEASE),
-    park = routing.whole(park, 0, LONGEST_PARK), bonus = routing.whole(bonus, 0, LONGEST_BONUS), job = job, job_token = job_token,
-    result = result, hot = NONE}
+  claim.machine, claim.worker, claim.seat, claim.token = machine, worker, seat, token
+  claim.lease, claim.park = routing.whole(lease, 100, LONGEST_LEASE), routing.whole(park, 0, LONGEST_PARK)
+  claim.bonus, claim.job, claim.job_token = routing.whole(bonus, 0, LONGEST_BONUS), job, job_token
+  claim.result, claim.hot = result, NONE
   if not (routing.is_machine(claim.machine) and routing.is_worker(claim.worker) and routing.is_word(claim.token)) then return nil, NO_ID end
   if not (claim.lease and claim.park and claim.bonus) then return nil, 'the lease, the time to park or the head start is out of bounds' end
   if not claim.result or #claim.result > RESULT_BYTES then return nil, TOO_LONG end
@@ -28,8 +31,8 @@ local function claim_of(machine, worker, seat, token, lease, park, bonus, job, j
 end
 
 local function read(arguments)
-  local claim, why = claim_of(unpack(arguments, 1, 10))
-  if not claim then return nil, why end
+  local _, why = claim_of(unpack(arguments, 1, 10))
+  if why then return nil, why end
   local number = routing.whole(arguments[11], 0, 8)
   if not number then return nil, 'there are more than 8 hot signatures' end
   if number > 0 then claim.hot = {} end
@@ -141,7 +144,7 @@ end
 
 local function mm_claim(keys, arguments)
   local root, now = keys[1], routing.now()
-  local claim, why = read(arguments)
+  local _, why = read(arguments)
   if why then return routing.bad(why) end
   local before, turn = routing.token(root, claim.token)
   local pool, finished = routing.pool(root, turn), ''

@@ -55,6 +55,20 @@ function routing.has_both(one, other, ordinal)
   return byte ~= nil and bits[byte][place_of[ordinal]] == true
 end
 
+-- Where in a list, from `at` on, the first number stands that is set in both, or in one if there is no other.
+function routing.first_in_both(one, other, ordinals, at)
+  local bits, byte_at = bits_in or (tables() and bits_in), string.byte
+  for n = at, #ordinals do
+    local ordinal = ordinals[n]
+    local in_text = byte_of[ordinal] or place(ordinal)
+    local byte = byte_at(one, in_text)
+    if byte and bits[byte][place_of[ordinal]] then
+      byte = byte_at(other or one, in_text)
+      if byte and bits[byte][place_of[ordinal]] then return n end
+    end
+  end
+end
+
 -- The numbers whose bits are set, from `first` on, at most `limit`; and where to go on, or nil at the end.
 function routing.members(text, limit, first)
   local found, known = {}, positions_in or tables()

@@ -4,10 +4,11 @@
 --
 -- What is asked (`asked`): machine, lease, number, and by the claim's number workers, tokens and jobs (what it gets); hot, bonus, old.
 -- The deal: asked, missing (claims without a job), seat, maps (the bitmaps that decide), passed (signatures that are left out), walk (over
---   the heads), last (score of the job that left last), tries, given (claims whose jobs are not written yet), lines.
+--   the heads), last (no head before this score fits), tries, given (claims whose jobs are not written yet), lines, reread (heads were not
+--   where this server had them in mind, and are read anew).
 -- A line, of a signature that gives jobs: sid, gone and left (ids that leave, and how many), read and at (its queue as far as it was read,
 --   and where in it the next job stands), ended (nothing is behind that), before and score (its head until now, and the next one; nil for
---   none), number (the score as a number, once it is wanted).
+--   none), number (the score as a number, once it is wanted), said (what the walk says that its head has, nil if it does not).
 
 local TRIES = 10 -- heads without a job that waits, or that a seat is kept from
 local HEAVY = 5 -- steps of an AND over all signatures
@@ -53,19 +54,17 @@ local function keys_of_bitmaps(root)
   return {root .. ':fit:' .. seat.profile, not seat.declared and root .. ':row:' .. seat.ord or nil}
 end
 
--- The next head of the walk that fits, and its score, or false where scores were not read. Nil at the end, or where the walk goes no
--- further.
+-- The next head of the walk that fits, and its score. Nil at the end, or where the walk goes no further.
 local function next_head(root)
-  local walk, passed, maps, fits = deal.walk, deal.passed, deal.maps, routing.fits
+  local walk, passed = deal.walk, deal.passed
   while true do
-    local heads, step = walk.heads, walk.step
-    for n = walk.at, #heads, step do
-      if not passed[heads[n]] and fits(heads[n], maps) then
-        walk.at = n
-        return heads[n], step == 2 and heads[n + 1]
-      end
+    local at = routing.first_that_fits(walk.sids, walk.at, deal.maps)
+    while at and passed[walk.sids[at]] do at = routing.first_that_fits(walk.sids, at + 1, deal.maps) end
+    if at then
+      walk.at = at
+      return walk.sids[at], walk.scores[at]
     end
-    walk.at = #heads + 1
+    walk.at = #walk.sids + 1
     if not routing.walk_on(root) then return nil end
   end
 end
@@ -90,14 +89,14 @@ local function best_line()
   return best
 end
 
-local function begin_line(sid)
+local function begin_line(sid, said)
   deal.begun = deal.begun + 1
   local line = deal.lines[deal.begun]
   if not line then
     line = {gone = {}}
     deal.lines[deal.begun] = line
   end
-  line.sid, line.left, line.read, line.at, line.ended, line.score, line.number = sid, 0, NOTHING, 1, false, nil, nil
+  line.sid, line.left, line.read, line.at, line.ended, line.score, line.number, line.said = sid, 0, NOTHING, 1, false, nil, nil, said
   return line
 end
 
@@ -106,12 +105,12 @@ local function next_line(root)
   local line, walk = best_line(), deal.walk
   local sid, score = next_head(root)
   if not sid then
-    local sure = line and (walk.ended or goes_before(line, '', tonumber(walk.heads[#walk.heads])))
+    local sure = line and (walk.ended or number_of(line) < walk.upto)
     return sure and line or nil
   end
-  if line and goes_before(line, sid, tonumber(score)) then return line end
-  walk.at = walk.at + walk.step
-  return begin_line(sid)
+  if line and goes_before(line, sid, score) then return line end
+  walk.at = walk.at + 1
+  return begin_line(sid, score)
 end
 
 local function read_on(root, line, number)
@@ -119,13 +118,14 @@ local function read_on(root, line, number)
   line.at, line.ended = 1, #line.read < 2 * number
 end
 
--- The first of a line leaves: its id and its score, nil for none. First two are read, for what is behind it is the new head; then as
--- many as could leave yet.
+-- Two are read first, for what is behind the head is the new one.
+local function read_front(root, line)
+  read_on(root, line, 2)
+  line.before = line.read[2]
+end
+
+-- The first of a line leaves: its id and its score, nil for none. Where no more are read, as many follow as could leave yet.
 local function leave(root, line)
-  if line.left == 0 then
-    read_on(root, line, 2)
-    line.before = line.read[2]
-  end
   local id, score = line.read[line.at], line.read[line.at + 1]
   if id then
     line.left, line.at = line.left + 1, line.at + 2
@@ -147,17 +147,50 @@ local function hand(root, id, score)
   return true
 end
 
--- A line gives its next job, or one of a hot signature does in its place. Nothing, where the seat is kept from it.
-local function give(root, line)
+local function written(root, pool, now)
+  local given, base = deal.given, deal.begun > 0 and routing.base(root, pool) or nil -- which fails, if it does, before anything is written
+  if #given > 0 then routing.start(root, pool, deal.asked, given, now) end
+  for n = #given, 1, -1 do given[n] = nil end
+  if deal.begun > 0 then routing.leave_queues(root, base, deal.lines, deal.begun) end
+  deal.begun = 0
+end
+
+-- What was dealt is written, and the walk begins anew where the last job stood.
+local function anew(root, pool, now)
+  written(root, pool, now)
+  deal.walk = routing.begin_walk(pool, deal.last)
+end
+
+-- The walk is wrong about heads: functions of another release moved them on, which say nothing of that here.
+local function reread(root, pool, now)
+  deal.begun, deal.reread = deal.begun - 1, true
+  routing.forget_pages(pool)
+  anew(root, pool, now)
+end
+
+-- A hot signature goes first in place of the best one, where it may.
+local function warm(root, line)
   local asked, best = deal.asked, line.sid
-  if asked.bonus > 0 and #asked.hot > 0 then line.sid = routing.warmest(root, best, asked.hot, asked.bonus * 1000, deal.maps, deal.passed) end
+  if asked.bonus == 0 or #asked.hot == 0 then return end
+  line.sid = routing.warmest(root, best, asked.hot, asked.bonus * 1000, deal.maps, deal.passed)
+  if line.sid ~= best then read_front(root, line) end
+end
+
+-- A line gives its next job, or one of a hot signature does in its place. Nothing, where the seat is kept from it, or its head was moved.
+local function give(root, pool, line, now)
+  local asked, best = deal.asked, line.sid
+  if line.left == 0 then
+    read_front(root, line)
+    if line.said and line.said ~= tonumber(line.before or nil) and not deal.reread then return reread(root, pool, now) end
+    warm(root, line)
+  end
   if line.left == 0 and kept_away(root, line.sid) then
     if deal.passed == NOTHING then deal.passed = {} end
     deal.passed[line.sid], deal.tries, deal.begun = true, deal.tries + 1, deal.begun - 1
     return
   end
   local id, score = leave(root, line)
-  if id and line.sid == best then deal.last = score end
+  if id and line.sid == best then deal.last = tonumber(score) end
   if not (id and hand(root, id, score)) then
     deal.tries = deal.tries + 1
     return
@@ -167,24 +200,11 @@ local function give(root, line)
   end
 end
 
-local function written(root, pool, now)
-  local given = deal.given
-  if #given > 0 then routing.start(root, pool, deal.asked, given, now) end
-  for n = #given, 1, -1 do given[n] = nil end
-  if deal.begun > 0 then routing.leave_queues(root, pool, deal.lines, deal.begun) end
-  deal.begun = 0
-end
-
-local function walk_from(root, pool, score) deal.walk = routing.begin_walk(routing.base(root, pool), score, deal.missing) end
-
--- What was dealt is written, and the walk begins anew where the last job stood.
-local function anew(root, pool, now)
-  written(root, pool, now)
-  walk_from(root, pool, deal.last)
-end
-
--- The best of all signatures, which the walk does not reach.
+-- The best of all signatures, which the walk does not reach. What it would have come across on the way there nobody looks at any more, so
+-- heads are read anew from there on.
 local function beyond(root, pool)
+  if not deal.reread then routing.forget_pages(pool) end
+  deal.reread = true
   local sid = routing.by_bitmaps(root, keys_of_bitmaps(root), deal.passed, routing.base(root, pool))
   routing.weigh(HEAVY)
   return sid and begin_line(sid)
@@ -195,14 +215,14 @@ local function deal_out(root, pool, now)
   local asked = deal.asked
   while deal.missing > 0 and deal.tries < TRIES do
     local line = next_line(root)
-    if line then give(root, line)
+    if line then give(root, pool, line, now)
     elseif deal.walk.ended then return true, false
     else
       written(root, pool, now)
       if deal.missing < asked.number and routing.is_much() then return false, true end
       line = beyond(root, pool)
       if not line then return true, false end
-      give(root, line)
+      give(root, pool, line, now)
       anew(root, pool, now)
     end
     if deal.tries > 0 and #asked.hot > 0 then anew(root, pool, now) end
@@ -211,7 +231,7 @@ local function deal_out(root, pool, now)
 end
 
 local function begin(asked, seat)
-  deal.asked, deal.seat, deal.passed, deal.begun, deal.tries, deal.last = asked, seat, NOTHING, 0, 0, nil
+  deal.asked, deal.seat, deal.passed, deal.begun, deal.tries, deal.last, deal.reread = asked, seat, NOTHING, 0, 0, -math.huge, false
   deal.missing = 0
   for n = 1, asked.number do
     if not asked.jobs[n] then deal.missing = deal.missing + 1 end
@@ -225,9 +245,10 @@ function routing.deal(root, pool, seat, asked, now, known)
   begin(asked, seat)
   if not has_bitmaps(root, pool, seat, known) then return true, false end
   local cursor = not seat.declared and not asked.old and routing.cursor(pool, seat, deal.maps) or nil
-  walk_from(root, pool, cursor and cursor.score)
+  if cursor then deal.last = cursor.score end
+  deal.walk = routing.begin_walk(pool, deal.last)
   local none, late = deal_out(root, pool, now)
   written(root, pool, now)
-  if cursor then cursor.score = none and math.huge or tonumber(deal.last) or cursor.score end
+  if cursor then cursor.score = none and math.huge or deal.last end
   return none and deal.passed == NOTHING, late
 end

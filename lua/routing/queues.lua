@@ -1,9 +1,8 @@
 -- The jobs that wait: one queue a signature, a zset of their heads, and, once there are many, the heads' scores cut into bits,
 -- so that the best of any set of signatures is found by ANDs instead of a walk.
 
-local FIRST_LOOK = 8 -- heads that a claim looks at before it asks the bitmaps
-local WALK = 24 -- the same, further on: looking at one takes as long as a step of halving
-local LONGER_LOOK = 32 -- the same of a seat that comes for the first time while there are no slices
+local WALK = 256 -- heads that a claim looks at before it asks the bitmaps
+local OF_PAGE = 4 -- heads, as long as which it takes to come to another page of them
 local MANY = 128 -- non-empty signatures from which on slices are kept
 local SEVERAL = 24 -- non-empty signatures from which on their zset is one that is searched
 local FEW = 16 -- candidates whose scores are compared one by one, and which are looked for one by one
@@ -71,6 +70,7 @@ end
 -- `before` is its score until now, or nil.
 local function head_is(root, sid, score, before, base)
   redis.call('ZADD', root .. ':heads', score, sid)
+  routing.head_moved(root, sid, before, score)
   if not before then redis.call('SETBIT', root .. ':filled', sid, 1) end
   if base then
     slice(root, sid, score, before, base)
@@ -86,9 +86,10 @@ local function came_down(root, sid, score, before)
   head_is(root, sid, score, before, base_of(root))
 end
 
-local function emptied(root, sid, base)
+local function emptied(root, sid, before, base)
   redis.call('ZREM', root .. ':heads', sid)
   redis.call('SETBIT', root .. ':filled', sid, 0)
+  routing.head_moved(root, sid, before, nil)
   if base and redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
 end
 
@@ -102,7 +103,7 @@ end
 local function renew_head(root, sid, before)
   local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 0, 'WITHSCORES')
   local base = base_of(root)
-  if not first[1] then return emptied(root, sid, base) end
+  if not first[1] then return emptied(root, sid, before, base) end
   if first[2] ~= before then head_is(root, sid, first[2], before, base) end
 end
 
@@ -128,8 +129,8 @@ local flat = {}
 
 -- Jobs have left from the front of their queues, see routing.deal: the heads of these lines follow, and the queues last, so that no
 -- failure loses one.
-function routing.leave_queues(root, pool, lines, number)
-  local base, many = routing.base(root, pool), 0
+function routing.leave_queues(root, base, lines, number)
+  local many = 0
   for n = 1, number do
     local line = lines[n]
     if line.score and line.score ~= line.before then
@@ -139,8 +140,11 @@ function routing.leave_queues(root, pool, lines, number)
   if many > 0 then redis.call('ZADD', root .. ':heads', unpack(flat, 1, many)) end
   for n = 1, number do
     local line = lines[n]
-    if not line.score then emptied(root, line.sid, base)
-    elseif base and line.score ~= line.before then slice(root, line.sid, line.score, line.before, base) end
+    if not line.score then emptied(root, line.sid, line.before, base)
+    elseif line.score ~= line.before then
+      routing.head_moved(root, line.sid, line.before, line.score)
+      if base then slice(root, line.sid, line.score, line.before, base) end
+    end
   end
   for n = 1, number do
     local line = lines[n]
@@ -155,6 +159,12 @@ local function fits(sid, maps)
 end
 
 routing.fits = fits
+
+-- The same of many: where in a list the first one that fits stands, from `at` on.
+function routing.first_that_fits(sids, at, maps)
+  if maps[2] then return routing.first_in_both(maps[2], maps[1], sids, at) end
+  return routing.first_in_both(maps[1], nil, sids, at)
+end
 
 -- Leaves out, from the highest bit that tells two heads apart, the candidates that have it where others have not. The key of the rest,
 -- `candidates` or `half`, and how many these are.
@@ -212,30 +222,23 @@ routing.by_bitmaps = by_bitmaps
 
 local walk = {}
 
--- A walk over the heads from `score` on (nil = the first), for so many jobs. It has: heads (what was read last), step (2 with scores, which
--- are only read when several jobs are compared), at (where in it it stands), read, size and last (how many were read, are read next and
--- are read at most), ended (behind these there are none). There is one at a time.
-function routing.begin_walk(base, score, number)
-  local size, last = FIRST_LOOK, WALK
-  if not base then size, last = score and FIRST_LOOK or LONGER_LOOK, 2 * MANY end
-  if number > 2 then size = 2 * size end
-  if type(score) == 'number' then score = string.format('%.17g', score) end
-  walk.least, walk.heads, walk.step, walk.at, walk.read = score or '-inf', NONE, number > 1 and 2 or 1, 1, 0
-  walk.size, walk.last, walk.ended = size, last, false
+-- A walk over the heads from `score` on. It has: sids and scores (a page of heads), at (where in it it stands), upto
+-- (it has all heads before that), looked (heads so far), ended (behind these there are none). There is one at a time.
+function routing.begin_walk(pool, score)
+  walk.pool, walk.upto, walk.sids, walk.scores, walk.at = pool, score, NONE, NONE, 1
+  walk.looked, walk.ended = 0, score == math.huge
   return walk
 end
 
 -- The next page of a walk. False when there is none, or it goes no further.
 function routing.walk_on(root)
-  if walk.ended or walk.read >= walk.last then return false end
-  local heads
-  if walk.step == 1 then heads = redis.call('ZRANGEBYSCORE', root .. ':heads', walk.least, '+inf', 'LIMIT', walk.read, walk.size)
-  else heads = redis.call('ZRANGEBYSCORE', root .. ':heads', walk.least, '+inf', 'WITHSCORES', 'LIMIT', walk.read, walk.size) end
-  walk.ended = #heads < walk.step * walk.size
-  if #heads > 0 then walk.heads, walk.at = heads, 1 end
-  walk.read = walk.read + walk.size
-  walk.size = math.min(2 * walk.size, walk.last - walk.read)
-  return #heads > 0
+  if walk.ended or walk.looked >= WALK then return false end
+  local page, at, upto = routing.heads_from(root, walk.pool, walk.upto)
+  if not page then return false end
+  walk.sids, walk.scores, walk.at = page.sids, page.scores, at
+  walk.looked = walk.looked + OF_PAGE + #page.sids - at + 1
+  walk.upto, walk.ended = upto or math.huge, not upto
+  return true
 end
 
 -- A hot signature goes first when its head is at most `bonus` us behind the best one.

@@ -13,16 +13,22 @@
 --   shown    signature -> its requirement and its models      seats  where the claims of a seat left off, see `cursor`
 --   held     token -> job, of small ones that were given out here and may run    ran  machine and signature -> when that was written last
 --   scores, sids, least, last  heads that came or came down, in their order, and the least score of each BLOCK of them
+--   pages    the heads in their order, as far as they were read, see `heads_from`
 
-local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK = 64, 20000, 16777216, 2097152, 8192, 32
+local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK = 64, 20000, 16777216, 8388608, 8192, 32
 local UNUSED_US = 10000000
 local HELD, RAN, RAN_US = 20000, 20000, 10000000
 local KEEP_MS, FRESH_US = 3600000, 1000000 -- what is over is remembered for an hour, unless the pool says otherwise
+local PAGE, FULL, LITTLE, PAGES = 64, 128, 32, 2048 -- heads that are read at once; that a page has at most; that are too few for one; pages
 local TURN = '\n' -- among the tokens, under a name that no token has, so that a claim reads both at once
 
 local pools, number = {}, 0
 
 local function forget_heads(pool) pool.scores, pool.sids, pool.least, pool.last, pool.seats, pool.seats_bytes = {}, {}, {}, 0, {}, 0 end
+
+local function forget_pages(pool) pool.pages = {{low = -math.huge}} end
+
+routing.forget_pages = forget_pages
 
 local function forget_turn(pool) pool.settled, pool.known, pool.known_number, pool.fits, pool.base = false, {}, 0, {}, nil end
 
@@ -30,6 +36,7 @@ local function begin(turn)
   local pool = {turn = turn, used = routing.now(), looked = 0, settled = false, shown = {}, shown_bytes = 0, held = {}, held_number = 0,
     ran = {}, ran_number = 0}
   forget_heads(pool)
+  forget_pages(pool)
   forget_turn(pool)
   return pool
 end
@@ -171,6 +178,104 @@ end
 -- A number of a signature means something else now.
 function routing.renamed(root, sid)
   if pools[root] then pools[root].shown[sid] = nil end
+end
+
+-- The number of the page that a score belongs to.
+local function page_of(pages, score)
+  local first, last = 1, #pages
+  while first < last do
+    local middle = math.ceil((first + last) / 2)
+    if pages[middle].low <= score then first = middle else last = middle - 1 end
+  end
+  return first
+end
+
+-- Where in a page the heads from `score` on begin.
+local function place_in(scores, score)
+  local first, last = 1, #scores + 1
+  while first < last do
+    local middle = math.floor((first + last) / 2)
+    if scores[middle] < score then first = middle + 1 else last = middle end
+  end
+  return first
+end
+
+-- Reads a page, and leaves for another what does not go into it. False when more heads have one score than a page may have.
+local function read_page(root, pages, n)
+  local page, behind = pages[n], pages[n + 1]
+  local upto = behind and string.format('(%.17g', behind.low) or '+inf'
+  local found = redis.call('ZRANGEBYSCORE', root .. ':heads', string.format('%.17g', page.low), upto, 'WITHSCORES', 'LIMIT', 0, PAGE + 1)
+  local number, next_low = #found / 2, tonumber(found[2 * PAGE + 2])
+  while next_low and number > 0 and tonumber(found[2 * number]) == next_low do number = number - 1 end
+  if number == 0 and next_low then return false end
+  if next_low then table.insert(pages, n + 1, {low = next_low}) end
+  page.sids, page.scores = {}, {}
+  for at = 1, number do page.sids[at], page.scores[at] = found[2 * at - 1], tonumber(found[2 * at]) end
+  return true
+end
+
+-- A page with heads from `score` on, where in it they begin, and from where on others have the rest, or nil. A page has low (no head of it
+-- is before that), and, once it was read, sids and scores, which follow every head that moves. Nil where heads cannot be had so.
+function routing.heads_from(root, pool, score)
+  if #pool.pages > PAGES then forget_pages(pool) end
+  local pages = pool.pages
+  local n = page_of(pages, score)
+  local page = pages[n]
+  if not page.sids and not read_page(root, pages, n) then return nil end
+  return page, place_in(page.scores, score), pages[n + 1] and pages[n + 1].low
+end
+
+-- A page that has become small goes into the one before it.
+local function join(pages, n)
+  local page, before = pages[n], pages[n - 1]
+  if page.sids[1] and not (before.sids and #before.sids + #page.sids <= PAGE) then return end
+  for at = 1, #page.sids do table.insert(before.sids, page.sids[at]) table.insert(before.scores, page.scores[at]) end
+  table.remove(pages, n)
+end
+
+local function split(pages, n)
+  local page, at = pages[n], PAGE + 1
+  while page.scores[at] == page.scores[at - 1] do at = at + 1 end
+  if not page.scores[at] then return end
+  local new = {low = page.scores[at], sids = {}, scores = {}}
+  for from = at, #page.sids do
+    new.sids[from - at + 1], new.scores[from - at + 1] = page.sids[from], page.scores[from]
+    page.sids[from], page.scores[from] = nil, nil
+  end
+  table.insert(pages, n + 1, new)
+end
+
+-- False when it is not where it should be.
+local function take_out(pages, sid, score)
+  local n = page_of(pages, score)
+  local page = pages[n]
+  if not page.sids then return true end
+  local at = place_in(page.scores, score)
+  while page.scores[at] == score and page.sids[at] ~= sid do at = at + 1 end
+  if page.scores[at] ~= score then return false end
+  table.remove(page.sids, at)
+  table.remove(page.scores, at)
+  if n > 1 and #page.sids < LITTLE then join(pages, n) end
+  return true
+end
+
+local function put_in(pages, sid, score)
+  local n = page_of(pages, score)
+  local page = pages[n]
+  if not page.sids then return end
+  local at = place_in(page.scores, score)
+  table.insert(page.sids, at, sid)
+  table.insert(page.scores, at, score)
+  if #page.sids >= FULL then split(pages, n) end
+end
+
+-- The head of a signature has another score than before; nil for none.
+function routing.head_moved(root, sid, before, score)
+  local pool = pools[root]
+  if not pool then return end
+  if (before or score) and (not before or take_out(pool.pages, sid, tonumber(before))) then
+    if score then put_in(pool.pages, sid, tonumber(score)) end
+  else forget_pages(pool) end
 end
 
 -- A head came, or came down: whoever is beyond it must look at it.

@@ -1,0 +1,151 @@
+"""The heads of the queues as a server has them in mind, page by page: lua/routing/remembering.lua."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.bus.routing_histories import Pool
+from tests.bus.test_routing import machine
+from tests.bus.test_routing_next import asks
+
+NAMES = [f"{n}.pt" for n in range(40)]
+
+
+async def forget(redis: Redis) -> None:
+    """What the server had in mind of the pool."""
+    await redis.hset("routing:tokens", "\n", "another turn")
+
+
+def pair(n: int) -> list[str]:
+    """Two models that no other number has together."""
+    return [NAMES[n % 40], NAMES[(n + 1 + n // 40) % 40]]
+
+
+async def gets(pool: Pool, token: str, name: str = "m1") -> str:
+    word, rest = await pool.claim(name, token=token)
+    return rest[0] if word == "JOB" else ""
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_best_of_many_heads_that_move_is_next(redis: Redis, seed: int) -> None:
+    """More than are looked at in one walk, of which most fit nobody; they come, leave, come down and are cancelled."""
+    pool, chance, waiting = Pool(redis), random.Random(seed), dict[str, tuple[float, set[str]]]()
+    held = {name: set(chance.sample(NAMES, size)) for name, size in (("m1", 5), ("m2", 15), ("m3", 39))}
+    for name, some in held.items():
+        await machine(redis, pool, name, *some)
+    numbers = itertools.count()
+
+    async def more(number: int) -> None:
+        for _ in range(number):
+            some, id = set(chance.sample(NAMES, chance.choice([1, 2, 2, 2]))), f"j{next(numbers)}"
+            await pool.submit(id, {"models": sorted(some)}, chance.randint(-9, 9))
+            waiting[id] = ((await pool.job(id))["score"], some)
+        await pool.settle()
+
+    await more(600)
+    for call in range(80):
+        name, number = chance.choice(list(held)), chance.choice([1, 1, 8])
+        due = sorted((score, id) for id, (score, some) in waiting.items() if some <= held[name])[:number]
+        _, replies = await pool.next(name, [asks(f"w{n}", f"t{call}-{n}") for n in range(number)])
+        due = due[: sum(reply[0] != "AGAIN" for reply in replies)]
+        assert [reply[1] for reply in replies] == [id for _, id in due] + [""] * (number - len(due)), call
+        gone = [*(id for _, id in due), *chance.sample(sorted(waiting.keys() - {id for _, id in due}), 2)]
+        for id in gone:
+            await pool.call("mm_cancel", id)
+            del waiting[id]
+        await more(chance.choice([0, 5, 9]))
+
+
+async def test_a_head_that_another_release_moved_on_is_not_taken_for_the_best(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", *NAMES[:3])
+    for id, model in (("first", 0), ("a1", 1), ("b1", 2), ("a2", 1), ("b2", 2)):
+        await pool.submit(id, {"models": NAMES[model]})
+    assert await gets(pool, "t1") == "first"
+    sid, score = (await pool.job("a2"))["signature"], (await pool.job("a2"))["score"]
+    await redis.zrem(f"routing:queue:{sid}", "a1")
+    await redis.zadd("routing:heads", {sid: score})
+    await redis.hset("routing:job:a1", "st", "running")
+    assert [await gets(pool, f"t{n}") for n in range(2, 6)] == ["b1", "a2", "b2", ""]
+
+
+async def test_a_head_that_another_release_moved_on_is_found_beyond_many_that_fit_nobody(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", "x.pt", "y.pt")
+    await machine(redis, pool, "m2", "first.pt")
+    for id, model in (("first", "first.pt"), ("x1", "x.pt"), ("y1", "y.pt"), ("x2", "x.pt")):
+        await pool.submit(id, {"models": model})
+    assert await gets(pool, "first", "m2") == "first"
+    for n in range(500):
+        await pool.submit(f"j{n}", {"models": pair(n)}, 9)
+    sid, score = (await pool.job("x2"))["signature"], (await pool.job("x2"))["score"]
+    await redis.zrem(f"routing:queue:{sid}", "x1")
+    await redis.zadd("routing:heads", {sid: score})
+    await redis.hset("routing:job:x1", "st", "running")
+    assert [await gets(pool, f"t{n}") for n in range(3)] == ["y1", "x2", ""]
+
+
+async def test_more_heads_of_one_score_than_a_page_has_are_all_found(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", *NAMES)
+    for n in range(100):
+        await pool.submit(f"j{n}", {"models": pair(n)}, 9 if n == 99 else 0)
+    first, others = (await pool.job("j99"))["score"], range(99)
+    for n in others:
+        sid = (await pool.job(f"j{n}"))["signature"]
+        await redis.zadd(f"routing:queue:{sid}", {f"j{n}": first + 1e6})
+        await redis.zadd("routing:heads", {sid: first + 1e6})
+    await forget(redis)
+    taken = [await gets(pool, f"t{n}") for n in range(101)]
+    assert taken[0] == "j99"
+    assert sorted(taken[1:100]) == sorted(f"j{n}" for n in others)
+    assert taken[100] == ""
+
+
+async def test_heads_of_one_score_stay_on_one_page_when_it_is_cut_in_two(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", *NAMES)
+    await machine(redis, pool, "m2", "rare.pt")
+    for n in range(131):
+        await pool.submit(f"before{n}", {"service": "comfyui", "models": pair(n) if n else ["rare.pt"]})
+        assert await gets(pool, f"before{n}", "m1" if n else "m2") == f"before{n}"
+
+    async def come(jobs: dict[str, list[str]], scores: dict[str, float]) -> None:
+        """From the queue of the older fleet, which is where jobs have one score; the last name comes first."""
+        for id, models in jobs.items():
+            text = json.dumps({"models": models})
+            await redis.hset(f"job:{id}", mapping={"requirements": text, "service_required": "comfyui"})
+        await redis.zadd("jobs:pending", scores)
+        while (await pool.call("mm_take_in", 100, "all", keys=("jobs:pending",)))[1][2] != "0":
+            pass
+        await pool.settle()
+
+    sooner = {f"a{n:02}": pair(1 + n) for n in range(40)}
+    others = {f"b{n:02}": pair(41 + n) for n in range(60)}
+    await come(sooner | others, {id: 4096.0 if id in sooner else 1024.0 for id in sooner | others})
+    assert await gets(pool, "none yet", "m2") == ""
+    more = {f"c{n:02}": pair(101 + n) for n in range(30)} | {"c09x": ["rare.pt"]}
+    await come(more, dict.fromkeys(more, 1024.0))
+    assert await gets(pool, "rare", "m2") == "c09x"
+    taken = [await gets(pool, f"t{n}") for n in range(131)]
+    assert sorted(taken[:40]) == sorted(sooner)
+    assert sorted(taken[40:]) == sorted(["", *others, *(more.keys() - {"c09x"})])
+
+
+@pytest.mark.parametrize("name", ["heads", "noughts", "filled"])
+async def test_garbage_in_the_place_of_what_is_in_mind_costs_no_job(redis: Redis, name: str) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", *NAMES[:2])
+    for n in range(8):
+        await pool.submit(f"j{n}", {"models": NAMES[n % 2]})
+    assert await gets(pool, "t0") == "j0"
+    await redis.delete(f"routing:{name}")
+    await redis.lpush(f"routing:{name}", "garbage")
+    taken = [await gets(pool, "t1")]
+    await pool.settle()
+    assert taken + [await gets(pool, f"t{n}") for n in range(2, 9)] == [*(f"j{n}" for n in range(1, 8)), ""]

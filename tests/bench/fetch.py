@@ -26,11 +26,12 @@ from typing import Final
 
 from tests.bench.fetching.cells import MIB, Algorithm, Cell, chosen
 from tests.bench.fetching.contenders import Peer, Work, disk_alone, ours, peers, synced
-from tests.bench.fetching.files import Source, emptied, sources, touched, warm
+from tests.bench.fetching.files import Source, emptied, sources, warm
 from tests.bench.fetching.goals import Found, rows
 from tests.bench.fetching.origin import Origin, installed, origin
 from tests.bench.fetching.running import CommandFailed, Run
 from tests.bench.fetching.tools import Tools, at_hand, cache, obtained
+from tests.bench.fetching.touching import touched
 from tests.bench.fetching.verifying import Verifier, WrongBytes, alone, fastest
 from tests.bench.row import Row
 
@@ -163,6 +164,6 @@ class Field:
     def _work(self, cell: Cell, place: Path, tls: bool | None = None) -> Work:
         secure = cell.tls if tls is None else tls
         store = emptied(place / "store")
-        if cell.tmpfs:
-            touched(store, cell.shape.count * cell.shape.size)
-        return Work(cell=cell, files=self.files, origin=self.origin, store=store, home=place, tls=secure)
+        work = Work(cell=cell, files=self.files, origin=self.origin, store=store, home=place, tls=secure)
+        touched(store, work.touch)
+        return work

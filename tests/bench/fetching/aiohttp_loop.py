@@ -12,6 +12,7 @@ from typing import Any
 
 import aiofiles
 import aiohttp
+from touching import touched
 
 CHUNK = 1024 * 1024
 
@@ -29,6 +30,7 @@ async def main(order: dict[str, Any]) -> None:
                     async for chunk in answer.content.iter_chunked(CHUNK):
                         await out.write(chunk)
 
+        touched(Path(order["store"]), order["touch"])
         begun, used = time.monotonic(), time.process_time()
         async with asyncio.TaskGroup() as group:
             for file in order["files"]:

@@ -32,6 +32,11 @@ class Work:
     home: Path
     tls: bool
 
+    @property
+    def touch(self) -> int:
+        """Bytes of memory to touch before the first byte comes; programs in Python do it once more when they have started."""
+        return self.cell.shape.count * self.cell.shape.size if self.cell.tmpfs else 0
+
     def url(self, file: Source) -> str:
         return self.origin.url(self.cell, file.name, tls=self.tls)
 
@@ -50,6 +55,7 @@ class Work:
         ]
         content = {
             "store": str(self.store),
+            "touch": self.touch,
             "files": files,
             "concurrency": AT_ONCE,
             "ca_file": str(self.origin.ca_file),

@@ -38,15 +38,17 @@ from model_manager.sources.transport.limits import Limits
 from model_manager.sources.transport.web import web
 from tests.bench.fetching.beside import TICK, idle_process
 from tests.bench.fetching.origin import HOST
+from tests.bench.fetching.touching import touched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the benchmark asks for. `files` are name, url, size and a labelled pin."""
+    """What the benchmark asks for. `files` are name, url, size and a labelled pin; `touch`: see `Work`."""
 
     store: str
     state: str
     files: list[dict[str, Any]]
+    touch: int = 0
     concurrency: int = 8
     ca_file: str | None = None
     env: dict[str, str] = field(default_factory=dict)
@@ -115,6 +117,7 @@ async def fetch(order: Order) -> dict[str, Any]:
                 return await downloading.attempt(step, wanted.sources[0], 1, seen, _told, moved=moved)
 
         models = [model(file) for file in order.files]
+        touched(Path(order.store), order.touch)
         with idle_process() as beside:
             begun, used = time.monotonic(), time.process_time()
             async with asyncio.TaskGroup() as group:

@@ -8,7 +8,6 @@ import os
 import shutil
 import struct
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,15 +58,6 @@ def emptied(directory: Path) -> Path:
     directory.mkdir(parents=True)
     settle(directory)
     return directory
-
-
-def touched(directory: Path, size: int) -> None:
-    """So many bytes of memory are there for whoever writes to this tmpfs next. A virtual machine gives free memory back after some
-    seconds, and who touches it next pays for that: 400 MiB cost 0.2 s of processor just after they were freed, 1.1 after a minute."""
-    block = bytes(MIB)
-    with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
-        for _ in range(size // MIB):
-            file.write(block)
 
 
 def settle(directory: Path) -> None:

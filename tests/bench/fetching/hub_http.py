@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.file_download import http_get
+from touching import touched
 
 
 def main(order: dict[str, Any]) -> None:
@@ -17,6 +18,7 @@ def main(order: dict[str, Any]) -> None:
         with (Path(order["store"]) / file["name"]).open("wb") as out:
             http_get(file["url"], out, expected_size=file["size"])
 
+    touched(Path(order["store"]), order["touch"])
     begun, used = time.monotonic(), time.process_time()
     with ThreadPoolExecutor(order["concurrency"]) as pool:
         list(pool.map(bring, order["files"]))

@@ -340,7 +340,7 @@ def all_taken(turns: Turns) -> ExitStack:
         return taken.pop_all()
 
 
-def test_no_more_threads_hash_at_once_than_leave_cores_for_the_others(directory: str) -> None:
+def test_no_more_threads_hash_at_once_than_there_are_cores(directory: str) -> None:
     buffers = Buffers()
     with all_taken(buffers.hashing) as taken, Partial.open(directory, FLUX, buffers=buffers) as partial:
         partial.begin(URL, offer(size=len(CONTENT)))

@@ -303,8 +303,6 @@ local function column(root, token, borrowed)
   return spare
 end
 
-routing.column_key = column
-
 -- The keys of many columns, in the order of their tokens; what was made for the moment is in `borrowed`.
 function routing.column_keys(root, tokens, borrowed)
   local keys, known = {}, routing.gathered('SMISMEMBER', root .. ':columns', tokens)

@@ -76,33 +76,53 @@ function routing.is_much() return done_so_far >= MUCH or is_long(0) end
 -- Whether what will take about so many steps still fits into this call.
 function routing.has_room(steps) return done_so_far + steps < MUCH and not is_long(steps * STEP) end
 
--- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here each call
--- collects a bounded part when it is done, once there are ROOM more than were left the last time. In between collecting is at rest;
--- servers wake it now and then, and then large arguments would have it done at once, were it not slow by itself.
+-- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here each call does a
+-- bounded part when it is done. A cycle begins once there is half as much again as was left, ROOM more at least, and then goes on in every
+-- call to its end: one that rested as soon as it had freed a little would find that as much had come meanwhile. In between collecting is at
+-- rest. Servers do some of it every 50 or 500 calls: it is as slow then as it can be set, and no threshold of its own ever begins it.
 local PART, ROOM, CROWDED, LARGER = 0.0005, 6144, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
-local SLOW, STRIDE, KB_OF_STRIDE = 40, 8, 5 -- of 100, which would keep up; steps at once, some 25 us; KB that are made meanwhile
+local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 2.5, 8 -- steps at once, some 25 us; KB that are made meanwhile; strides that are put off at most
+local FAST, SLOW, NEVER = 40, 1, 100000 -- of 100, which would keep up; how much there must be for a threshold, in percent of what is left
 local collect, goal, left, owed = nil, ROOM, 0, 0 -- KB from which on is collected, KB when the last call was done, and strides put off
+local begun_at, in_vain = nil, false -- KB when the cycle began, if there is one; whether the last one freed next to nothing
 
 local function take_over_collecting()
   local here, found = pcall(function() return collectgarbage end)
   if not here or not found or not pcall(found, 'count') then return end
   collect = found
+  collect('setpause', NEVER)
   collect('setstepmul', SLOW)
   left = collect('count')
   goal = left + ROOM
 end
 
+-- A part of a cycle; whether it is over.
+local function collect_part(now)
+  local from, limit, over = clock(), now > goal + CROWDED and LARGER * PART or PART, false
+  begun_at = begun_at or now
+  owed = math.min(owed, PUT_OFF) + math.max(1, (now - left) / KB_OF_STRIDE)
+  collect('setstepmul', FAST)
+  repeat
+    over, owed = collect('step', STRIDE), owed - 1
+  until over or owed < 1 or clock() - from > limit
+  collect('setstepmul', SLOW)
+  collect('stop') -- before the next call's arguments come
+  return over
+end
+
+-- One that the server had begun long ago spares all that came since; then another follows at once.
+local function end_cycle(now)
+  in_vain = not in_vain and now > begun_at - ROOM / 2
+  goal = in_vain and now or now + math.max(ROOM, now / 2)
+  begun_at, owed = nil, 0
+end
+
 local function collect_some()
   local now = collect('count')
-  if now >= goal then
-    local from, limit, done = clock(), now > goal + CROWDED and LARGER * PART or PART, false
-    owed = owed + math.max(1, (now - left) / KB_OF_STRIDE)
-    repeat
-      done, owed = collect('step', STRIDE), owed - 1
-    until done or owed < 1 or clock() - from > limit
-    collect('stop') -- before the next call's arguments come
+  if begun_at or now >= goal then
+    local over = collect_part(now)
     now = collect('count')
-    if done then goal, owed = now + ROOM, 0 end
+    if over then end_cycle(now) end
   end
   left = now
 end

@@ -182,7 +182,9 @@ end
 
 function routing.release(root, id, token)
   redis.call('ZREM', root .. ':leases', id)
-  if token then redis.call('HDEL', root .. ':tokens', token) end
+  if not token then return end
+  redis.call('HDEL', root .. ':tokens', token)
+  routing.let_go_of(root, token)
 end
 
 -- The task: leases of jobs that run, from their tokens. How long they were is known no more.
@@ -234,7 +236,7 @@ end
 -- The same; of what was given out here the record need not be read: whoever ends a run deletes its token.
 function routing.complete_held(root, pool, id, token, result, keep_ms, now)
   if pool.held[token] ~= id then return routing.complete(root, id, token, result, keep_ms, now) end
-  pool.held[token] = nil
+  routing.let_go(pool, token)
   if redis.call('HDEL', root .. ':tokens', token) == 0 then return routing.complete(root, id, token, result, keep_ms, now) end
   redis.call('ZREM', root .. ':leases', id)
   over(root, id, result, keep_ms, now)
@@ -245,16 +247,16 @@ local done_tokens, done_ids = {}, {}
 
 -- How many jobs the claims have finished, if all of these were given out here and were still running; their tokens are gone then.
 local function all_held(root, pool, asked)
-  local number, held = 0, pool.held
+  local number = 0
   for n = 1, asked.number do
     if asked.done[n] ~= '' then
-      if held[asked.done_tokens[n]] ~= asked.done[n] then return nil end
+      if pool.held[asked.done_tokens[n]] ~= asked.done[n] then return nil end
       number = number + 1
       done_tokens[number], done_ids[number] = asked.done_tokens[n], asked.done[n]
     end
   end
   if number == 0 then return nil end
-  for n = 1, number do held[done_tokens[n]] = nil end
+  for n = 1, number do routing.let_go(pool, done_tokens[n]) end
   return redis.call('HDEL', root .. ':tokens', unpack(done_tokens, 1, number)) == number and number or nil
 end
 

@@ -11,7 +11,7 @@
 --   fits     profile -> the signatures that it fits      base  from where the heads' slices count (false: there are none)
 -- Also beyond that, for what changes them says so here:
 --   shown    signature -> its requirement and its models      seats  where the claims of a seat left off, see `cursor`
---   held     token -> job, of small ones that were given out here and may run    ran  machine and signature -> when that was written last
+--   held     token -> job, of small ones that were given out here and may run    ran  machine -> signature -> when that was written last
 --   scores, sids, least, last  heads that came or came down, in their order, and the least score of each BLOCK of them
 --   pages    the heads in their order, as far as they were read, see `heads_from`
 
@@ -139,16 +139,25 @@ function routing.hold(pool, token, id)
   pool.held[token], pool.held_number = id, pool.held_number + 1
 end
 
+-- Its run is over.
+function routing.let_go(pool, token)
+  if not pool or not pool.held[token] then return end
+  pool.held[token], pool.held_number = nil, pool.held_number - 1
+end
+
+function routing.let_go_of(root, token) routing.let_go(pools[root], token) end
+
 -- Whether a machine's last job of a signature was written down so lately that it need not be again.
 function routing.ran_lately(pool, machine, sid, now)
-  local name = machine .. '\n' .. sid
-  local at = pool.ran[name]
+  local times = pool.ran[machine]
+  local at = times and times[sid]
   if at and now >= at and now - at < RAN_US then return true end
   if not at then
-    if pool.ran_number >= RAN then pool.ran, pool.ran_number = {}, 0 end
+    if pool.ran_number >= RAN then pool.ran, pool.ran_number, times = {}, 0, nil end
     pool.ran_number = pool.ran_number + 1
   end
-  pool.ran[name] = now
+  times = times or {}
+  times[sid], pool.ran[machine] = now, times
   return false
 end
 

@@ -22,7 +22,7 @@ local function asked(root, arguments)
   end
   if #(customer or '') > 200 or #(workflow or '') > 200 then return nil, routing.bad('the customer or the workflow is no id') end
   local parts, why = rules.read(requirement)
-  if why then return nil, routing.bad(why) end
+  if not parts then return nil, routing.bad(why) end
   return routing.with_facets(root, parts, customer, workflow)
 end
 

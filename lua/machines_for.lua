@@ -10,7 +10,7 @@ local function mm_machines_for(keys, arguments)
   if #(arguments[2] or '') > 200 or #(arguments[3] or '') > 200 then return routing.bad('the customer or the workflow is no id') end
   routing.weigh(0)
   local parts, why = rules.read(arguments[1])
-  if why then return routing.bad(why) end
+  if not parts then return routing.bad(why) end
   parts = routing.with_facets(root, parts, arguments[2], arguments[3])
   local sid = redis.call('HGET', root .. ':signatures', routing.canonical(parts))
   local able, number

@@ -77,7 +77,7 @@ function routing.is_much() return done_so_far >= MUCH or is_long(0) end
 function routing.has_room(steps) return done_so_far + steps < MUCH and not is_long(steps * STEP) end
 
 -- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here each call does a
--- bounded part when it is done. A cycle begins once there is half as much again as was left, ROOM more at least, and then goes on in every
+-- bounded part when it is done. A cycle begins once there is twice as much as was left, ROOM more at least, and then goes on in every
 -- call to its end: one that rested as soon as it had freed a little would find that as much had come meanwhile. In between collecting is at
 -- rest. Servers do some of it every 50 or 500 calls: it is as slow then as it can be set, and no threshold of its own ever begins it.
 local PART, ROOM, CROWDED, LARGER = 0.0005, 6144, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
@@ -113,7 +113,7 @@ end
 -- One that the server had begun long ago spares all that came since; then another follows at once.
 local function end_cycle(now)
   in_vain = not in_vain and now > begun_at - ROOM / 2
-  goal = in_vain and now or now + math.max(ROOM, now / 2)
+  goal = in_vain and now or now + math.max(ROOM, now)
   begun_at, owed = nil, 0
 end
 

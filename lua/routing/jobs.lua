@@ -72,7 +72,7 @@ function routing.place(root, id, job, now)
   local parts = routing.parts(root, job.s)
   if not parts then return routing.bury(root, id, job, 'its requirements are gone: submit it anew', now) end
   local excluded = job.x and cjson.decode(job.x) or nil
-  local wanted = routing.with_facets(root, parts, job.c or '', job.wf or '', excluded)
+  local wanted = routing.with_facets(root, parts, job.c, job.wf, excluded)
   local sid, why = job.s, nil
   if wanted ~= parts then sid, why = routing.signature(root, routing.canonical(wanted)) end
   if not sid then return routing.bury(root, id, job, why, now) end
@@ -93,7 +93,7 @@ function routing.sort_anew(root, sid, id, score)
   if not job then return routing.dequeue(root, sid, id) end
   if not job.c and not job.wf then return end
   local parts = routing.parts(root, sid)
-  local wanted = routing.with_facets(root, parts, job.c or '', job.wf or '', parts.elsewhere)
+  local wanted = routing.with_facets(root, parts, job.c, job.wf, parts.elsewhere)
   if wanted == parts then return end
   routing.dequeue(root, sid, id)
   job.s, job.p = sid, score

@@ -61,7 +61,7 @@ local function negated(given)
   return parts
 end
 
--- What a requirement asks: rule name -> part, and under `no` what a machine must not have. Nil and why if unreadable.
+-- What a requirement asks: rule name -> part, and under `no` what a machine must not have; and its canonical text. Nil and why if unreadable.
 rules.read = routing.remembered(function(text)
   local given, why = routing.object(text)
   if not given then return nil, 'the requirements: ' .. why end
@@ -76,7 +76,7 @@ rules.read = routing.remembered(function(text)
   end
   local _, tokens = rules.split(parts)
   if #tokens > MOST_TOKENS then return nil, 'it names more than ' .. MOST_TOKENS .. ' models, those with a digest twice' end
-  return parts
+  return parts, routing.canonical(parts)
 end)
 
 -- What an offer offers: rule name -> what is offered. Nil and why if unreadable.

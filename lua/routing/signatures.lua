@@ -8,6 +8,7 @@ local CROWDS = 1000 -- demands of which is remembered who meets them
 local FITTING, FITTED = 2000, 100000 -- signatures of which is remembered which offers declare what they ask, and all these offers
 local JUDGING = 0.04 -- steps of one: more would be no little, and hundreds take long
 local JUDGED_ANYWAY = 32 -- however long that takes: a server that stood still for a moment does not know less
+local NONE = {}
 
 -- The parts of a signature by its canonical form.
 local parsed = routing.remembered(function(text) return cjson.decode(text) end)
@@ -228,13 +229,22 @@ function routing.signature(root, text)
   return begin(root, text)
 end
 
+local function same_list(one, other)
+  if #one ~= #other then return false end
+  for n, each in ipairs(one) do
+    if other[n] ~= each then return false end
+  end
+  return true
+end
+
 -- Parts with the customer and the workflow of a job, as far as some offer names them, and the machines that it is kept from.
 function routing.with_facets(root, parts, customer, workflow, excluded)
-  local named = redis.call('EXISTS', root .. ':named') == 1
+  customer, workflow = customer or '', workflow or ''
+  local named = (customer ~= '' or workflow ~= '') and redis.call('EXISTS', root .. ':named') == 1
   local who = named and customer ~= '' and redis.call('HEXISTS', root .. ':named', 'customer ' .. customer) == 1 and customer or nil
   local what = named and workflow ~= '' and redis.call('HEXISTS', root .. ':named', 'workflow ' .. workflow) == 1 and workflow or nil
   local had = parts.tenant and parts.tenant.customer
-  local same = had == who and parts.workflow == what and routing.canonical(parts.elsewhere or {}) == routing.canonical(excluded or {})
+  local same = had == who and parts.workflow == what and same_list(parts.elsewhere or NONE, excluded or NONE)
   if same then return parts end
   local changed = {}
   for name, part in pairs(parts) do changed[name] = part end

@@ -22,7 +22,7 @@ end
 -- Its parts, or nil and why it cannot be read.
 local function parts_of(old)
   local parts, why = rules.read(old.requirements)
-  if why then return nil, why end
+  if not parts then return nil, why end
   if old.service == '' or old.service == 'all' then return parts end
   local service
   service, why = rules.by_name.service.read({service_required = old.service})

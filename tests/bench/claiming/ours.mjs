@@ -1,6 +1,6 @@
-// Workers of ours that do nothing: node ours.mjs SOCKET SECONDS HANDS. Each call is of another machine, so that none runs
-// dry, and tells that the jobs before are done. What hands finish while CALLS are on their way goes with the next one; more than FEW
-// who ask at once share the calls that are free.
+// Workers of ours that do nothing: node ours.mjs SOCKET SECONDS HANDS. Those of a process are of one machine until nothing is left that it
+// can do, then of the next one. A call tells that the jobs before are done; what hands finish while CALLS are on their way goes with
+// the next one; more than FEW who ask at once share the calls that are free.
 // Writes `ready`, waits for a line, says the jobs done in SECONDS.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -52,6 +52,7 @@ class Desk {
     try {
       const reply = await client.call(...this.command(some));
       if (reply[0] !== 'OK') throw new Error(reply);
+      if (reply[1] === 'EMPTY') this.turn = (this.turn + 1) % order.machines.length;
       some.forEach(({ resolve }, n) => resolve(reply.slice(1 + VALUES * n, 1 + VALUES * (n + 1))));
     } catch (error) {
       some.forEach(({ reject }) => reject(error));
@@ -61,7 +62,6 @@ class Desk {
   }
 
   command(some) {
-    this.turn = (this.turn + 1) % order.machines.length;
     const [machine, lease, models] = order.machines[this.turn];
     const all = some.flatMap(({ values }) => values);
     return ['FCALL', order.next, 3, order.root, lease, models, machine, '', 600000, some.length, ...all];

@@ -1,7 +1,7 @@
 """Eight workers of ours in one process that do nothing: `python -m tests.bench.claiming.worker SOCKET SECONDS`.
 
-Each call is of another machine, so that none runs dry, and tells that the jobs before are done; as `Claims.next` does, workers share
-calls. Writes `ready`, waits for a line on standard input, says the jobs done in SECONDS.
+They are of one machine until nothing is left that it can do, then of the next one. A call tells that the jobs before are done; as
+`Claims.next` does, workers share calls. Writes `ready`, waits for a line on standard input, says the jobs done in SECONDS.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Done:
 
 @dataclass(slots=True)
 class Desk:
-    """Calls of one machine after the other. `free`: connections without a call on its way."""
+    """`turn`: the machine that they are of. `free`: connections without a call on its way."""
 
     order: dict[str, Any]
     free: list[Redis]
@@ -46,7 +46,6 @@ class Desk:
 
     async def ask(self, questions: Sequence[Sequence[str]]) -> list[list[bytes]]:
         redis, machines = self.free.pop(), self.order["machines"]
-        self.turn = (self.turn + 1) % len(machines)
         machine, lease, models = machines[self.turn]
         values = [value for question in questions for value in question]
         asked = (machine, "", "600000", str(len(questions)), *values)
@@ -54,6 +53,8 @@ class Desk:
         self.free.append(redis)
         if reply[0] != b"OK":
             raise AssertionError(reply)
+        if reply[1] == b"EMPTY":
+            self.turn = (self.turn + 1) % len(machines)
         return [reply[first : first + VALUES] for first in range(1, len(reply), VALUES)]
 
 

@@ -214,28 +214,34 @@ local function pass_on(todo, task)
   redis.call('RPUSH', todo, task)
   redis.call('LPOP', todo)
   redis.call('DEL', todo .. ':at')
-  return false
+end
+
+-- A task was done up to a cursor, or to its end.
+local function settled(todo, go_on)
+  if go_on then return redis.call('SET', todo .. ':at', text_of(go_on)) end
+  redis.call('LPOP', todo)
+  redis.call('DEL', todo .. ':at')
 end
 
 -- Goes on with what is to be done, for about `steps`. Whether there is more, and how many steps are left.
 function routing.settle(root, steps)
   local todo = root .. ':todo'
-  local begun = false
+  local begun, passed = false, 0
   while steps > 0 and not (begun and routing.is_too_much()) do
     begun = true
     local task = redis.call('LINDEX', todo, 0)
     if not task then return false, steps end
     routing.weigh(0) -- its time counts from here on
     local cursor, doer = tonumber(redis.call('GET', todo .. ':at') or '0'), doing[string.sub(task, 1, 1)]
-    if not doer then return pass_on(todo, task), steps end
-    local go_on, taken = doer(root, string.sub(task, 2), cursor, steps)
-    steps = steps - math.max(1, taken)
-    routing.weigh(taken / 2)
-    if go_on then
-      redis.call('SET', todo .. ':at', text_of(go_on))
+    if doer then
+      local go_on, taken = doer(root, string.sub(task, 2), cursor, steps)
+      steps, passed = steps - math.max(1, taken), 0
+      routing.weigh(taken / 2)
+      settled(todo, go_on)
     else
-      redis.call('LPOP', todo)
-      redis.call('DEL', todo .. ':at')
+      if passed >= redis.call('LLEN', todo) then return false, steps end
+      pass_on(todo, task)
+      passed = passed + 1
     end
   end
   return redis.call('EXISTS', todo) == 1, steps

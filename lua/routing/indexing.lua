@@ -226,7 +226,7 @@ end
 -- Goes on with what is to be done, for about `steps`. Whether there is more, and how many steps are left.
 function routing.settle(root, steps)
   local todo = root .. ':todo'
-  local begun, passed = false, 0
+  local begun, passed = false, nil -- the first task that was passed on since one was done
   while steps > 0 and not (begun and routing.is_too_much()) do
     begun = true
     local task = redis.call('LINDEX', todo, 0)
@@ -235,13 +235,13 @@ function routing.settle(root, steps)
     local cursor, doer = tonumber(redis.call('GET', todo .. ':at') or '0'), doing[string.sub(task, 1, 1)]
     if doer then
       local go_on, taken = doer(root, string.sub(task, 2), cursor, steps)
-      steps, passed = steps - math.max(1, taken), 0
+      steps, passed = steps - math.max(1, taken), nil
       routing.weigh(taken / 2)
       settled(todo, go_on)
     else
-      if passed >= redis.call('LLEN', todo) then return false, steps end
+      if task == passed then return false, steps end
       pass_on(todo, task)
-      passed = passed + 1
+      passed = passed or task
     end
   end
   return redis.call('EXISTS', todo) == 1, steps

@@ -508,7 +508,9 @@ async def test_a_task_of_a_later_release_is_left_to_it_and_stops_nobody(pool: Po
     assert await redis.lrange("routing:todo", 0, -1) == [b"Z1"]
 
 
-async def test_whoever_settles_is_told_of_more_until_only_tasks_of_a_later_release_are_left(pool: Pool, redis: Redis) -> None:
+async def test_whoever_settles_is_told_of_more_until_only_tasks_of_a_later_release_are_left(
+    pool: Pool, redis: Redis
+) -> None:
     """Once, the first of them made it say that nothing was left, and what stood behind waited for another call."""
     await machine(redis, pool, "m1", "a.pt")
     await redis.delete("routing:row:0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from functools import partial as partial_of
 from typing import Final
@@ -137,7 +137,7 @@ class Downloading:
                     whole = partial.whole(answer.stream.offer, judge=road.early, short=gathering.ring)
                     if whole is None:
                         await finishing(self._begin, partial, road, answer)
-                        await self._draw(partial, road, answer.stream)
+                        await self._draw(partial, road, answer.until_read(answer.stream))
                         return None
                     kept.callback(whole.drop)
                     if rush := self._rush(partial, road, answer, whole):
@@ -178,7 +178,7 @@ class Downloading:
         expected = offer.size or (model.size.bytes if model.size else 0)
         self._mistrust.carries(model.path, source.url, on=offer.start > 0)
         room = self._root.path, max(0, expected - (partial.here if offer.start else 0)), model.name
-        return Answered(stream=stream, reserve=lambda: kept.enter_context(self._space.reserve(*room)))
+        return Answered(stream=stream, line=line, reserve=lambda: kept.enter_context(self._space.reserve(*room)))
 
     def _begin(self, partial: Partial, road: Road, answer: Answered) -> None:
         partial.begin(
@@ -200,7 +200,7 @@ class Downloading:
                     await finishing(self._begin, partial, road, answer)
                     rest = gathering.rest(whole, partial.adopt(whole.full()))
                     written = True
-                    await self._draw(partial, road, rest)
+                    await self._draw(partial, road, answer.until_read(rest))
         except Corrupt:
             raise
         except BaseException:
@@ -262,10 +262,10 @@ class Downloading:
 
         return sealed
 
-    async def _draw(self, partial: Partial, road: Road, stream: Stream) -> None:
+    async def _draw(self, partial: Partial, road: Road, opened: AbstractAsyncContextManager[Stream]) -> None:
         drawing, pace = Drawing(partial, self._widths, self._clock), Pace(self._clock, self._settings().min_speed)
         try:
-            await drawing.draw(nullcontext(stream), lambda: self._watch(partial, drawing, pace, road))
+            await drawing.draw(opened, lambda: self._watch(partial, drawing, pace, road))
         finally:
             await self._settle(partial, drawing, pace, road)
 

@@ -16,8 +16,8 @@ from model_manager.errors import Corrupt, ModelManagerError, OriginUnavailable
 from model_manager.library.incoming.partial import Partial
 from model_manager.sources.origin import Parts, Sink, Stream
 
-FIRST_WAIT: Final = 0.1
-"""Seconds until the first byte of an answer, before any was measured."""
+FIRST_WAIT: Final = 0.03
+"""Seconds until the first byte of an answer, before any was measured. Too long, and the first spans are longer than memory holds."""
 
 AHEAD: Final = 1024 * 1024 * 1024
 """Bytes that may be fetched before the hash has come to them: what is farther ahead would not be in memory any more."""
@@ -163,7 +163,7 @@ class Drawing:
     def _span(self) -> int:
         seconds = max(0.1, self._clock.monotonic() - self._begun)
         connections = max(1, len(self._carriers))
-        return span_size(self.received / seconds / connections, self._wait, max(connections, self._wanted))
+        return span_size(self.received / seconds / connections, self._wait, max(connections, self._widths.connections))
 
     async def _watch(self, group: asyncio.TaskGroup, watch: Callable[[], None]) -> None:
         while True:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -78,6 +79,7 @@ class Answered:
     """What a source offers, and the space for it. `reserve` looks at the disk, which takes as long as it takes: on a thread."""
 
     stream: Stream
+    line: AsyncExitStack
     reserve: Callable[[], Reservation]
     reservation: Reservation | None = None
 
@@ -85,6 +87,13 @@ class Answered:
         """The space, set aside when this is first asked. Raises NoSpace, NoInodes and RootAway."""
         self.reservation = self.reservation or self.reserve()
         return self.reservation
+
+    @asynccontextmanager
+    async def until_read(self, stream: Stream) -> AsyncIterator[Stream]:
+        """The line goes back as soon as its answer, as this `stream`, has brought its part: of the host's connections it would keep
+        one from those that bring the rest. After a failure somebody may still read it."""
+        yield stream
+        await self.line.aclose()
 
     @property
     def burst(self) -> Burst | None:

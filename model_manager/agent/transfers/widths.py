@@ -67,6 +67,11 @@ class Crowd:
         self._looked = self._left_at = clock.monotonic()
 
     @property
+    def connections(self) -> int:
+        """As many as all of them together want."""
+        return self.each * len(self._members)
+
+    @property
     def most(self) -> int:
         """Connections that each may have."""
         return max(1, min(self._allowed() or UNLIMITED, self._took) // max(1, len(self._members)))
@@ -129,6 +134,11 @@ class Widths:
         self._clock = clock
         self._allowed = allowed
         self._crowds: dict[str, Crowd] = {}
+
+    @property
+    def connections(self) -> int:
+        """As many as all downloads want: they share one memory."""
+        return sum(crowd.connections for crowd in self._crowds.values())
 
     def crowd(self, host: str) -> Crowd:
         if host not in self._crowds:

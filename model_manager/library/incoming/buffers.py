@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from queue import SimpleQueue
@@ -22,6 +23,9 @@ MOVING: Final = 8
 HASHING: Final = os.cpu_count() or 1
 """Threads that hash at once, of all files together. Each keeps a core for milliseconds, and whoever is given the interpreter meanwhile
 needs one at once: everybody else waits for him, the event loop too. Half as many cost eight files a tenth of their speed."""
+
+READING: Final = 4
+"""Blocks for bytes that are read back from the disk, of all files together: two for each of eight files were a fifth of all memory."""
 
 
 class File(Protocol):
@@ -57,7 +61,7 @@ class Turns:
 
 
 class Buffers:
-    """Page-aligned anonymous memory in blocks of BLOCK bytes, at most `count` of them. Thread-safe; no call blocks.
+    """Page-aligned anonymous memory in blocks of BLOCK bytes, at most `count` of them. Thread-safe; no call but `reading` blocks.
 
     Memory is reserved with the first block, touched block by block, and unmapped when the last file that uses it is closed.
     """
@@ -71,6 +75,9 @@ class Buffers:
         self._blocks: list[memoryview] = []
         self._number: dict[int, int] = {}
         self._idle = list(range(count - 1, -1, -1))
+        self._desks: SimpleQueue[int] = SimpleQueue()
+        for number in range(count, count + READING):
+            self._desks.put(number)
         self._held = 0
         self._users = 0
         self._waiting: list[_Waiter] = []
@@ -127,10 +134,23 @@ class Buffers:
             self._idle.append(self._number[id(memory)])
         self.ring()
 
+    @contextmanager
+    def reading(self) -> Iterator[memoryview]:
+        """Memory to read back into, for as long as it is hashed there; waits while READING others do that."""
+        number = self._desks.get()
+        try:
+            with self._lock:
+                self._reserve()
+                memory = self._blocks[number]
+            yield memory
+        finally:
+            self._desks.put(number)
+
     def _reserve(self) -> None:
         if not self._blocks:
-            self._area = reserved(self.count * BLOCK)
-            self._blocks = [self._area[at * BLOCK : (at + 1) * BLOCK] for at in range(self.count)]
+            every = range(self.count + READING)
+            self._area = reserved(len(every) * BLOCK)
+            self._blocks = [self._area[at * BLOCK : (at + 1) * BLOCK] for at in every]
             self._number = {id(block): number for number, block in enumerate(self._blocks)}
 
     def hold(self) -> bool:

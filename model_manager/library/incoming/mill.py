@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,18 +12,13 @@ from model_manager.errors import Corrupt, Stopped
 from model_manager.library.contents.hashing import Hasher, never
 from model_manager.library.disk import reason
 from model_manager.library.incoming.block import Block, Safe
-from model_manager.library.incoming.buffers import BLOCK, Turns
+from model_manager.library.incoming.buffers import BLOCK, Buffers
 from model_manager.library.incoming.extents import Span
 from model_manager.library.incoming.outfile import Charge, OutFile
 from model_manager.library.incoming.spool import Spool
 
 LOOK: Final = 0.1
 """Seconds between two looks at whether a caller who waits was cancelled."""
-
-
-READ: Final = 2 * BLOCK
-"""Bytes that are read back at once: past the page cache nothing is read ahead."""
-
 
 Update = Callable[[memoryview], None]
 
@@ -39,9 +33,9 @@ class Mill:
         spool: Spool,
         hasher: Hasher,
         syncing: Callable[[Safe], None],
-        turns: Turns,
+        buffers: Buffers,
     ) -> None:
-        """`syncing`: make these bytes durable and write that down. `turns`: held while a block is hashed."""
+        """`syncing`: make these bytes durable and write that down. `buffers`: what all files share of memory and cores."""
         self.charge: Charge = _free_of_charge
         self.total: int | None = None
         self.spoilt = False
@@ -51,7 +45,7 @@ class Mill:
         self._spool = spool
         self._hasher = hasher
         self._syncing = syncing
-        self._turns = turns
+        self._buffers = buffers
         self._one_sync = threading.Lock()
         self._dropped = 0
         self._threads: list[threading.Thread] = []
@@ -101,12 +95,11 @@ class Mill:
 
     def digest_again(self, size: int, cancelled: Callable[[], bool], hasher: Hasher) -> None:
         """Read the whole file into another hasher. Raises OSError, Stopped, and Corrupt when it is too short."""
-        buffer = mmap.mmap(-1, READ)
         at = 0
         while at < size:
             if cancelled():
                 raise Stopped(what=f"Reading {self._path}")
-            at += self._read(buffer, (at, size), hasher.update)
+            at += self._read((at, size), hasher.update)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -135,35 +128,33 @@ class Mill:
                 block.promised.hasher.update(block.view())
 
     def _hash(self) -> None:
-        buffer: mmap.mmap | None = None
         with _beside(self._hasher) as update:
             while (item := self._spool.next_to_hash()) is not None:
                 try:
                     if isinstance(item, Block):
-                        with item.view() as view, self._turns:
+                        with item.view() as view, self._buffers.hashing:
                             update(view)
                         self._note(item.stop)
                     else:
-                        buffer = buffer or mmap.mmap(-1, READ)
-                        self._read_back(buffer, item, update)
+                        self._read_back(item, update)
                 finally:
                     self._spool.did_hash(item)
 
-    def _read_back(self, buffer: mmap.mmap, span: Span, update: Update) -> None:
+    def _read_back(self, span: Span, update: Update) -> None:
         at, stop = span
         while at < stop and not self._spool.over and self._spool.failure is None:
-            at += self._read(buffer, (at, stop), update)
+            at += self._read((at, stop), update)
             self._note(at)
 
-    def _read(self, buffer: mmap.mmap, span: Span, update: Update) -> int:
-        got = self._out.read(buffer, span[0], min(READ - span[0] % READ, span[1] - span[0]))
-        if not got:
-            self.spoilt = True
-            raise spoilt(self._path)
-        with memoryview(buffer) as whole:
-            for at in range(0, got, BLOCK):
-                with self._turns:
-                    update(whole[at : min(got, at + BLOCK)])
+    def _read(self, span: Span, update: Update) -> int:
+        start, stop = span
+        with self._buffers.reading() as memory:
+            got = self._out.read(memory, start, min(BLOCK - start % BLOCK, stop - start))
+            if not got:
+                self.spoilt = True
+                raise spoilt(self._path)
+            with memory[:got] as view, self._buffers.hashing:
+                update(view)
         return got
 
     def _note(self, offset: int) -> None:

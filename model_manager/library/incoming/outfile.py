@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -51,10 +50,10 @@ class OutFile:
             pieces = list(_cut(pieces, taken, left))
             offset, left = offset + taken, left - taken
 
-    def read(self, buffer: mmap.mmap, offset: int, size: int) -> int:
-        """Bytes read into the beginning of `buffer`, at most `size`, or 0 at the end of the file."""
-        piece, direct = self._piece(offset, min(size, len(buffer)))
-        with memoryview(buffer) as whole, whole[:piece] as view:
+    def read(self, memory: memoryview, offset: int, size: int) -> int:
+        """Bytes read into the beginning of `memory`, at most `size`, or 0 at the end of the file."""
+        piece, direct = self._piece(offset, min(size, len(memory)))
+        with memory[:piece] as view:
             try:
                 return os.preadv(self._direct if direct else self.fd, [view], offset)
             except OSError as error:

@@ -333,7 +333,7 @@ class Partial:
         self._hasher, self._spool = taken_up(
             known, self._algorithms, self._buffers, every=self._every, seconds=self._seconds, rereads=not holes
         )
-        self._mill = Mill(self.path, self._out, self._spool, self._hasher, self._make_safe, self._buffers.hashing)
+        self._mill = Mill(self.path, self._out, self._spool, self._hasher, self._make_safe, self._buffers)
 
     def _take_short(self) -> None:
         """An object of unknown length that ended before its beginning could be judged."""

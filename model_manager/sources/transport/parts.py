@@ -15,7 +15,7 @@ from model_manager.sources.origin import Parts, Sink, Stream, strong
 from model_manager.sources.transport.web import Answer, Web
 
 ENOUGH: Final = 600_000_000
-ENOUGH_TLS: Final = 250_000_000
+ENOUGH_TLS: Final = 450_000_000
 """See Parts.enough. The disk, the hash or the processor takes no more; TLS is decrypted by one thread."""
 
 _GONE: Final = frozenset({400, 401, 403, 404, 410})

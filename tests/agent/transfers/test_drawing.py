@@ -222,6 +222,18 @@ def test_only_the_foremost_connection_tells_whether_the_disk_is_behind() -> None
     assert drawing.was_held()
 
 
+def test_the_memory_for_what_comes_early_is_shared_with_other_downloads() -> None:
+    clock = HeldClock()
+    widths = Widths(clock, lambda host: None)
+    drawing = Drawing(cast(Partial, None), widths, clock)
+    clock.seconds += 1
+    drawing._brought, drawing._wait = 100_000_000, 0.02
+    assert drawing._span == 20_000_000
+    for _ in range(16):
+        widths.crowd("elsewhere").enter(Drawing(cast(Partial, None), widths, clock))
+    assert drawing._span == 6_000_000
+
+
 class Held:
     """A carrier, as far as that question goes."""
 

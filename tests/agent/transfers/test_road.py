@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
 
@@ -51,12 +52,12 @@ def test_space_is_claimed_once_and_before_a_burst(tmp_path: Path) -> None:
         return space.reserve(str(tmp_path), 7, "x")
 
     stream = Stream("x", offered, _nothing(), burst=lambda sink, seconds, over: steps.append("burst"))
-    answered = Answered(stream=stream, reserve=reserve)
+    answered = Answered(stream=stream, line=AsyncExitStack(), reserve=reserve)
     assert answered.burst is not None
     answered.burst(cast(Sink, None), 0.1, lambda: False)
     assert answered.claim() is answered.claim()
     assert (steps, space.reserved(str(tmp_path))) == (["reserved", "burst"], 7)
-    assert Answered(stream=Stream("x", offered, _nothing()), reserve=reserve).burst is None
+    assert Answered(stream=Stream("x", offered, _nothing()), line=AsyncExitStack(), reserve=reserve).burst is None
 
 
 def test_a_beginning_is_judged_by_the_models_name(road: Road) -> None:

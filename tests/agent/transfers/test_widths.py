@@ -147,3 +147,12 @@ def test_every_host_has_a_crowd_of_its_own() -> None:
     widths = Widths(HeldClock(), lambda host: 2 if host == "a" else 8)
     assert widths.crowd("a") is widths.crowd("a")
     assert (widths.crowd("a").most, widths.crowd("b").most) == (2, 8)
+
+
+def test_it_is_known_how_many_connections_all_downloads_want() -> None:
+    line = Line(40_000_000)
+    widths = Widths(line.clock, lambda host: 8)
+    for host in ("a", "a", "b"):
+        widths.crowd(host).enter(Download(line))
+    widths.crowd("b").each = 4
+    assert widths.connections == 6

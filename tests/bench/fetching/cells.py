@@ -80,6 +80,7 @@ def default() -> tuple[Cell, ...]:
         Cell(shape=LARGE, tmpfs=True, digests=("blake3",), peers=QUICK),
         Cell(shape=SEVERAL),
         Cell(shape=SEVERAL, tls=True, digests=("sha256",), peers=()),
+        Cell(shape=SEVERAL, throttled=True, digests=("sha256",), peers=()),
         Cell(shape=SEVERAL, tmpfs=True, digests=("sha256",), peers=QUICK),
         Cell(shape=MANY),
         Cell(shape=MANY, tmpfs=True, digests=("sha256",), peers=QUICK),

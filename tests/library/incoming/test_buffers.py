@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from contextlib import ExitStack
 
-from model_manager.library.incoming.buffers import BLOCK, Buffers
+from model_manager.library.incoming.buffers import BLOCK, READING, Buffers
 from model_manager.library.memory import HUGE
 
 
@@ -167,3 +168,31 @@ def test_blocks_that_lie_behind_each_other_are_given_as_one_as_long_as_there_are
     for part in parts:
         buffers.give(part)
     assert buffers.free == 4
+
+
+def test_what_is_read_back_has_a_few_blocks_of_its_own_that_all_files_share() -> None:
+    buffers, come = Buffers(2), threading.Event()
+    taken = [buffers.take(), buffers.take()]
+
+    def read() -> None:
+        with buffers.reading():
+            come.set()
+
+    with ExitStack() as others:
+        places = {address(others.enter_context(buffers.reading())) for _ in range(READING)}
+        assert len(places | {address(block) for block in taken if block}) == READING + 2
+        waiting = threading.Thread(target=read)
+        waiting.start()
+        assert not come.wait(0.1)
+    assert come.wait(10)
+    waiting.join()
+
+
+def test_memory_to_read_into_goes_with_the_last_file_and_is_there_for_the_next() -> None:
+    buffers = Buffers(2)
+    for _ in range(2):
+        buffers.join()
+        with buffers.reading() as memory:
+            assert bytes(memory) == bytes(BLOCK)
+            memory[:] = b"a" * BLOCK
+        buffers.leave()

@@ -62,9 +62,9 @@ def test_bytes_at_any_place_are_read_back(path: Path, volume: Volume, at: int, s
     out.write([aligned(content[:5000], at), aligned(content[5000:], at + 5000)], at)
     assert path.read_bytes() == bytes(at) + content
     assert out.suspect == (size > taking)
-    buffer, got = mmap.mmap(-1, 1 << 20), b""
-    while read := out.read(buffer, at + len(got), 1 << 20):
-        got += buffer[:read]
+    memory, got = memoryview(mmap.mmap(-1, 1 << 20)), b""
+    while read := out.read(memory, at + len(got), 1 << 20):
+        got += memory[:read]
     assert got == content
     out.close()
 

@@ -81,7 +81,7 @@ function routing.has_room(steps) return done_so_far + steps < MUCH and not is_lo
 -- call to its end: one that rested as soon as it had freed a little would find that as much had come meanwhile. In between collecting is at
 -- rest. Servers do some of it every 50 or 500 calls: it is as slow then as it can be set, and no threshold of its own ever begins it.
 local PART, ROOM, CROWDED, LARGER = 0.0005, 6144, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
-local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 2.5, 8 -- steps at once, some 25 us; KB that are made meanwhile; strides that are put off at most
+local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 5, 8 -- steps at once, some 25 us; KB of garbage that pay for them; strides that are put off at most
 local FAST, SLOW, NEVER = 40, 1, 100000 -- of 100, which would keep up; how much there must be for a threshold, in percent of what is left
 local collect, goal, left, owed = nil, ROOM, 0, 0 -- KB from which on is collected, KB when the last call was done, and strides put off
 local begun_at, in_vain = nil, false -- KB when the cycle began, if there is one; whether the last one freed next to nothing
@@ -98,9 +98,9 @@ end
 
 -- A part of a cycle; whether it is over.
 local function collect_part(now)
+  begun_at, owed = begun_at or now, math.min(owed, PUT_OFF) + (now - left) / KB_OF_STRIDE
+  if owed < 1 then return false end
   local from, limit, over = clock(), now > goal + CROWDED and LARGER * PART or PART, false
-  begun_at = begun_at or now
-  owed = math.min(owed, PUT_OFF) + math.max(1, (now - left) / KB_OF_STRIDE)
   collect('setstepmul', FAST)
   repeat
     over, owed = collect('step', STRIDE), owed - 1

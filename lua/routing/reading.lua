@@ -144,8 +144,9 @@ function routing.list_json(values)
   return routing.canonical(values)
 end
 
--- A function of one text, remembered: what was asked lately, and what was asked before that. Its results must not be changed.
-function routing.remembered(compute)
+-- A function of one text, remembered: what was asked lately, and what was asked before that, each for so many `bytes` of texts. Its results must
+-- not be changed.
+function routing.remembered(compute, bytes)
   local known, before, size = {}, {}, 0
   return function(text)
     local found = known[text]
@@ -153,7 +154,7 @@ function routing.remembered(compute)
     found = before[text]
     if not found then found = {compute(text)} end
     if #text <= LONGEST then
-      if size >= MEMO then known, before, size = {}, known, 0 end
+      if size >= (bytes or MEMO) then known, before, size = {}, known, 0 end
       known[text], size = found, size + #text + ENTRY
     end
     return found[1], found[2]

@@ -90,8 +90,9 @@ end
 
 local function word(text) return routing.is_word(text) and text or '' end
 
--- 'taken', 'bad' or 'left'; nil when it is `another` one and may take long, so late.
-local function take_one(root, pending, id, score, mode, now, another)
+-- 'taken', 'bad' or 'left'; nil when it is `another` one and may take long, so late. `waiting` are the signatures that nobody serves, as far
+-- as this call found.
+local function take_one(root, pending, id, score, mode, now, another, waiting)
   local old, why = old_job(root, id)
   if another and not why and not routing.has_room(3 + #old.requirements / 64) then return nil end
   local parts
@@ -118,10 +119,12 @@ local function take_one(root, pending, id, score, mode, now, another)
   parts = routing.with_facets(root, parts, customer, workflow)
   local sid
   sid, why = routing.signature(root, routing.canonical(parts))
-  if why then return 'left' end
+  if why or waiting[sid] then return 'left' end
   routing.settle(root, STEPS)
   if mode == 'eligible' and routing.number_able_of(root, sid) == 0 then
     if not redis.call('HGET', root .. ':refs', sid) then routing.refer(root, sid, 0, now) end
+    if another and routing.is_much() then return nil end -- who serves it may not have been found out to the end
+    waiting[sid] = true
     return 'left'
   end
   forget(root, id, now)
@@ -135,12 +138,13 @@ end
 
 -- How many were taken, how many were bad and are dead letters, and how many are left.
 function routing.take_in(root, pending, limit, mode, now)
-  local told = {taken = 0, bad = 0, left = 0, seen = 0}
+  local told, waiting = {taken = 0, bad = 0, left = 0, seen = 0}, {}
   if redis.call('TYPE', pending)['ok'] ~= 'zset' then return told end
   local function look(from, number)
     local page, left = redis.call('ZREVRANGE', pending, from, from + number - 1, 'WITHSCORES'), 0
     for n = 1, #page, 2 do
-      local what = not (told.seen > 0 and routing.is_much()) and take_one(root, pending, page[n], page[n + 1], mode, now, told.seen > 0)
+      local another = told.seen > 0
+      local what = not (another and routing.is_much()) and take_one(root, pending, page[n], page[n + 1], mode, now, another, waiting)
       if not what then return number, left end
       told.seen = told.seen + 1
       routing.weigh(3)

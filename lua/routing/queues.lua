@@ -20,13 +20,10 @@ local function quantum_of(score, base)
 end
 
 -- Cuts the head of a signature into bits. A slice has those whose bit is 0, for these are what is looked for. Only those change that
--- differ from what was cut before: its head until now, or what an empty signature left behind, which nobody looks at.
+-- differ from what was cut before: its head until now, or the last one of an empty signature, whose bits nobody looks at.
 local function slice(root, sid, score, before, base)
-  local cut = quantum_of(score, base)
-  local new = math.floor(cut / LOWEST)
+  local new = math.floor(quantum_of(score, base) / LOWEST)
   local old = math.floor((before and quantum_of(before, base) or tonumber(redis.call('HGET', root .. ':cuts', sid) or NEVER)) / LOWEST)
-  if new == old then return end
-  redis.call('HSET', root .. ':cuts', sid, cut)
   for bit = LOW, TOP do
     if old == new then return end
     if old % 2 ~= new % 2 then redis.call('SETBIT', root .. ':nought:' .. bit, sid, old % 2) end
@@ -35,19 +32,16 @@ local function slice(root, sid, score, before, base)
 end
 
 local function begin_slices(root)
-  local heads, slices, cuts = redis.call('ZRANGE', root .. ':heads', 0, -1, 'WITHSCORES'), {}, {}
+  local heads, slices = redis.call('ZRANGE', root .. ':heads', 0, -1, 'WITHSCORES'), {}
   for bit = LOW, TOP do slices[bit] = {} end
   for n = 1, #heads, 2 do
-    local left = quantum_of(heads[n + 1], tonumber(heads[2]))
-    cuts[n], cuts[n + 1] = heads[n], text_of(left)
-    left = math.floor(left / LOWEST)
+    local left = math.floor(quantum_of(heads[n + 1], tonumber(heads[2])) / LOWEST)
     for bit = LOW, TOP do
       if left % 2 == 0 then table.insert(slices[bit], heads[n]) end
       left = math.floor(left / 2)
     end
   end
   redis.call('SET', root .. ':noughts', heads[2])
-  in_chunks('HSET', root .. ':cuts', cuts)
   for bit = LOW, TOP do routing.put_bits(root .. ':nought:' .. bit, routing.bitmap(slices[bit])) end
 end
 
@@ -90,7 +84,9 @@ local function emptied(root, sid, before, base)
   redis.call('ZREM', root .. ':heads', sid)
   redis.call('SETBIT', root .. ':filled', sid, 0)
   routing.head_moved(root, sid, before, nil)
-  if base and redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
+  if not base then return end
+  redis.call('HSET', root .. ':cuts', sid, text_of(quantum_of(before, base)))
+  if redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
 end
 
 -- A job joins the queue of its signature. `score` is text.

@@ -93,3 +93,57 @@ async def test_d1_killed_at_random_bytes(bringing: Bringing, kills: int, size: i
         f"mean {statistics.mean(killing.again or [0]) / MEBI:.1f}, of {len(killing.again)} (a sync each {SYNC_EVERY / MEBI:.0f})"
     )
     assert max(killing.again, default=0) <= AGAIN, seed
+
+
+@dataclass
+class Counted:
+    """128 KiB each 20 ms and connection; `most` ranges were on their way at once since the last kill."""
+
+    now: int = 0
+    most: int = 0
+
+    async def behave(self, request: Request, thing: Thing, reply: Reply) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await reply.honest(request, thing, pause=0.02, piece=128 * 1024)
+        finally:
+            self.now -= 1
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(2, marks=pytest.mark.timeout(120)),
+        pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    ],
+)
+async def test_d1_killed_while_many_connections_bring_it(bringing: Bringing, kills: int) -> None:
+    """Each kill is of a download of its own, so that all that its origin sends beyond the file is what this kill cost."""
+    seed, counted, data = time.time_ns(), Counted(), safetensors(160 * MEBI, 71)
+    rng = random.Random(seed)
+    wish = Wish(served=data, right=data, behaviour=counted.behave)
+    machine = await bringing.bring(wish, start=False, MODEL_DOWNLOAD_CONNECTIONS="*=16")
+    final, sent, costs, widths = machine.store / wish.file, bringing.origin.sent, list[int](), list[int]()
+    for _ in range(kills):
+        final.unlink(missing_ok=True)
+        before, at, counted.most = sent[wish.path], rng.randint(len(data) // 2, len(data) - 8 * MEBI), 0
+        machine.start()
+        await machine.until(lambda: sent[wish.path] - before >= at, f"byte {at} is sent (seed {seed})", 60)  # noqa: B023
+        machine.kill(signal.SIGKILL)
+        await machine.exited()
+        widths.append(counted.most)
+        machine.start()
+        await machine.until(final.exists, f"all is here (seed {seed})", 60)
+        assert sha256(final.read_bytes()) == sha256(data), seed
+        costs.append(sent[wish.path] - before - len(data))
+        machine.kill(signal.SIGKILL)
+        await machine.exited()
+    machine.start()
+    await bringing.brought(at_most=60)
+    mean = statistics.mean(costs) / MEBI
+    print(
+        f"\nD1: fetched again, MiB: most {max(costs) / MEBI:.1f}, mean {mean:.1f}; ranges at once when killed: {widths}"
+    )
+    assert min(widths) > 8, widths
+    assert max(costs) <= AGAIN, (costs, seed)

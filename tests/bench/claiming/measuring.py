@@ -77,6 +77,17 @@ def cost(
     )
 
 
+def side_by_side(
+    contenders: Sequence[tuple[redis.Redis, Contender]], machines: Sequence[Machine], *, calls: int
+) -> list[float]:
+    """µs of each one's server a call, the median of pages that take turns: whenever the machine is slower, it is so for all of them."""
+    turns, tallies = [itertools.cycle(machines) for _ in contenders], [Tally() for _ in contenders]
+    while tallies[0].calls < calls:
+        for (client, contender), turn, tally in zip(contenders, turns, tallies, strict=True):
+            _together(client, contender, turn, tally, min(PIPELINED, calls))
+    return [statistics.median(tally.usec) for tally in tallies]
+
+
 def _alone(
     client: redis.Redis, contender: Contender, turn: Iterator[Machine], tally: Tally, seconds: float
 ) -> None:  # fmt: skip

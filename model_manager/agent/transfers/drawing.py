@@ -97,7 +97,7 @@ class Drawing:
 
     @property
     def _wanted(self) -> int:
-        return self._crowd.each if self._crowd is not None else 1
+        return self._crowd.share(self) if self._crowd is not None else 1
 
     async def _first(self, stream: Stream) -> None:
         """The answer that was opened carries until it is cut short for others, or to the end of its gap."""

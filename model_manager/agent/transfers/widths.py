@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -69,12 +70,22 @@ class Crowd:
     @property
     def connections(self) -> int:
         """As many as all of them together want."""
-        return self.each * len(self._members)
+        return sum(map(self.share, self._members))
 
     @property
     def most(self) -> int:
-        """Connections that each may have."""
-        return max(1, min(self._allowed() or UNLIMITED, self._took) // max(1, len(self._members)))
+        """Connections that one may have: where they cannot all have as many, the first ones have one more."""
+        return max(1, math.ceil(self._together / max(1, len(self._members))))
+
+    def share(self, member: Member) -> int:
+        """Connections that this one gets."""
+        short = max(0, self.each * len(self._members) - self._together)
+        return max(1, self.each - (self._members.index(member) >= len(self._members) - short))
+
+    @property
+    def _together(self) -> int:
+        """Connections that all of them may have."""
+        return min(self._allowed() or UNLIMITED, self._took)
 
     def enter(self, member: Member) -> None:
         now = self._clock.monotonic()

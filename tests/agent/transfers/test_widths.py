@@ -38,7 +38,7 @@ class Line:
     def go(self, seconds: float) -> None:
         for _ in range(round(seconds * 10)):
             self.clock.seconds += 0.1
-            total = min(self.rate * self.crowd.each * len(self.downloads), self.most)
+            total = min(self.rate * self.crowd.connections, self.most)
             for download in self.downloads:
                 download.received += total // len(self.downloads) // 10
             self.crowd.look()
@@ -68,10 +68,23 @@ def test_what_one_more_connection_brings_is_measured_over_all_downloads() -> Non
 
 def test_a_limit_is_shared_by_the_downloads() -> None:
     line = Line(40_000_000, allowed=16)
-    for _ in range(3):
-        line.join()
+    downloads = [line.join() for _ in range(3)]
     line.go(10)
-    assert line.crowd.each == 5
+    assert [line.crowd.share(each) for each in downloads] == [6, 5, 5]
+
+
+def test_more_downloads_than_half_of_the_limit_still_use_all_of_it() -> None:
+    line = Line(40_000_000, allowed=16)
+    downloads = [line.join() for _ in range(9)]
+    line.go(10)
+    assert [line.crowd.share(each) for each in downloads] == [2] * 7 + [1] * 2
+
+
+def test_more_downloads_than_the_limit_get_one_each() -> None:
+    line = Line(40_000_000, allowed=4)
+    downloads = [line.join() for _ in range(6)]
+    line.go(10)
+    assert [line.crowd.share(each) for each in downloads] == [1] * 6
 
 
 def test_who_is_held_up_by_the_disk_gets_no_more() -> None:

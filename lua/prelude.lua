@@ -76,15 +76,18 @@ function routing.is_much() return done_so_far >= MUCH or is_long(0) end
 -- Whether what will take about so many steps still fits into this call.
 function routing.has_room(steps) return done_so_far + steps < MUCH and not is_long(steps * STEP) end
 
--- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here each call does a
--- bounded part when it is done. A cycle begins once there is twice as much as was left, ROOM more at least, and then goes on in every
--- call to its end: one that rested as soon as it had freed a little would find that as much had come meanwhile. In between collecting is at
--- rest. Servers do some of it every 50 or 500 calls: it is as slow then as it can be set, and no threshold of its own ever begins it.
+-- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here it rests during a
+-- call, and each does a bounded part when it is done. A cycle begins once there is twice as much as was left, ROOM more at least, and then
+-- goes on in every call to its end: resting in the midst of one, after it had freed a little, let garbage grow without end. Servers do a
+-- little of it every 50 or 500 calls, which is SLOW; no threshold of Lua's own ever begins it.
+-- One interpreter runs the functions of everybody. Where others made much since the last call, collecting goes on between calls as Lua does it.
 local PART, ROOM, CROWDED, LARGER = 0.0005, 6144, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
 local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 5, 8 -- steps at once, some 25 us; KB of garbage that pay for them; strides that are put off at most
-local FAST, SLOW, NEVER = 40, 1, 100000 -- of 100, which would keep up; how much there must be for a threshold, in percent of what is left
+local FAST, SLOW, NEVER = 40, 20, 100000 -- percent of what came; of what is left, which there must be for a threshold
+local OTHERS = 256 -- KB that others made
 local collect, goal, left, owed = nil, ROOM, 0, 0 -- KB from which on is collected, KB when the last call was done, and strides put off
-local begun_at, in_vain = nil, false -- KB when the cycle began, if there is one; whether the last one freed next to nothing
+local begun_at, in_vain = nil, false -- KB when the cycle began, if there is one; whether the last one left hardly less than that
+local crowd = false -- whether others make much
 
 local function take_over_collecting()
   local here, found = pcall(function() return collectgarbage end)
@@ -98,7 +101,7 @@ end
 
 -- A part of a cycle; whether it is over.
 local function collect_part(now)
-  begun_at, owed = begun_at or now, math.min(owed, PUT_OFF) + (now - left) / KB_OF_STRIDE
+  begun_at, owed = begun_at or now, math.min(owed, PUT_OFF) + math.max(0, now - left) / KB_OF_STRIDE
   if owed < 1 then return false end
   local from, limit, over = clock(), now > goal + CROWDED and LARGER * PART or PART, false
   collect('setstepmul', FAST)
@@ -110,11 +113,17 @@ local function collect_part(now)
   return over
 end
 
--- One that the server had begun long ago spares all that came since; then another follows at once.
+-- A cycle that the server had begun long before spares all that came since. So one that left hardly less is followed by another at once.
 local function end_cycle(now)
   in_vain = not in_vain and now > begun_at - ROOM / 2
   goal = in_vain and now or now + math.max(ROOM, now)
   begun_at, owed = nil, 0
+end
+
+local function rest()
+  if crowd then collect('setstepmul', SLOW) end
+  collect('stop')
+  crowd = collect('count') - left > OTHERS
 end
 
 local function collect_some()
@@ -125,6 +134,9 @@ local function collect_some()
     if over then end_cycle(now) end
   end
   left = now
+  if not crowd then return end
+  collect('setstepmul', FAST)
+  collect('restart')
 end
 
 local function text_of_error(reply) return type(reply) == 'table' and reply.err or tostring(reply) end
@@ -137,7 +149,7 @@ local function guarded(callback)
       take_over_clock()
       take_over_collecting()
     end
-    if collect then collect('stop') end
+    if collect then rest() end
     done_so_far, begun = 0, nil
     routing.begin_call()
     local done, reply = pcall(callback, keys, arguments)

@@ -69,12 +69,12 @@ end
 local function submit(call, job)
   local why = wrong(job)
   if why then return refused(why) end
-  local asked, said = rules.read(job.requirement)
-  if not asked then return refused(said) end
+  local asked, text = rules.read(job.requirement) -- or nil and why
+  if not asked then return refused(text) end
   local here = known(call, job.id)
   if here then return here end
   local parts = routing.with_facets(call.root, asked, job.c, job.wf)
-  local text = parts == asked and said or routing.canonical(parts)
+  if parts ~= asked then text = routing.canonical(parts) end
   local rejection = rejected(call, job, parts, text)
   if rejection then return rejection end
   job.s, why = routing.signature(call.root, text)

@@ -209,7 +209,7 @@ function doing.w(root, _, cursor, steps)
   return cursor < last and cursor or nil, taken
 end
 
--- A task of a later release, which does it: others come first.
+-- A task of a later release, which does it: it goes to the end.
 local function pass_on(todo, task)
   redis.call('RPUSH', todo, task)
   redis.call('LPOP', todo)
@@ -217,7 +217,7 @@ local function pass_on(todo, task)
 end
 
 -- A task was done up to a cursor, or to its end.
-local function settled(todo, go_on)
+local function done(todo, go_on)
   if go_on then return redis.call('SET', todo .. ':at', text_of(go_on)) end
   redis.call('LPOP', todo)
   redis.call('DEL', todo .. ':at')
@@ -226,7 +226,7 @@ end
 -- Goes on with what is to be done, for about `steps`. Whether there is more, and how many steps are left.
 function routing.settle(root, steps)
   local todo = root .. ':todo'
-  local begun, passed = false, nil -- the first task that was passed on since one was done
+  local begun, passed = false, 0 -- tasks that were passed on since one was done
   while steps > 0 and not (begun and routing.is_too_much()) do
     begun = true
     local task = redis.call('LINDEX', todo, 0)
@@ -235,13 +235,14 @@ function routing.settle(root, steps)
     local cursor, doer = tonumber(redis.call('GET', todo .. ':at') or '0'), doing[string.sub(task, 1, 1)]
     if doer then
       local go_on, taken = doer(root, string.sub(task, 2), cursor, steps)
-      steps, passed = steps - math.max(1, taken), nil
+      steps, passed = steps - math.max(1, taken), 0
       routing.weigh(taken / 2)
-      settled(todo, go_on)
+      done(todo, go_on)
     else
-      if task == passed then return false, steps end
+      if passed > 0 and not redis.call('LINDEX', todo, passed) then return false, steps end -- there is no other
       pass_on(todo, task)
-      passed = passed or task
+      routing.weigh(1)
+      passed = passed + 1
     end
   end
   return redis.call('EXISTS', todo) == 1, steps

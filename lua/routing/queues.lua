@@ -41,6 +41,7 @@ local function begin_slices(root)
       left = math.floor(left / 2)
     end
   end
+  redis.call('DEL', root .. ':cuts')
   redis.call('SET', root .. ':noughts', heads[2])
   for bit = LOW, TOP do routing.put_bits(root .. ':nought:' .. bit, routing.bitmap(slices[bit])) end
 end
@@ -80,11 +81,13 @@ local function came_down(root, sid, score, before)
   head_is(root, sid, score, before, base_of(root))
 end
 
+-- `before` may be nil, of a queue that somebody else took away.
 local function emptied(root, sid, before, base)
+  before = before or base and redis.call('ZSCORE', root .. ':heads', sid) or nil
   redis.call('ZREM', root .. ':heads', sid)
   redis.call('SETBIT', root .. ':filled', sid, 0)
   routing.head_moved(root, sid, before, nil)
-  if not base then return end
+  if not base or not before then return end
   redis.call('HSET', root .. ':cuts', sid, text_of(quantum_of(before, base)))
   if redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
 end

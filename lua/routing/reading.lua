@@ -155,7 +155,7 @@ function routing.remembered(compute, bytes)
     if not found then found = {compute(text)} end
     if #text <= LONGEST then
       if size >= (bytes or MEMO) then known, before, size = {}, known, 0 end
-      known[text], size = found, size + #text + ENTRY
+      known[text], size = found, size + #text + #(found[2] or '') + ENTRY
     end
     return found[1], found[2]
   end

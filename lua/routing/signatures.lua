@@ -8,7 +8,7 @@ local CROWDS = 1000 -- demands of which is remembered who meets them
 local FITTING, FITTED = 2000, 100000 -- signatures of which is remembered which offers declare what they ask, and all these offers
 local JUDGING = 0.04 -- steps of one: more would be no little, and hundreds take long
 local JUDGED_ANYWAY = 32 -- however long that takes: a server that stood still for a moment does not know less
-local BRIEFLY = 262144 -- bytes of signatures that are remembered: who needs one needs it several times at once, and then hardly ever
+local BRIEFLY = 262144 -- bytes of the signatures whose parts are remembered: who asks for one asks several times at once, and then hardly ever
 local NONE = {}
 
 -- The parts of a signature by its canonical form.

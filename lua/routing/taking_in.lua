@@ -90,9 +90,29 @@ end
 
 local function word(text) return routing.is_word(text) and text or '' end
 
--- 'taken', 'bad' or 'left'; nil when it is `another` one and may take long, so late. `waiting` are the signatures that nobody serves, as far
--- as this call found.
-local function take_one(root, pending, id, score, mode, now, another, waiting)
+-- What it asks, as a signature; or nil and why it cannot be had.
+local function signature_of(root, parts, customer, workflow, failed_by)
+  if failed_by ~= '' then
+    local changed = {not_worker = failed_by}
+    for name, part in pairs(parts) do changed[name] = part end
+    parts = changed
+  end
+  return routing.signature(root, routing.canonical(routing.with_facets(root, parts, customer, workflow)))
+end
+
+-- Nobody serves this signature, as far as is known: 'left', or nil when the call is over before that is sure.
+local function unserved(told, sid, another)
+  local root = told.root
+  if not redis.call('HGET', root .. ':refs', sid) then routing.refer(root, sid, 0, told.now) end
+  if another and routing.is_much() then return nil end
+  told.waiting[sid] = true
+  return 'left'
+end
+
+-- 'taken', 'bad' or 'left'; nil for `another` one where the call is nearly over: it was not looked at, or not to the end. `told`: see take_in;
+-- waiting are the signatures that nobody serves, as far as this call found.
+local function take_one(told, id, score, another)
+  local root, pending, now = told.root, told.pending, told.now
   local old, why = old_job(root, id)
   if another and not why and not routing.has_room(3 + #old.requirements / 64) then return nil end
   local parts
@@ -111,22 +131,10 @@ local function take_one(root, pending, id, score, mode, now, another, waiting)
     return 'bad'
   end
   local customer, workflow, failed_by = word(old.c), word(old.wf), word(old.lf)
-  if failed_by ~= '' then
-    local changed = {not_worker = failed_by}
-    for name, part in pairs(parts) do changed[name] = part end
-    parts = changed
-  end
-  parts = routing.with_facets(root, parts, customer, workflow)
-  local sid
-  sid, why = routing.signature(root, routing.canonical(parts))
-  if why or waiting[sid] then return 'left' end
+  local sid = signature_of(root, parts, customer, workflow, failed_by)
+  if not sid or told.waiting[sid] then return 'left' end
   routing.settle(root, STEPS)
-  if mode == 'eligible' and routing.number_able_of(root, sid) == 0 then
-    if not redis.call('HGET', root .. ':refs', sid) then routing.refer(root, sid, 0, now) end
-    if another and routing.is_much() then return nil end -- who serves it may not have been found out to the end
-    waiting[sid] = true
-    return 'left'
-  end
+  if told.mode == 'eligible' and routing.number_able_of(root, sid) == 0 then return unserved(told, sid, another) end
   forget(root, id, now)
   redis.call('ZREM', pending, id)
   local attempts = routing.whole(old.attempts, 0, 99)
@@ -136,29 +144,40 @@ local function take_one(root, pending, id, score, mode, now, another, waiting)
   return 'taken'
 end
 
+local behind = {} -- by pool: whether the last call did not come to what stands behind the head of the zset; then that is first
+
+-- Looks at so many from a place on. How many of them stay there, and whether nothing is behind them.
+local function look(told, from, number)
+  local page, left = redis.call('ZREVRANGE', told.pending, from, from + number - 1, 'WITHSCORES'), 0
+  for n = 1, #page, 2 do
+    local another = told.seen > 0
+    local what = not (another and routing.is_much()) and take_one(told, page[n], page[n + 1], another)
+    if not what then return left, false end
+    told.seen = told.seen + 1
+    routing.weigh(3)
+    told[what] = told[what] + 1
+    if what == 'left' then left = left + 1 end
+  end
+  return left, #page < 2 * number
+end
+
+local function look_behind(told, at_least, number)
+  local root, seen = told.root, told.seen
+  local from = math.max(tonumber(redis.call('HGET', root, 'looked_at') or '0'), at_least)
+  local left, over = look(told, from, number)
+  redis.call('HSET', root, 'looked_at', over and '0' or text_of(from + left))
+  behind[root] = told.seen == seen and not over or nil
+end
+
 -- How many were taken, how many were bad and are dead letters, and how many are left.
 function routing.take_in(root, pending, limit, mode, now)
-  local told, waiting = {taken = 0, bad = 0, left = 0, seen = 0}, {}
+  local told = {root = root, pending = pending, mode = mode, now = now, waiting = {}, taken = 0, bad = 0, left = 0, seen = 0}
   if redis.call('TYPE', pending)['ok'] ~= 'zset' then return told end
-  local function look(from, number)
-    local page, left = redis.call('ZREVRANGE', pending, from, from + number - 1, 'WITHSCORES'), 0
-    for n = 1, #page, 2 do
-      local another = told.seen > 0
-      local what = not (another and routing.is_much()) and take_one(root, pending, page[n], page[n + 1], mode, now, another, waiting)
-      if not what then return number, left end
-      told.seen = told.seen + 1
-      routing.weigh(3)
-      told[what] = told[what] + 1
-      if what == 'left' then left = left + 1 end
-    end
-    return #page / 2, left
-  end
-  local first = mode == 'eligible' and math.min(limit, AT_HEAD) or limit
-  local seen, left = look(0, first)
-  if mode == 'eligible' and seen == first and limit > first then
-    local from = math.max(tonumber(redis.call('HGET', root, 'looked_at') or '0'), left)
-    seen, left = look(from, limit - first)
-    redis.call('HSET', root, 'looked_at', seen < limit - first and '0' or text_of(from + left))
+  if mode ~= 'eligible' or limit <= AT_HEAD then look(told, 0, limit)
+  elseif behind[root] then look_behind(told, 0, limit - AT_HEAD)
+  else
+    local left, over = look(told, 0, AT_HEAD)
+    if not over then look_behind(told, left, limit - AT_HEAD) end
   end
   told.left = redis.call('ZCARD', pending)
   return told

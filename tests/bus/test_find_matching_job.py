@@ -147,6 +147,13 @@ def test_a_job_behind_hundreds_that_fit_nobody_is_found(fleet: Fleet) -> None:
     assert next(each for each in asked if each) == "j999"
 
 
+def test_a_large_job_behind_one_that_fits_nobody_is_found(fleet: Fleet) -> None:
+    large = {"negative_requirements": {"tag": [f"{n:080}" for n in range(75)]}}
+    fleet.submit(job(1, {"models": ["missing.safetensors"]}), job(2, large), job(3, {"models": ["a.safetensors"]}))
+    asked = [fleet.gets(worker(f"w{n}")) for n in range(20)]
+    assert [each for each in asked if each] == ["j2", "j3"]
+
+
 def test_ids_without_a_job_are_taken_out_of_the_way(fleet: Fleet) -> None:
     fleet.client.zadd(PENDING, {f"ghost{n}": 10**9 + n for n in range(150)})
     fleet.submit(job())

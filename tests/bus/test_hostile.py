@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from model_manager.bus.functions import version
 from tests.bus import hostile
 from tests.bus.hostile import Call, Population
 from tests.bus.servers import Server
@@ -123,13 +124,39 @@ def test_k10_garbage_that_calls_leave_is_collected_though_none_collects_all_of_i
     assert population.client.info("memory")["used_memory_vm_functions"] < MEMORY
 
 
-def test_k10_what_many_small_calls_leave_is_collected_while_they_go_on(population: Population) -> None:
+def test_k10_what_many_small_calls_leave_is_collected_while_they_go_on(own: Server) -> None:
     """Once, collecting rested as soon as it had freed a little, and 10,000 jobs left 45 MB, a million 300."""
+    population = Population(own.client(), machines=20, queued=150, large_offers=8)
     asked = json.dumps({"service": "comfyui"})
     for page in range(300):
         fields = [(f"s{page}-{n}", "0", asked, "", "", "", "3", "wait") for n in range(30)]
         population.ask("mm_submit", (), ("30", *(each for job in fields for each in job)))
     assert population.client.info("memory")["used_memory_vm_functions"] < 20 * 1024 * 1024
+
+
+OTHERS = """#!lua name=others
+redis.register_function('others', function(_, arguments)
+  local made = {}
+  for n = 1, 300 do made[n] = {n .. arguments[1], n} end
+  return #made
+end)
+"""
+"""Some 45 KB of garbage a call."""
+
+
+@pytest.mark.parametrize("ours", [1, 300, 3_000], ids=["once", "ten times", "a hundred times"])
+def test_k10_what_other_libraries_leave_in_the_same_interpreter_is_collected(own: Server, ours: int) -> None:
+    """Once, ours alone said when, and 30,000 calls of others left a gigabyte."""
+    population = Population(own.client(), machines=2, queued=10, large_offers=1)
+    population.client.function_load(OTHERS)
+    for page in range(30):
+        pipe = population.client.pipeline(transaction=False)
+        for n in range(100):
+            pipe.fcall("others", 0, f"{page} {n}")
+            if (page * 100 + n) % (3_000 // ours) == 0:
+                pipe.fcall(f"mm_jobs_{version()}", 1, "routing", "pending", "0", "1")
+        pipe.execute()
+    assert population.client.info("memory")["used_memory_vm_functions"] < 50 * 1024 * 1024
 
 
 def test_k10_errands_of_more_signatures_than_are_listed_at_once_are_all_told(population: Population) -> None:

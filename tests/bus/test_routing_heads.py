@@ -26,6 +26,24 @@ def pair(n: int) -> list[str]:
     return [NAMES[n % 40], NAMES[(n + 1 + n // 40) % 40]]
 
 
+QUANTUM = 262144
+"""us of one step of the slices; the lowest two bits have none: lua/routing/queues.lua."""
+
+
+async def wrongly_cut(redis: Redis) -> list[str]:
+    """The signatures whose bits in the slices do not say where their head stands."""
+    base = float(await redis.get("routing:noughts"))
+    slices = range(2, 31)
+    async with redis.pipeline(transaction=False) as pipe:
+        heads = await redis.zrange("routing:heads", 0, -1, withscores=True)
+        for sid, _ in heads:
+            for bit in slices:
+                pipe.getbit(f"routing:nought:{bit}", int(sid))
+        bits = iter(await pipe.execute())
+    said = {sid: sum((1 - next(bits)) << bit for bit in slices) for sid, _ in heads}
+    return [sid for sid, score in heads if said[sid] != max(0, int((score - base) // QUANTUM)) // 4 * 4]
+
+
 async def gets(pool: Pool, token: str, name: str = "m1") -> str:
     word, rest = await pool.claim(name, token=token)
     return rest[0] if word == "JOB" else ""
@@ -59,6 +77,31 @@ async def test_the_best_of_many_heads_that_move_is_next(redis: Redis, seed: int)
             await pool.call("mm_cancel", id)
             del waiting[id]
         await more(chance.choice([0, 5, 9]))
+    assert await wrongly_cut(redis) == []
+
+
+async def test_a_queue_that_somebody_took_away_costs_no_other_job(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", *NAMES)
+    for n in range(140):
+        await pool.submit(f"j{n}", {"models": pair(n)})
+    assert await gets(pool, "t0") == "j0"
+    await redis.delete(f"routing:queue:{(await pool.job('j1'))['signature']}")
+    assert [await gets(pool, f"t{n}") for n in range(1, 140)] == [*(f"j{n}" for n in range(2, 140)), ""]
+
+
+async def test_slices_that_were_lost_are_made_anew(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", *NAMES)
+    for n in range(160):
+        await pool.submit(f"j{n}", {"models": pair(n)}, -(n % 50))
+    for n in range(20):
+        await pool.call("mm_cancel", f"j{n}")
+    await redis.delete("routing:noughts")
+    await forget(redis)
+    for n in range(40):
+        await pool.submit(f"k{n}", {"models": pair(n)}, -99)
+    assert await wrongly_cut(redis) == []
 
 
 async def test_a_head_that_another_release_moved_on_is_not_taken_for_the_best(redis: Redis) -> None:

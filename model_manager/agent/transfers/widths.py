@@ -74,13 +74,13 @@ class Crowd:
 
     @property
     def most(self) -> int:
-        """Connections that one may have: where they cannot all have as many, the first ones have one more."""
+        """Connections that one of them may have."""
         return max(1, math.ceil(self._together / max(1, len(self._members))))
 
     def share(self, member: Member) -> int:
-        """Connections that this one gets."""
-        short = max(0, self.each * len(self._members) - self._together)
-        return max(1, self.each - (self._members.index(member) >= len(self._members) - short))
+        """Connections that this one gets. Where they cannot all have as many, the first ones have one more."""
+        least, over = divmod(min(self.each * len(self._members), self._together), len(self._members))
+        return max(1, least + (self._members.index(member) < over))
 
     @property
     def _together(self) -> int:

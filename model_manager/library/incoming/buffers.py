@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 from model_manager.library.memory import reserved
@@ -25,7 +25,10 @@ HASHING: Final = os.cpu_count() or 1
 needs one at once: everybody else waits for him, the event loop too. Half as many cost eight files a tenth of their speed."""
 
 READING: Final = 4
-"""Blocks for bytes that are read back from the disk, of all files together: two for each of eight files were a fifth of all memory."""
+"""Blocks for bytes that are read back from the disk, of all files together: as many as cores hash them at once."""
+
+PATIENCE: Final = 1.0
+"""Seconds until who reads back gets memory of its own: those who have the blocks may wait for a disk that does not answer."""
 
 
 class File(Protocol):
@@ -136,8 +139,12 @@ class Buffers:
 
     @contextmanager
     def reading(self) -> Iterator[memoryview]:
-        """Memory to read back into, for as long as it is hashed there; waits while READING others do that."""
-        number = self._desks.get()
+        """Memory to read back into, for as long as it is hashed there; waits up to PATIENCE while READING others do that."""
+        try:
+            number = self._desks.get(timeout=PATIENCE)
+        except Empty:
+            yield reserved(BLOCK)
+            return
         try:
             with self._lock:
                 self._reserve()

@@ -4,6 +4,8 @@ import ctypes
 import threading
 from contextlib import ExitStack
 
+import pytest
+
 from model_manager.library.incoming.buffers import BLOCK, READING, Buffers
 from model_manager.library.memory import HUGE
 
@@ -186,6 +188,16 @@ def test_what_is_read_back_has_a_few_blocks_of_its_own_that_all_files_share() ->
         assert not come.wait(0.1)
     assert come.wait(10)
     waiting.join()
+
+
+def test_who_reads_while_others_wait_for_a_dead_disk_gets_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_manager.library.incoming.buffers.PATIENCE", 0.05)
+    buffers = Buffers(2)
+    with ExitStack() as others:
+        places = {address(others.enter_context(buffers.reading())) for _ in range(READING)}
+        with buffers.reading() as memory:
+            assert len(memory) == BLOCK
+            assert address(memory) not in places
 
 
 def test_memory_to_read_into_goes_with_the_last_file_and_is_there_for_the_next() -> None:

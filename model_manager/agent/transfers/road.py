@@ -91,7 +91,7 @@ class Answered:
     @asynccontextmanager
     async def until_read(self, stream: Stream) -> AsyncIterator[Stream]:
         """The line goes back as soon as its answer, as this `stream`, has brought its part: of the host's connections it would keep
-        one from those that bring the rest. After a failure somebody may still read it."""
+        one from those that bring the rest. After a failure it stays open, for what has come may still be read from it."""
         yield stream
         await self.line.aclose()
 

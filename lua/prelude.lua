@@ -77,8 +77,8 @@ function routing.is_much() return done_so_far >= MUCH or is_long(0) end
 function routing.has_room(steps) return done_so_far + steps < MUCH and not is_long(steps * STEP) end
 
 -- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here it rests during a
--- call, and each does a bounded part when it is done. A cycle begins once there is twice as much as was left, ROOM more at least, and then
--- goes on in every call to its end: resting in the midst of one, after it had freed a little, let garbage grow without end. Servers do a
+-- call, and each does a bounded part when it is done. A cycle begins once as much came as is alive, ROOM at least, and then goes on in every
+-- call to its end: resting in the midst of one, after it had freed a little, let garbage grow without end. Servers do a
 -- little of it every 50 or 500 calls, which is SLOW; no threshold of Lua's own ever begins it.
 -- One interpreter runs the functions of everybody. Where others made much since the last call, collecting goes on between calls as Lua does it.
 local PART, ROOM, CROWDED, LARGER = 0.0005, 6144, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
@@ -86,7 +86,7 @@ local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 5, 8 -- steps at once, some 25 us; KB o
 local FAST, SLOW, NEVER = 40, 20, 100000 -- percent of what came; of what is left, which there must be for a threshold
 local OTHERS = 256 -- KB that others made
 local collect, goal, left, owed = nil, ROOM, 0, 0 -- KB from which on is collected, KB when the last call was done, and strides put off
-local begun_at, in_vain = nil, false -- KB when the cycle began, if there is one; whether the last one left hardly less than that
+local begun_at, made, in_vain = nil, 0, false -- KB when the cycle began, if there is one, and since; whether the last left hardly less
 local crowd = false -- whether others make much
 
 local function take_over_collecting()
@@ -101,7 +101,8 @@ end
 
 -- A part of a cycle; whether it is over.
 local function collect_part(now)
-  begun_at, owed = begun_at or now, math.min(owed, PUT_OFF) + math.max(0, now - left) / KB_OF_STRIDE
+  local new = math.max(0, now - left)
+  begun_at, made, owed = begun_at or now, made + new, math.min(owed, PUT_OFF) + new / KB_OF_STRIDE
   if owed < 1 then return false end
   local from, limit, over = clock(), now > goal + CROWDED and LARGER * PART or PART, false
   collect('setstepmul', FAST)
@@ -113,11 +114,12 @@ local function collect_part(now)
   return over
 end
 
--- A cycle that the server had begun long before spares all that came since. So one that left hardly less is followed by another at once.
+-- A cycle spares what came meanwhile: the next one begins after as much as there is without that. One that the server had begun long before
+-- spares more: it leaves hardly less than there was, and is followed by another at once.
 local function end_cycle(now)
   in_vain = not in_vain and now > begun_at - ROOM / 2
-  goal = in_vain and now or now + math.max(ROOM, now)
-  begun_at, owed = nil, 0
+  goal = in_vain and now or now + math.max(ROOM, now - made)
+  begun_at, made, owed = nil, 0, 0
 end
 
 local function rest()

@@ -26,10 +26,15 @@ function routing.claimed(root, jobs, numbers)
 end
 
 -- `tokens`: the models of a job that a worker of this machine just got.
-function routing.ran(root, pool, machine, sid, tokens, now)
-  if #tokens == 0 or routing.ran_lately(pool, machine, sid, now) then return end
-  local at, flat = text_of(math.floor(now / 1e6)), {}
-  for n, token in ipairs(tokens) do flat[2 * n - 1], flat[2 * n] = token, at end
+function routing.ran(root, pool, machine, tokens, now)
+  local at, flat, last = nil, {}, 0
+  for _, token in ipairs(tokens) do
+    if not routing.ran_lately(pool, machine, token, now) then
+      at = at or text_of(math.floor(now / 1e6))
+      flat[last + 1], flat[last + 2], last = token, at, last + 2
+    end
+  end
+  if not at then return end
   local key, anew = root .. ':ran:' .. machine, false
   local new = redis.pcall('HSET', key, unpack(flat))
   if type(new) ~= 'number' then

@@ -166,7 +166,7 @@ function routing.start(root, pool, asked, numbers, now)
     if job.b and not job.l and not asked.old then routing.hold(pool, token, job.id) end
     job.asks, models = routing.requirement_known(root, pool, job.s)
     job.deadline = deadline
-    routing.ran(root, pool, machine, job.s, models, now)
+    routing.ran(root, pool, machine, models, now)
   end
   routing.claimed(root, jobs, numbers)
 end

@@ -147,17 +147,17 @@ end
 
 function routing.let_go_of(root, token) routing.let_go(pools[root], token) end
 
--- Whether a machine's last job of a signature was written down so lately that it need not be again.
-function routing.ran_lately(pool, machine, sid, now)
+-- Whether a machine's last job that names a model was written down so lately that it need not be again.
+function routing.ran_lately(pool, machine, token, now)
   local times = pool.ran[machine]
-  local at = times and times[sid]
+  local at = times and times[token]
   if at and now >= at and now - at < RAN_US then return true end
   if not at then
     if pool.ran_number >= RAN then pool.ran, pool.ran_number, times = {}, 0, nil end
     pool.ran_number = pool.ran_number + 1
   end
   times = times or {}
-  times[sid], pool.ran[machine] = now, times
+  times[token], pool.ran[machine] = now, times
   return false
 end
 

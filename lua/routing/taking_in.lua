@@ -3,6 +3,7 @@
 -- score of another formula says only who is first among its like; these go before all others, in the order of the zset.
 
 local STEPS = 40
+local ROOM = 20 -- steps that are left where a large one is begun: more are not left after those at the head
 local AT_HEAD = 10 -- of the zset that are looked at each time; the rest in turns
 local USUAL = 50 -- the fleet's priority that is 0 here
 local MOST_PRIORITY = 1000
@@ -114,7 +115,7 @@ end
 local function take_one(told, id, score, another)
   local root, pending, now = told.root, told.pending, told.now
   local old, why = old_job(root, id)
-  if another and not why and not routing.has_room(3 + #old.requirements / 64) then return nil end
+  if another and not why and not routing.has_room(math.min(3 + #old.requirements / 64, ROOM)) then return nil end
   local parts
   if not routing.is_word(id) then why = 'the id is no id' end
   if not why and OVER[old.status] then
@@ -144,8 +145,6 @@ local function take_one(told, id, score, another)
   return 'taken'
 end
 
-local behind = {} -- by pool: whether the last call did not come to what stands behind the head of the zset; then that is first
-
 -- Looks at so many from a place on. How many of them stay there, and whether nothing is behind them.
 local function look(told, from, number)
   local page, left = redis.call('ZREVRANGE', told.pending, from, from + number - 1, 'WITHSCORES'), 0
@@ -162,23 +161,18 @@ local function look(told, from, number)
 end
 
 local function look_behind(told, at_least, number)
-  local root, seen = told.root, told.seen
-  local from = math.max(tonumber(redis.call('HGET', root, 'looked_at') or '0'), at_least)
+  local from = math.max(tonumber(redis.call('HGET', told.root, 'looked_at') or '0'), at_least)
   local left, over = look(told, from, number)
-  redis.call('HSET', root, 'looked_at', over and '0' or text_of(from + left))
-  behind[root] = told.seen == seen and not over or nil
+  redis.call('HSET', told.root, 'looked_at', over and '0' or text_of(from + left))
 end
 
 -- How many were taken, how many were bad and are dead letters, and how many are left.
 function routing.take_in(root, pending, limit, mode, now)
   local told = {root = root, pending = pending, mode = mode, now = now, waiting = {}, taken = 0, bad = 0, left = 0, seen = 0}
   if redis.call('TYPE', pending)['ok'] ~= 'zset' then return told end
-  if mode ~= 'eligible' or limit <= AT_HEAD then look(told, 0, limit)
-  elseif behind[root] then look_behind(told, 0, limit - AT_HEAD)
-  else
-    local left, over = look(told, 0, AT_HEAD)
-    if not over then look_behind(told, left, limit - AT_HEAD) end
-  end
+  local first = mode == 'eligible' and math.min(limit, AT_HEAD) or limit
+  local left, over = look(told, 0, first)
+  if first < limit and not over then look_behind(told, left, limit - first) end
   told.left = redis.call('ZCARD', pending)
   return told
 end

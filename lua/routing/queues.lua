@@ -87,8 +87,8 @@ local function emptied(root, sid, before, base)
   redis.call('ZREM', root .. ':heads', sid)
   redis.call('SETBIT', root .. ':filled', sid, 0)
   routing.head_moved(root, sid, before, nil)
-  if not base or not before then return end
-  redis.call('HSET', root .. ':cuts', sid, text_of(quantum_of(before, base)))
+  if not base then return end
+  if before then redis.call('HSET', root .. ':cuts', sid, text_of(quantum_of(before, base))) end
   if redis.call('EXISTS', root .. ':heads') == 0 then end_slices(root) end
 end
 

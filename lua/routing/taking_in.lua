@@ -134,8 +134,11 @@ local function take_one(told, id, score, another)
   local customer, workflow, failed_by = word(old.c), word(old.wf), word(old.lf)
   local sid = signature_of(root, parts, customer, workflow, failed_by)
   if not sid or told.waiting[sid] then return 'left' end
-  routing.settle(root, STEPS)
-  if told.mode == 'eligible' and routing.number_able_of(root, sid) == 0 then return unserved(told, sid, another) end
+  local more = routing.settle(root, STEPS)
+  if told.mode == 'eligible' and routing.number_able_of(root, sid) == 0 then
+    told.sure = told.sure and not more
+    return unserved(told, sid, another)
+  end
   forget(root, id, now)
   redis.call('ZREM', pending, id)
   local attempts = routing.whole(old.attempts, 0, 99)
@@ -145,19 +148,38 @@ local function take_one(told, id, score, another)
   return 'taken'
 end
 
--- Looks at so many from a place on. How many of them stay there, and whether nothing is behind them.
+-- Looks at so many from a place on. How many of them stay there, whether nothing is behind them, and whether the call was over before.
 local function look(told, from, number)
   local page, left = redis.call('ZREVRANGE', told.pending, from, from + number - 1, 'WITHSCORES'), 0
   for n = 1, #page, 2 do
     local another = told.seen > 0
     local what = not (another and routing.is_much()) and take_one(told, page[n], page[n + 1], another)
-    if not what then return left, false end
+    if not what then return left, false, true end
     told.seen = told.seen + 1
     routing.weigh(3)
     told[what] = told[what] + 1
     if what == 'left' then left = left + 1 end
   end
-  return left, #page < 2 * number
+  return left, #page < 2 * number, false
+end
+
+local rounds = {} -- by pool: a round over the head of the queue that a call had to leave: at, sure, and the pool's turn then
+
+local function turn_of(root)
+  local _, turn = routing.token(root, '')
+  return turn
+end
+
+-- Each call goes over the head of the queue, or on where the last one had to leave, so that nothing at the head keeps it from what is
+-- behind. Sure is a round in which no answer could be another by its end. What `look` says.
+local function look_at_head(told, number)
+  local root = told.root
+  local round = rounds[root] or {at = 0, sure = true}
+  told.sure = round.sure and (round.at == 0 or round.turn == turn_of(root))
+  local left, over, cut = look(told, round.at, math.max(number - round.at, 1))
+  rounds[root] = cut and {at = round.at + left, sure = told.sure, turn = turn_of(root)} or nil
+  told.sure = told.sure and not cut
+  return round.at + left, over, cut
 end
 
 local function look_behind(told, at_least, number)
@@ -166,13 +188,13 @@ local function look_behind(told, at_least, number)
   redis.call('HSET', told.root, 'looked_at', over and '0' or text_of(from + left))
 end
 
--- How many were taken, how many were bad and are dead letters, and how many are left.
+-- How many were taken, how many were bad and are dead letters, how many are left, and whether all at the head that can be taken are (sure).
 function routing.take_in(root, pending, limit, mode, now)
-  local told = {root = root, pending = pending, mode = mode, now = now, waiting = {}, taken = 0, bad = 0, left = 0, seen = 0}
+  local told = {root = root, pending = pending, mode = mode, now = now, waiting = {}, taken = 0, bad = 0, left = 0, seen = 0, sure = true}
   if redis.call('TYPE', pending)['ok'] ~= 'zset' then return told end
   local first = mode == 'eligible' and math.min(limit, AT_HEAD) or limit
-  local left, over = look(told, 0, first)
-  if first < limit and not over then look_behind(told, left, limit - first) end
+  local left, over, cut = look_at_head(told, first)
+  if first < limit and not over and not cut then look_behind(told, left, limit - first) end
   told.left = redis.call('ZCARD', pending)
   return told
 end

@@ -14,9 +14,10 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 
-from model_manager.bus.functions import version
+from model_manager.bus.functions import library, version
 from model_manager.bus.publishing import Bus
 from tests.bus import fleet_cases
+from tests.bus.conftest import BOTH
 from tests.bus.fleet import PENDING, ROOT, Fleet, job, worker
 from tests.bus.fleet_rules import first_for
 from tests.bus.servers import Server
@@ -51,6 +52,26 @@ def test_every_worker_gets_the_job_that_the_rules_mean_thousands_of_times(
     shared: Server, queue: list[dict[str, str]], workers: list[dict[str, Any]]
 ) -> None:
     agree(Fleet(shared.client()), queue, workers)
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def hurried(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server whose calls end after a few steps, as on a machine that is slow beyond measure."""
+    server = Server(request.param)
+    passed = "clock() - begun + more"
+    assert passed in library()
+    slower = 5 if request.param == "valkey" else 50
+    server.client().function_load(library().replace(passed, f"{slower} * (clock() - begun) + more"))
+    yield server
+    server.close()
+
+
+@given(queue=fleet_cases.jobs(), workers=fleet_cases.workers())
+@settings(CALMLY, max_examples=80)
+def test_the_order_holds_where_a_call_does_next_to_nothing(
+    hurried: Server, queue: list[dict[str, str]], workers: list[dict[str, Any]]
+) -> None:
+    agree(Fleet(hurried.client()), queue, workers)
 
 
 def agree(fleet: Fleet, queue: list[dict[str, str]], workers: list[dict[str, Any]]) -> None:

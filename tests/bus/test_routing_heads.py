@@ -88,6 +88,7 @@ async def test_a_queue_that_somebody_took_away_costs_no_other_job(redis: Redis) 
     assert await gets(pool, "t0") == "j0"
     await redis.delete(f"routing:queue:{(await pool.job('j1'))['signature']}")
     assert [await gets(pool, f"t{n}") for n in range(1, 140)] == [*(f"j{n}" for n in range(2, 140)), ""]
+    assert not await redis.exists("routing:noughts")
 
 
 async def test_slices_that_were_lost_are_made_anew(redis: Redis) -> None:

@@ -13,6 +13,7 @@
 local ROOM = 40 -- steps that are left where more is begun than was asked; a worker that says the same again leaves more of them
 local LEASE_MS, SEAT_MS, STEPS, DOSE, TAKEN_IN, MEMO = 120000, 120000, 20, 2, 25, 1000
 local PATIENCE, REGAINED = 32, 0.1 -- claims of a pool that are put off while something is not known; that one regains where all is
+local UNKNOWN = {sure = false}
 local WORKER_SECONDS = '120' -- as long as the fleet's API keeps it
 local BEGUN = {accepted = true, in_progress = true, processing = true, active = true}
 
@@ -156,12 +157,12 @@ local function is_put_off(pool, sure)
   return not sure and left >= 1
 end
 
-local function claimed(root, worker, seat, token, sure, now)
-  local claim = {machine = worker.machine, worker = worker.name, lease = LEASE_MS, bonus = 0, hot = {}, old = true,
+local function claimed(root, worker, seat, token, told, now)
+  local claim = {machine = worker.machine, worker = worker.name, lease = LEASE_MS, bonus = 0, hot = {}, old = true, before = told.before,
     token = token ~= '' and token or worker.name .. ' ' .. text_of(now)}
   local _, turn = routing.token(root, claim.token)
   local pool, asked = routing.pool(root, turn), routing.alone(claim)
-  if is_put_off(pool, sure) then return nil end
+  if is_put_off(pool, told.sure) then return nil end
   routing.deal(root, pool, seat, asked, now)
   local job = asked.jobs[1]
   if not job then return nil end
@@ -171,19 +172,20 @@ end
 
 local put_off = {} -- by pool: whether the last call had no room for the queue of the fleet; then it comes first
 
--- What changed since the last call: its offer, the queue of the fleet, leases that ended. Whether all of it is known now.
+-- What changed since the last call: its offer, the queue of the fleet, leases that ended. Whether all of it is known now (sure), or what
+-- concerns the jobs before this place (before).
 local function catch_up(root, pending, now)
-  local first, sure = put_off[root], false
+  local first, told = put_off[root], UNKNOWN
   if not first and routing.has_room(ROOM) then routing.settle(root, STEPS) end
   if first or routing.has_room(ROOM) then
-    sure = routing.take_in(root, pending, TAKEN_IN, redis.call('HGET', root, 'take_in') or 'eligible', now).sure
+    told = routing.take_in(root, pending, TAKEN_IN, redis.call('HGET', root, 'take_in') or 'eligible', now)
     put_off[root] = nil
   else
     put_off[root] = true
   end
   routing.due(root, now, DOSE)
   local more = routing.settle(root, routing.has_room(ROOM) and STEPS or 0)
-  return sure and not more
+  return {sure = told.sure and not more, before = told.before}
 end
 
 local function mm_find_matching_job(keys, arguments)
@@ -194,12 +196,12 @@ local function mm_find_matching_job(keys, arguments)
   local seat
   seat, why = seated(root, worker, arguments[1], now)
   if why then return redis.error_reply('ERR the capabilities: ' .. why) end
-  local sure = catch_up(root, keys[2] or 'jobs:pending', now)
+  local told = catch_up(root, keys[2] or 'jobs:pending', now)
   local id, fields = unheard(root, worker, token, now), nil
   if id then
     fields = record(root, id)
   elseif current(root, seat, worker) then
-    id, fields = claimed(root, worker, seat, token, sure, now)
+    id, fields = claimed(root, worker, seat, token, told, now)
   end
   return id and cjson.encode{jobId = id, job = fields}
 end

@@ -77,11 +77,11 @@ function routing.is_much() return done_so_far >= MUCH or is_long(0) end
 function routing.has_room(steps) return done_so_far + steps < MUCH and not is_long(steps * STEP) end
 
 -- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here it rests during a
--- call, and each does a bounded part when it is done. A cycle begins once as much came as is alive, ROOM at least, and then goes on in every
--- call to its end: resting in the midst of one, after it had freed a little, let garbage grow without end. Servers do a
--- little of it every 50 or 500 calls, which is SLOW; no threshold of Lua's own ever begins it.
+-- call, and each does a bounded part when it is done. A cycle begins once ROOMY times as much came as is alive, ROOM at least, and then goes
+-- on in every call to its end: resting in the midst of one, after it had freed a little, let garbage grow without end. Servers do a little of
+-- it every 50 or 500 calls, which is SLOW; no threshold of Lua's own ever begins it.
 -- One interpreter runs the functions of everybody. Where others made much since the last call, collecting goes on between calls as Lua does it.
-local PART, ROOM, CROWDED, LARGER = 0.0005, 6144, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
+local PART, ROOM, ROOMY, CROWDED, LARGER = 0.0005, 6144, 2, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
 local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 5, 8 -- steps at once, some 25 us; KB of garbage that pay for them; strides that are put off at most
 local FAST, SLOW, NEVER = 40, 20, 100000 -- percent of what came; of what is left, which there must be for a threshold
 local OTHERS = 256 -- KB that others made
@@ -114,11 +114,11 @@ local function collect_part(now)
   return over
 end
 
--- A cycle spares what came meanwhile: the next one begins after as much as there is without that. One that the server had begun long before
+-- A cycle spares what came meanwhile: the next one begins after what there is without that, ROOMY times. One that the server had begun long before
 -- spares more: it leaves hardly less than there was, and is followed by another at once.
 local function end_cycle(now)
   in_vain = not in_vain and now > begun_at - ROOM / 2
-  goal = in_vain and now or now + math.max(ROOM, now - made)
+  goal = in_vain and now or now + math.max(ROOM, ROOMY * (now - made))
   begun_at, made, owed = nil, 0, 0
 end
 

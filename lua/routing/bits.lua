@@ -55,16 +55,17 @@ function routing.has_both(one, other, ordinal)
   return byte ~= nil and bits[byte][place_of[ordinal]] == true
 end
 
--- Where in a list, from `at` on, the first number stands that is set in both, or in one if there is no other.
-function routing.first_in_both(one, other, ordinals, at)
+-- Where in a list of ordinals that are numbers, from `at` on, the first one stands that is set in both, or in one if there is no other.
+function routing.first_in_both(one, other, numbers, at)
   local bits, byte_at = bits_in or (tables() and bits_in), string.byte
-  for n = at, #ordinals do
-    local ordinal = ordinals[n]
-    local in_text = byte_of[ordinal] or place(ordinal)
+  for n = at, #numbers do
+    local number = numbers[n]
+    local bit = number % 8
+    local in_text = (number - bit) / 8 + 1
     local byte = byte_at(one, in_text)
-    if byte and bits[byte][place_of[ordinal]] then
+    if byte and bits[byte][bit] then
       byte = byte_at(other or one, in_text)
-      if byte and bits[byte][place_of[ordinal]] then return n end
+      if byte and bits[byte][bit] then return n end
     end
   end
 end

@@ -2,7 +2,8 @@
 -- of them, and what stands in one place is written once: the records first, the queues last, so that no failure loses a job.
 -- Tables are used again from call to call, for half of a claim's time is the collector's if each makes its own.
 --
--- What is asked (`asked`): machine, lease, number, and by the claim's number workers, tokens and jobs (what it gets); hot, bonus, old.
+-- What is asked (`asked`): machine, lease, number, and by the claim's number workers, tokens and jobs (what it gets); hot, bonus, old, before (where
+--   the first job stands that is not given any more; nil where all are).
 -- The deal: asked, missing (claims without a job), seat, maps (the bitmaps that decide), passed (signatures that are left out), walk (over
 --   the heads), last (no head before this score fits), tries, given (claims whose jobs are not written yet), lines, reread (heads were not
 --   where this server had them in mind, and are read anew).
@@ -20,6 +21,7 @@ local records, alone = {}, {number = 1, workers = {}, tokens = {}, jobs = {}}
 -- What one claim asks by itself.
 function routing.alone(claim)
   alone.machine, alone.lease, alone.hot, alone.bonus, alone.old = claim.machine, claim.lease, claim.hot, claim.bonus, claim.old
+  alone.before = claim.before
   alone.workers[1], alone.tokens[1], alone.jobs[1] = claim.worker, claim.token, nil
   return alone
 end
@@ -58,13 +60,18 @@ end
 local function next_head(root)
   local walk, passed = deal.walk, deal.passed
   while true do
-    local at = routing.first_that_fits(walk.sids, walk.at, deal.maps)
-    while at and passed[walk.sids[at]] do at = routing.first_that_fits(walk.sids, at + 1, deal.maps) end
-    if at then
+    local at = routing.first_that_fits(walk.numbers, walk.at, deal.maps)
+    while at do
+      local sid = text_of(walk.numbers[at])
       walk.at = at
-      return walk.sids[at], walk.scores[at]
+      if walk.scores[at] >= deal.before then
+        walk.ended = true
+        return nil
+      end
+      if not passed[sid] then return sid, walk.scores[at] end
+      at = routing.first_that_fits(walk.numbers, at + 1, deal.maps)
     end
-    walk.at = #walk.sids + 1
+    walk.at = #walk.numbers + 1
     if not routing.walk_on(root) then return nil end
   end
 end
@@ -207,6 +214,7 @@ local function beyond(root, pool)
   deal.reread = true
   local sid = routing.by_bitmaps(root, keys_of_bitmaps(root), deal.passed, routing.base(root, pool))
   routing.weigh(HEAVY)
+  if sid and deal.before < math.huge and tonumber(redis.call('ZSCORE', root .. ':heads', sid)) >= deal.before then return nil end
   return sid and begin_line(sid)
 end
 
@@ -232,7 +240,7 @@ end
 
 local function begin(asked, seat)
   deal.asked, deal.seat, deal.passed, deal.begun, deal.tries, deal.last, deal.reread = asked, seat, NOTHING, 0, 0, -math.huge, false
-  deal.missing = 0
+  deal.missing, deal.before = 0, asked.before or math.huge
   for n = 1, asked.number do
     if not asked.jobs[n] then deal.missing = deal.missing + 1 end
   end

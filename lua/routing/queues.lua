@@ -160,9 +160,9 @@ end
 routing.fits = fits
 
 -- The same of many: where in a list the first one that fits stands, from `at` on.
-function routing.first_that_fits(sids, at, maps)
-  if maps[2] then return routing.first_in_both(maps[2], maps[1], sids, at) end
-  return routing.first_in_both(maps[1], nil, sids, at)
+function routing.first_that_fits(numbers, at, maps)
+  if maps[2] then return routing.first_in_both(maps[2], maps[1], numbers, at) end
+  return routing.first_in_both(maps[1], nil, numbers, at)
 end
 
 -- Leaves out, from the highest bit that tells two heads apart, the candidates that have it where others have not. The key of the rest,
@@ -221,10 +221,10 @@ routing.by_bitmaps = by_bitmaps
 
 local walk = {}
 
--- A walk over the heads from `score` on. It has: sids and scores (a page of heads), at (where in it it stands), upto
+-- A walk over the heads from `score` on. It has: numbers and scores (a page of heads), at (where in it it stands), upto
 -- (it has all heads before that), looked (heads so far), ended (behind these there are none). There is one at a time.
 function routing.begin_walk(pool, score)
-  walk.pool, walk.upto, walk.sids, walk.scores, walk.at = pool, score, NONE, NONE, 1
+  walk.pool, walk.upto, walk.numbers, walk.scores, walk.at = pool, score, NONE, NONE, 1
   walk.looked, walk.ended = 0, score == math.huge
   return walk
 end
@@ -234,8 +234,8 @@ function routing.walk_on(root)
   if walk.ended or walk.looked >= WALK then return false end
   local page, at, upto = routing.heads_from(root, walk.pool, walk.upto)
   if not page then return false end
-  walk.sids, walk.scores, walk.at = page.sids, page.scores, at
-  walk.looked = walk.looked + OF_PAGE + #page.sids - at + 1
+  walk.numbers, walk.scores, walk.at = page.numbers, page.scores, at
+  walk.looked = walk.looked + OF_PAGE + #page.numbers - at + 1
   walk.upto, walk.ended = upto or math.huge, not upto
   return true
 end

@@ -10,8 +10,8 @@
 --            bell (up)
 --   fits     profile -> the signatures that it fits      base  from where the heads' slices count (false: there are none)
 -- Also beyond that, for what changes them says so here:
---   shown    signature -> its requirement and its models      seats  where the claims of a seat left off, see `cursor`
---   held     token -> job, of small ones that were given out here and may run    ran  machine -> signature -> when that was written last
+--   shown    signature -> its models, and what it asks      seats  where the claims of a seat left off, see `cursor`
+--   held     token -> job, of small ones that were given out here and may run    ran  machine -> model -> when that was written last
 --   scores, sids, least, last  heads that came or came down, in their order, and the least score of each BLOCK of them
 --   pages    the heads in their order, as far as they were read, see `heads_from`
 
@@ -20,6 +20,7 @@ local UNUSED_US = 10000000
 local HELD, RAN, RAN_US = 20000, 20000, 10000000
 local KEEP_MS, FRESH_US = 3600000, 1000000 -- what is over is remembered for an hour, unless the pool says otherwise
 local PAGE, FULL, LITTLE, PAGES = 64, 128, 32, 2048 -- heads that are read at once; that a page has at most; that are too few for one; pages
+local NONE = 2 ^ 31 -- in place of what is no number of a signature
 local TURN = '\n' -- among the tokens, under a name that no token has, so that a claim reads both at once
 
 local pools, number = {}, 0
@@ -174,19 +175,24 @@ function routing.retuned(root)
   if pools[root] then pools[root].keep = nil end
 end
 
+local function show(pool, sid, asks, tokens)
+  if pool.shown_bytes >= SHOWN_BYTES then pool.shown, pool.shown_bytes = {}, 0 end
+  tokens.asks = asks
+  pool.shown[sid], pool.shown_bytes = tokens, pool.shown_bytes + 2 * #asks + 200
+end
+
 -- What a claim tells of a signature.
 function routing.requirement_known(root, pool, sid)
   local known = pool.shown[sid]
-  if known then return known.asks, known.tokens end
+  if known then return known.asks, known end
   local asks, tokens = routing.requirement(root, sid)
-  if pool.shown_bytes >= SHOWN_BYTES then pool.shown, pool.shown_bytes = {}, 0 end
-  pool.shown[sid], pool.shown_bytes = {asks = asks, tokens = tokens}, pool.shown_bytes + 2 * #asks + 200
+  show(pool, sid, asks, tokens)
   return asks, tokens
 end
 
--- A number of a signature means something else now.
-function routing.renamed(root, sid)
-  if pools[root] then pools[root].shown[sid] = nil end
+-- A number of a signature means this now.
+function routing.shows(root, sid, asks, tokens)
+  if pools[root] then show(pools[root], sid, asks, tokens) end
 end
 
 -- The number of the page that a score belongs to.
@@ -218,27 +224,28 @@ local function read_page(root, pages, n)
   while next_low and number > 0 and tonumber(found[2 * number]) == next_low do number = number - 1 end
   if number == 0 and next_low then return false end
   if next_low then table.insert(pages, n + 1, {low = next_low}) end
-  page.sids, page.scores = {}, {}
-  for at = 1, number do page.sids[at], page.scores[at] = found[2 * at - 1], tonumber(found[2 * at]) end
+  page.numbers, page.scores = {}, {}
+  for at = 1, number do page.numbers[at], page.scores[at] = tonumber(found[2 * at - 1]) or NONE, tonumber(found[2 * at]) end
   return true
 end
 
 -- A page with heads from `score` on, where in it they begin, and from where on others have the rest, or nil. A page has low (no head of it
--- is before that), and, once it was read, sids and scores, which follow every head that moves. Nil where heads cannot be had so.
+-- is before that), and, once it was read, numbers (of signatures) and scores, which follow every head that moves. Nil where heads cannot be
+-- had so.
 function routing.heads_from(root, pool, score)
   if #pool.pages > PAGES then forget_pages(pool) end
   local pages = pool.pages
   local n = page_of(pages, score)
   local page = pages[n]
-  if not page.sids and not read_page(root, pages, n) then return nil end
+  if not page.numbers and not read_page(root, pages, n) then return nil end
   return page, place_in(page.scores, score), pages[n + 1] and pages[n + 1].low
 end
 
 -- A page that has become small goes into the one before it.
 local function join(pages, n)
   local page, before = pages[n], pages[n - 1]
-  if page.sids[1] and not (before.sids and #before.sids + #page.sids <= PAGE) then return end
-  for at = 1, #page.sids do table.insert(before.sids, page.sids[at]) table.insert(before.scores, page.scores[at]) end
+  if page.numbers[1] and not (before.numbers and #before.numbers + #page.numbers <= PAGE) then return end
+  for at = 1, #page.numbers do table.insert(before.numbers, page.numbers[at]) table.insert(before.scores, page.scores[at]) end
   table.remove(pages, n)
 end
 
@@ -246,44 +253,45 @@ local function split(pages, n)
   local page, at = pages[n], PAGE + 1
   while page.scores[at] == page.scores[at - 1] do at = at + 1 end
   if not page.scores[at] then return end
-  local new = {low = page.scores[at], sids = {}, scores = {}}
-  for from = at, #page.sids do
-    new.sids[from - at + 1], new.scores[from - at + 1] = page.sids[from], page.scores[from]
-    page.sids[from], page.scores[from] = nil, nil
+  local new = {low = page.scores[at], numbers = {}, scores = {}}
+  for from = at, #page.numbers do
+    new.numbers[from - at + 1], new.scores[from - at + 1] = page.numbers[from], page.scores[from]
+    page.numbers[from], page.scores[from] = nil, nil
   end
   table.insert(pages, n + 1, new)
 end
 
 -- False when it is not where it should be.
-local function take_out(pages, sid, score)
+local function take_out(pages, number, score)
   local n = page_of(pages, score)
   local page = pages[n]
-  if not page.sids then return true end
+  if not page.numbers then return true end
   local at = place_in(page.scores, score)
-  while page.scores[at] == score and page.sids[at] ~= sid do at = at + 1 end
+  while page.scores[at] == score and page.numbers[at] ~= number do at = at + 1 end
   if page.scores[at] ~= score then return false end
-  table.remove(page.sids, at)
+  table.remove(page.numbers, at)
   table.remove(page.scores, at)
-  if n > 1 and #page.sids < LITTLE then join(pages, n) end
+  if n > 1 and #page.numbers < LITTLE then join(pages, n) end
   return true
 end
 
-local function put_in(pages, sid, score)
+local function put_in(pages, number, score)
   local n = page_of(pages, score)
   local page = pages[n]
-  if not page.sids then return end
+  if not page.numbers then return end
   local at = place_in(page.scores, score)
-  table.insert(page.sids, at, sid)
+  table.insert(page.numbers, at, number)
   table.insert(page.scores, at, score)
-  if #page.sids >= FULL then split(pages, n) end
+  if #page.numbers >= FULL then split(pages, n) end
 end
 
 -- The head of a signature has another score than before; nil for none.
 function routing.head_moved(root, sid, before, score)
   local pool = pools[root]
   if not pool then return end
-  if (before or score) and (not before or take_out(pool.pages, sid, tonumber(before))) then
-    if score then put_in(pool.pages, sid, tonumber(score)) end
+  local signature = tonumber(sid)
+  if (before or score) and (not before or take_out(pool.pages, signature, tonumber(before))) then
+    if score then put_in(pool.pages, signature, tonumber(score)) end
   else forget_pages(pool) end
 end
 

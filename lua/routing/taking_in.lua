@@ -7,6 +7,7 @@ local ROOM = 20 -- steps that are left where a large one is begun: more are not 
 local AT_HEAD = 10 -- of the zset that are looked at each time; the rest in turns
 local USUAL = 50 -- the fleet's priority that is 0 here
 local MOST_PRIORITY = 1000
+local NOBODY = {created = ''}
 local OVER = {cancelled = true, completed = true, failed = true}
 
 local function old_job(root, id)
@@ -101,12 +102,12 @@ local function signature_of(root, parts, customer, workflow, failed_by)
   return routing.signature(root, routing.canonical(routing.with_facets(root, parts, customer, workflow)))
 end
 
--- Nobody serves this signature, as far as is known: 'left', or nil when the call is over before that is sure.
-local function unserved(told, sid, another)
+-- Nobody serves this signature, as far as is known: 'left', or nil when the call is over before that is sure. `more` is still to be indexed.
+local function unserved(told, sid, another, more)
   local root = told.root
   if not redis.call('HGET', root .. ':refs', sid) then routing.refer(root, sid, 0, told.now) end
   if another and routing.is_much() then return nil end
-  told.waiting[sid] = true
+  told.waiting[sid], told.sure = true, told.sure and not more
   return 'left'
 end
 
@@ -135,10 +136,7 @@ local function take_one(told, id, score, another)
   local sid = signature_of(root, parts, customer, workflow, failed_by)
   if not sid or told.waiting[sid] then return 'left' end
   local more = routing.settle(root, STEPS)
-  if told.mode == 'eligible' and routing.number_able_of(root, sid) == 0 then
-    told.sure = told.sure and not more
-    return unserved(told, sid, another)
-  end
+  if told.mode == 'eligible' and routing.number_able_of(root, sid) == 0 then return unserved(told, sid, another, more) end
   forget(root, id, now)
   redis.call('ZREM', pending, id)
   local attempts = routing.whole(old.attempts, 0, 99)
@@ -148,19 +146,20 @@ local function take_one(told, id, score, another)
   return 'taken'
 end
 
--- Looks at so many from a place on. How many of them stay there, whether nothing is behind them, and whether the call was over before.
+-- Looks at so many from a place on. How many of them stay there, whether nothing is behind them, and where the first one stands among all
+-- jobs that the call did not come to, or nil.
 local function look(told, from, number)
   local page, left = redis.call('ZREVRANGE', told.pending, from, from + number - 1, 'WITHSCORES'), 0
   for n = 1, #page, 2 do
     local another = told.seen > 0
     local what = not (another and routing.is_much()) and take_one(told, page[n], page[n + 1], another)
-    if not what then return left, false, true end
+    if not what then return left, false, place_of(told.root, tonumber(page[n + 1]), old_job(told.root, page[n]) or NOBODY) end
     told.seen = told.seen + 1
     routing.weigh(3)
     told[what] = told[what] + 1
     if what == 'left' then left = left + 1 end
   end
-  return left, #page < 2 * number, false
+  return left, #page < 2 * number
 end
 
 local rounds = {} -- by pool: a round over the head of the queue that a call had to leave: at, sure, and the pool's turn then
@@ -171,15 +170,15 @@ local function turn_of(root)
 end
 
 -- Each call goes over the head of the queue, or on where the last one had to leave, so that nothing at the head keeps it from what is
--- behind. Sure is a round in which no answer could be another by its end. What `look` says.
+-- behind. Sure is a round in which no answer could be another by now. What `look` says.
 local function look_at_head(told, number)
   local root = told.root
-  local round = rounds[root] or {at = 0, sure = true}
-  told.sure = round.sure and (round.at == 0 or round.turn == turn_of(root))
-  local left, over, cut = look(told, round.at, math.max(number - round.at, 1))
-  rounds[root] = cut and {at = round.at + left, sure = told.sure, turn = turn_of(root)} or nil
-  told.sure = told.sure and not cut
-  return round.at + left, over, cut
+  local round = rounds[root] or {at = 0}
+  told.sure = round.at == 0 or round.sure and round.turn == turn_of(root)
+  local left, over, before = look(told, round.at, math.max(number - round.at, 1))
+  rounds[root] = before and {at = round.at + left, sure = told.sure, turn = turn_of(root)} or nil
+  told.before = before
+  return round.at + left, over
 end
 
 local function look_behind(told, at_least, number)
@@ -188,13 +187,14 @@ local function look_behind(told, at_least, number)
   redis.call('HSET', told.root, 'looked_at', over and '0' or text_of(from + left))
 end
 
--- How many were taken, how many were bad and are dead letters, how many are left, and whether all at the head that can be taken are (sure).
+-- How many were taken, how many were bad and are dead letters, how many are left, whether all at the head that can be taken are (sure), or
+-- all of them before this place among all jobs (before).
 function routing.take_in(root, pending, limit, mode, now)
   local told = {root = root, pending = pending, mode = mode, now = now, waiting = {}, taken = 0, bad = 0, left = 0, seen = 0, sure = true}
   if redis.call('TYPE', pending)['ok'] ~= 'zset' then return told end
   local first = mode == 'eligible' and math.min(limit, AT_HEAD) or limit
-  local left, over, cut = look_at_head(told, first)
-  if first < limit and not over and not cut then look_behind(told, left, limit - first) end
+  local left, over = look_at_head(told, first)
+  if first < limit and not over and not told.before then look_behind(told, left, limit - first) end
   told.left = redis.call('ZCARD', pending)
   return told
 end

@@ -44,19 +44,22 @@ local function lines_of(parts, text)
   return table.concat(lines, '\n')
 end
 
-function routing.show(root, sid, text)
-  redis.call('HSET', root .. ':shown', sid, lines_of(routing.parsed(text), text))
-  routing.renamed(root, sid)
-end
-
--- A signature's requirement as JSON, for people and workers, and its models as tokens.
-function routing.requirement(root, sid)
-  local lines = redis.call('HGET', root .. ':shown', sid) or lines_of(routing.parts(root, sid))
+-- The requirement, and the models as tokens.
+local function read(lines)
   local tokens, ends = {}, string.find(lines, '\n', 1, true)
   if not ends then return lines, tokens end
   for token in string.gmatch(lines, '\n([^\n]+)') do tokens[#tokens + 1] = token end
   return string.sub(lines, 1, ends - 1), tokens
 end
+
+function routing.show(root, sid, text)
+  local lines = lines_of(routing.parsed(text), text)
+  redis.call('HSET', root .. ':shown', sid, lines)
+  routing.shows(root, sid, read(lines))
+end
+
+-- A signature's requirement as JSON, for people and workers, and its models as tokens.
+function routing.requirement(root, sid) return read(redis.call('HGET', root .. ':shown', sid) or lines_of(routing.parts(root, sid))) end
 
 local LISTS = {models = true, excluded = true, machines = true, reasons = true, missing = true}
 

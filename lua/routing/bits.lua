@@ -4,8 +4,6 @@
 local LISTED = 1000 -- values in one command
 
 local positions_in, bits_in
-local byte_of, place_of, known_numbers = {}, {}, 0 -- of numbers as text; computing them costs more than looking them up
-local NUMBERS = 65536
 
 -- Which of the eight positions a byte sets, for all 256.
 local function tables()
@@ -23,13 +21,6 @@ local function tables()
   return positions_in
 end
 
-local function place(ordinal)
-  if known_numbers >= NUMBERS then byte_of, place_of, known_numbers = {}, {}, 0 end
-  local number = tonumber(ordinal)
-  byte_of[ordinal], place_of[ordinal], known_numbers = math.floor(number / 8) + 1, number % 8, known_numbers + 1
-  return byte_of[ordinal]
-end
-
 -- The next free number of a kind, as text.
 function routing.ordinal(root, kind)
   local free = redis.call('LPOP', root .. ':free:' .. kind)
@@ -39,23 +30,14 @@ end
 
 function routing.give_back(root, kind, ordinal) redis.call('RPUSH', root .. ':free:' .. kind, ordinal) end
 
--- Whether bit `ordinal` is set in the text of a bitmap.
+-- Whether bit `ordinal`, a number, is set in the text of a bitmap.
 function routing.has(text, ordinal)
-  local byte = string.byte(text, byte_of[ordinal] or place(ordinal))
-  return byte ~= nil and byte > 0 and (bits_in or (tables() and bits_in))[byte][place_of[ordinal]] == true
+  local bits, bit = bits_in or (tables() and bits_in), ordinal % 8
+  local byte = string.byte(text, (ordinal - bit) / 8 + 1)
+  return byte ~= nil and bits[byte][bit] == true
 end
 
--- Whether it is set in both, or in one if there is no other.
-function routing.has_both(one, other, ordinal)
-  local at = byte_of[ordinal] or place(ordinal)
-  local byte, bits = string.byte(one, at), bits_in or (tables() and bits_in)
-  if not byte or not bits[byte][place_of[ordinal]] then return false end
-  if not other then return true end
-  byte = string.byte(other, at)
-  return byte ~= nil and bits[byte][place_of[ordinal]] == true
-end
-
--- Where in a list of ordinals that are numbers, from `at` on, the first one stands that is set in both, or in one if there is no other.
+-- Where in a list of numbers, from `at` on, the first one stands that is set in both bitmaps, or in one if there is no other.
 function routing.first_in_both(one, other, numbers, at)
   local bits, byte_at = bits_in or (tables() and bits_in), string.byte
   for n = at, #numbers do

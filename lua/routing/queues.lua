@@ -151,15 +151,13 @@ function routing.leave_queues(root, base, lines, number)
   end
 end
 
--- What a machine holds tells more signatures apart than what it offers, and so comes first.
-local function fits(sid, maps)
-  if maps[2] then return routing.has_both(maps[2], maps[1], sid) end
-  return routing.has_both(maps[1], nil, sid)
-end
+-- Whether a signature fits, by its number.
+local function fits(signature, maps) return routing.has(maps[1], signature) and not (maps[2] and not routing.has(maps[2], signature)) end
 
 routing.fits = fits
 
--- The same of many: where in a list the first one that fits stands, from `at` on.
+-- Where in a list the first one that fits stands, from `at` on. What a machine holds tells more signatures apart than what it offers, and so
+-- comes first.
 function routing.first_that_fits(numbers, at, maps)
   if maps[2] then return routing.first_in_both(maps[2], maps[1], numbers, at) end
   return routing.first_in_both(maps[1], nil, numbers, at)
@@ -244,7 +242,7 @@ end
 function routing.warmest(root, best, hot, bonus, maps, passed)
   local wanted = {best}
   for _, sid in ipairs(hot) do
-    if not passed[sid] and fits(sid, maps) then wanted[#wanted + 1] = sid end
+    if not passed[sid] and fits(tonumber(sid), maps) then wanted[#wanted + 1] = sid end
   end
   if #wanted == 1 then return best end
   local scores = redis.call('ZMSCORE', root .. ':heads', unpack(wanted))

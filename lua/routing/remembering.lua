@@ -12,10 +12,10 @@
 -- Also beyond that, for what changes them says so here:
 --   shown    signature -> its models, and what it asks      seats  where the claims of a seat left off, see `cursor`
 --   held     token -> job, of small ones that were given out here and may run    ran  machine -> model -> when that was written last
---   scores, sids, least, last  heads that came or came down, in their order, and the least score of each BLOCK of them
+--   scores, numbers, least, last  the last LOGGED heads that came or came down, in turns, and the least score of each BLOCK of them
 --   pages    the heads in their order, as far as they were read, see `heads_from`
 
-local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK = 64, 20000, 16777216, 8388608, 8192, 32
+local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK, BLOCKS = 64, 20000, 16777216, 8388608, 4096, 32, 128
 local UNUSED_US = 10000000
 local HELD, RAN, RAN_US = 20000, 20000, 10000000
 local KEEP_MS, FRESH_US = 3600000, 1000000 -- what is over is remembered for an hour, unless the pool says otherwise
@@ -25,7 +25,7 @@ local TURN = '\n' -- among the tokens, under a name that no token has, so that a
 
 local pools, number = {}, 0
 
-local function forget_heads(pool) pool.scores, pool.sids, pool.least, pool.last, pool.seats, pool.seats_bytes = {}, {}, {}, 0, {}, 0 end
+local function forget_heads(pool) pool.scores, pool.numbers, pool.least, pool.last, pool.seats, pool.seats_bytes = {}, {}, {}, 0, {}, 0 end
 
 local function forget_pages(pool) pool.pages = {{low = -math.huge}} end
 
@@ -236,6 +236,10 @@ function routing.heads_from(root, pool, score)
   if #pool.pages > PAGES then forget_pages(pool) end
   local pages = pool.pages
   local n = page_of(pages, score)
+  if not pages[n].numbers and score > pages[n].low then
+    n = n + 1
+    table.insert(pages, n, {low = score}) -- what is before that is no way to it
+  end
   local page = pages[n]
   if not page.numbers and not read_page(root, pages, n) then return nil end
   return page, place_in(page.scores, score), pages[n + 1] and pages[n + 1].low
@@ -299,26 +303,30 @@ end
 function routing.came_down(root, sid, score)
   local pool = pools[root]
   if not pool or next(pool.seats) == nil then return end
-  if pool.last >= LOGGED then return forget_heads(pool) end
   local at, number_of_score = pool.last + 1, tonumber(score)
-  local block = math.floor((at - 1) / BLOCK)
-  pool.last, pool.scores[at], pool.sids[at] = at, number_of_score, sid
-  pool.least[block] = math.min(pool.least[block] or number_of_score, number_of_score)
+  local slot, block = at % LOGGED, math.floor(at / BLOCK) % BLOCKS
+  pool.last, pool.scores[slot], pool.numbers[slot] = at, number_of_score, tonumber(sid)
+  pool.least[block] = at % BLOCK == 0 and number_of_score or math.min(pool.least[block] or number_of_score, number_of_score)
 end
 
--- Goes back to what came or came down since and fits; where that is much, to the first of it, whether it fits or not.
+local function turn_back_to(pool, cursor, first, last, maps)
+  for at = first, last do
+    local score = pool.scores[at % LOGGED]
+    if score < cursor.score and routing.fits(pool.numbers[at % LOGGED], maps) then cursor.score = score end
+  end
+end
+
+-- Goes back to the first of what came or came down since, and fits; to the first of all heads where that is no longer known.
 local function turn_back(pool, cursor, maps)
   local at, last = cursor.at + 1, pool.last
-  if last - at >= 2 * BLOCK then
-    for block = math.floor((at - 1) / BLOCK), math.floor((last - 1) / BLOCK) do
-      cursor.score = math.min(cursor.score, pool.least[block])
-    end
-  else
-    for n = at, last do
-      if pool.scores[n] < cursor.score and routing.fits(pool.sids[n], maps) then cursor.score = pool.scores[n] end
-    end
-  end
   cursor.at = last
+  if last - at >= LOGGED then cursor.score = -math.huge end
+  while at <= last and cursor.score > -math.huge do
+    local block = math.floor(at / BLOCK)
+    local upto = math.min(last, (block + 1) * BLOCK - 1)
+    if pool.least[block % BLOCKS] < cursor.score then turn_back_to(pool, cursor, at, upto, maps) end
+    at = upto + 1
+  end
 end
 
 -- Where the claims of a seat left off: no head before `score` fits it, with these bitmaps. That stays so, for a head goes back by

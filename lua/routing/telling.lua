@@ -126,7 +126,7 @@ local function lacking(root, ord, tokens, columns)
   local missing, reasons = {}, {}
   for _, token in ipairs(tokens) do
     local plain = string.match(token, '^!(.+)$')
-    local has = routing.has(columns[plain or token], ord)
+    local has = routing.has(columns[plain or token], tonumber(ord))
     if has == (plain ~= nil) then
       local reason = why_not(plain or token, plain ~= nil, root, ord)
       if reason then reasons[#reasons + 1] = reason else missing[#missing + 1] = rules.model_of(token) end
@@ -195,7 +195,7 @@ function routing.nearest(root, tokens, limit, most, columns)
     local ord, lacks = text_of(number), 0
     for _, token in ipairs(tokens) do
       local plain = string.match(token, '^!(.+)$')
-      if routing.has(columns[plain or token], ord) == (plain ~= nil) then lacks = lacks + 1 end
+      if routing.has(columns[plain or token], number) == (plain ~= nil) then lacks = lacks + 1 end
     end
     found[#found + 1] = {ord = ord, lacking = lacks}
   end

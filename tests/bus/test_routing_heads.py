@@ -9,6 +9,7 @@ import random
 import pytest
 from redis.asyncio import Redis
 
+from model_manager.bus.functions import version
 from tests.bus.routing_histories import Pool
 from tests.bus.test_routing import machine
 from tests.bus.test_routing_next import asks
@@ -193,3 +194,35 @@ async def test_garbage_in_the_place_of_what_is_in_mind_costs_no_job(redis: Redis
     taken = [await gets(pool, "t1")]
     await pool.settle()
     assert taken + [await gets(pool, f"t{n}") for n in range(2, 9)] == [*(f"j{n}" for n in range(1, 8)), ""]
+
+
+async def test_who_went_beyond_many_heads_does_not_go_over_them_again(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", "x.pt")
+    for n in range(500):
+        await pool.submit(f"j{n}", {"models": pair(n)}, 9)
+    for n in range(3):
+        await pool.submit(f"x{n}", {"models": "x.pt"})
+    assert await gets(pool, "t0") == "x0"
+    await redis.config_resetstat()
+    assert [await gets(pool, "t1"), await gets(pool, "t2")] == ["x1", "x2"]
+    assert "cmdstat_bitop" not in await redis.info("commandstats")
+
+
+@pytest.mark.parametrize("number", [300, 4500])
+async def test_what_came_before_much_else_is_not_forgotten(redis: Redis, number: int) -> None:
+    """More heads come down than a server keeps in mind; one of them fits a machine that claimed before."""
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", "x.pt", "y.pt")
+    for id in ("x0", "x1"):
+        await pool.submit(id, {"models": "x.pt"})
+    assert await gets(pool, "t0") == "x0"
+    await pool.submit("y", {"models": "y.pt"}, 1)
+    async with redis.pipeline(transaction=False) as pipe:
+        for n in range(number):
+            wanted = json.dumps({"models": f"nobody{n % 5}.pt"})
+            pipe.fcall(
+                f"mm_submit_{version()}", 1, "routing", 1, f"n{n}", min(n // 5, 1000), wanted, "", "", "", 3, "wait"
+            )
+        await pipe.execute()
+    assert [await gets(pool, f"t{n}") for n in range(1, 4)] == ["y", "x1", ""]

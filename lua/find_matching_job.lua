@@ -5,7 +5,8 @@
 --       machine:{id}:model_manager, machine:{id}:models (read).  No keys at all: the same without a prefix, as the fleet calls.
 -- ARGV  the worker's capabilities as JSON, how many jobs to look at (not needed: nothing is out of reach), and, if the client
 --       has one, a token of this claim: the same one again gives the same job again
--- Returns nil, or JSON: {"jobId": id, "job": {the fields of job:{id} after the claim}}; an error for capabilities that are unreadable
+-- Returns nil where there is nothing for it, or that is not known yet; or JSON: {"jobId": id, "job": {the fields of job:{id} after the
+--       claim}}; an error for capabilities that are unreadable
 --
 -- While an agent of the worker's machine is alive its inventory decides which models are there; else what the worker says.
 -- A worker that asks again while its job is still `assigned` was not heard: it gets that job again, unless it takes several.

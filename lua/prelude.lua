@@ -114,8 +114,8 @@ local function collect_part(now)
   return over
 end
 
--- A cycle spares what came meanwhile: the next one begins after what there is without that, ROOMY times. One that the server had begun long before
--- spares more: it leaves hardly less than there was, and is followed by another at once.
+-- A cycle spares what came meanwhile: the next one begins after what there is without that, ROOMY times. One that the server had begun long
+-- before spares more: it leaves hardly less than there was, and is followed by another at once.
 local function end_cycle(now)
   in_vain = not in_vain and now > begun_at - ROOM / 2
   goal = in_vain and now or now + math.max(ROOM, ROOMY * (now - made))

@@ -2,8 +2,8 @@
 -- of them, and what stands in one place is written once: the records first, the queues last, so that no failure loses a job.
 -- Tables are used again from call to call, for half of a claim's time is the collector's if each makes its own.
 --
--- What is asked (`asked`): machine, lease, number, and by the claim's number workers, tokens and jobs (what it gets); hot, bonus, old, before (where
---   the first job stands that is not given any more; nil where all are).
+-- What is asked (`asked`): machine, lease, number, and by the claim's number workers, tokens and jobs (what it gets); hot, bonus, old,
+--   before (where the first job stands that is not given any more; nil where all may be).
 -- The deal: asked, missing (claims without a job), seat, maps (the bitmaps that decide), passed (signatures that are left out), walk (over
 --   the heads), last (no head before this score fits), tries, given (claims whose jobs are not written yet), lines, reread (heads were not
 --   where this server had them in mind, and are read anew).

@@ -88,9 +88,13 @@ function routing.seated(root, pool, keys, claim, now)
   return known
 end
 
+local reply = {'JOB'} -- used again by the next call
+
 function routing.told_claim(root, job, finished)
-  return {'JOB', job.id, job.s, job.b or redis.call('GET', root .. ':body:' .. job.id) or '', job.a, job.deadline,
-    job.asks or (routing.requirement(root, job.s)), job.pr or '0', finished}
+  reply[2], reply[3], reply[4] = job.id, job.s, job.b or redis.call('GET', root .. ':body:' .. job.id) or ''
+  reply[5], reply[6], reply[7] = job.a, job.deadline, job.asks or routing.requirement(root, job.s)
+  reply[8], reply[9] = job.pr or '0', finished
+  return reply
 end
 
 -- When something may change by itself: a delay that ends, a lease that runs out.

@@ -20,7 +20,7 @@ end
 
 -- Whether nobody lacks less. Storage and exclusions count like models.
 local function is_nearest(root, ord, machine, parts)
-  local _, tokens = rules.split(parts)
+  local tokens = rules.tokens(parts)
   for _, near in ipairs(routing.nearest(root, tokens, NEARER, math.ceil(LOOKS / (#tokens + 1)))) do
     if near.ord == ord then return true end
     if routing.is_too_much() then return true end -- a machine that fetches what is nearer elsewhere harms nobody

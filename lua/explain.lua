@@ -28,7 +28,7 @@ end
 
 -- The verdicts of the nearest machines from `first` on, as JSON, and the next one; 0 for none.
 local function about(root, parts, limit, first)
-  local found, _, tokens = {}, rules.split(parts)
+  local found, tokens = {}, rules.tokens(parts)
   local columns = routing.columns_of(root, tokens)
   local near = routing.nearest(root, tokens, MOST, LOOKED_AT, columns)
   for n = first, #near do

@@ -46,7 +46,9 @@ local function read(arguments)
   end
 end
 
-local function told(root, reply, n, word)
+local reply = {'OK'} -- used again by the next call
+
+local function told(root, n, word)
   local job, at = asked.jobs[n], 1 + TOLD * (n - 1)
   if not job then
     reply[at + 1] = word
@@ -54,7 +56,7 @@ local function told(root, reply, n, word)
   else
     reply[at + 1], reply[at + 2], reply[at + 3] = 'JOB', job.id, job.s
     reply[at + 4], reply[at + 5] = job.b or redis.call('GET', root .. ':body:' .. job.id) or '', job.a
-    reply[at + 6], reply[at + 7] = job.deadline, job.asks or (routing.requirement(root, job.s))
+    reply[at + 6], reply[at + 7] = job.deadline, job.asks or routing.requirement(root, job.s)
     reply[at + 8] = job.pr or '0'
   end
   reply[at + TOLD] = asked.finished[n]
@@ -101,8 +103,9 @@ local function mm_next(keys, arguments)
   local known, not_now = routing.seated(root, pool, keys, asked, now)
   if not known then return {not_now, unpack(asked.finished, 1, asked.number)} end
   local late = again(root, pool, known, taken, now) and fresh(root, pool, known, now)
-  local reply, word = {'OK'}, (late or more) and 'AGAIN' or 'EMPTY'
-  for n = 1, asked.number do told(root, reply, n, word) end
+  local word = (late or more) and 'AGAIN' or 'EMPTY'
+  for n = 1, asked.number do told(root, n, word) end
+  for n = #reply, 2 + TOLD * asked.number, -1 do reply[n] = nil end
   return reply
 end
 

@@ -81,7 +81,8 @@ function routing.has_room(steps) return done_so_far + steps < MUCH and not is_lo
 -- on in every call to its end: resting in the midst of one, after it had freed a little, let garbage grow without end. Servers do a little of
 -- it every 50 or 500 calls, which is SLOW; no threshold of Lua's own ever begins it.
 -- One interpreter runs the functions of everybody. Where others made much since the last call, collecting goes on between calls as Lua does it.
-local PART, ROOM, ROOMY, CROWDED, LARGER = 0.0005, 6144, 2, 32768, 4 -- seconds; KB; KB beyond which parts are so many times as large
+local PART, ROOM, ROOMY = 0.0005, 4096, 2 -- seconds; KB
+local CROWDED, WHOLE = 6144, 0.0025 -- KB beyond which a part may take longer, and the seconds that such a call then has in all
 local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 5, 8 -- steps at once, some 25 us; KB of garbage that pay for them; strides that are put off at most
 local FAST, SLOW, NEVER = 40, 20, 100000 -- percent of what came; of what is left, which there must be for a threshold
 local OTHERS = 256 -- KB that others made
@@ -99,12 +100,19 @@ local function take_over_collecting()
   goal = left + ROOM
 end
 
+-- How long this call's part may take, in seconds.
+local function part_of(now, from)
+  if now <= goal + CROWDED or not begun then return PART end
+  return math.max(PART, WHOLE - (from - begun))
+end
+
 -- A part of a cycle; whether it is over.
 local function collect_part(now)
   local new = math.max(0, now - left)
   begun_at, made, owed = begun_at or now, made + new, math.min(owed, PUT_OFF) + new / KB_OF_STRIDE
   if owed < 1 then return false end
-  local from, limit, over = clock(), now > goal + CROWDED and LARGER * PART or PART, false
+  local from, over = clock(), false
+  local limit = part_of(now, from)
   collect('setstepmul', FAST)
   repeat
     over, owed = collect('step', STRIDE), owed - 1

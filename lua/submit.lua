@@ -13,7 +13,7 @@ local MOST_JOBS, MOST_BYTES, PAYLOAD_BYTES = 50, 1310720, 1048576
 local STEPS = 60 -- of indexing, in one call; the rest goes on in later ones
 local SMALL = 1024 -- bytes of a requirement whose indexing is begun at once, so that the answer says who can do it
 local POLICIES = {wait = true, reject = true, fetch = true}
-
+local NAMED = {'c', 'wf'}
 
 local function report(root, parts, eligible)
   local models, lacking = routing.availability(root, parts)
@@ -32,7 +32,7 @@ local function wrong(job)
   if not routing.whole(job.mx, 1, 100) then return 'the attempts are no whole number from 1 to 100' end
   if not POLICIES[job.pol] then return 'the policy is neither wait, reject nor fetch' end
   if #job.payload > PAYLOAD_BYTES then return 'the payload is longer than 1 MiB; put it elsewhere and send its address' end
-  for _, name in ipairs{'c', 'wf'} do
+  for _, name in ipairs(NAMED) do
     if job[name] ~= '' and not routing.is_word(job[name]) then return 'the customer or the workflow is no id' end
   end
 end
@@ -66,6 +66,13 @@ local function rejected(call, job, parts, text)
   return refused('there are too many different offers to ask them all at once, and these requirements are new: send the job again')
 end
 
+-- Indexing goes on if there is time for it, or `anyway`.
+local function index(call, anyway)
+  if call.steps <= 0 or not (anyway or routing.has_room(40)) then return end
+  local _, left = routing.settle(call.root, call.steps)
+  call.steps = left
+end
+
 local function submit(call, job)
   local why = wrong(job)
   if why then return refused(why) end
@@ -77,19 +84,25 @@ local function submit(call, job)
   if parts ~= asked then text = routing.canonical(parts) end
   local rejection = rejected(call, job, parts, text)
   if rejection then return rejection end
-  job.s, why = routing.signature(call.root, text)
+  local is_new
+  job.s, why, is_new = routing.signature(call.root, text)
   if why then return refused(why) end
   call.sent = call.sent + 1
   job.p = string.format('%.17g', call.now + call.sent - tonumber(job.pr) * call.worth)
-  if call.steps > 0 and (call.sent == 1 and #job.requirement < SMALL or routing.has_room(40)) then
-    local _, left = routing.settle(call.root, call.steps)
-    call.steps = left
-  end
+  if is_new then index(call, call.sent == 1 and #job.requirement < SMALL) end
   routing.add(call.root, job.id, job, job.payload, call.now, not routing.is_usual_worth(call.worth))
   local eligible = eligible_of(call, job.s)
   if job.pol == 'fetch' and eligible == 0 then redis.call('HSETNX', call.root .. ':fetch', job.s, '') end
   call.reports[job.s] = call.reports[job.s] or report(call.root, parts, eligible)
+  if not is_new then index(call) end
   return {'QUEUED', text_of(eligible), job.s, call.reports[job.s]}
+end
+
+local job = {} -- used again by the next one
+
+local function read(take)
+  job.s, job.p = nil, nil
+  job.id, job.pr, job.requirement, job.c, job.wf, job.payload, job.mx, job.pol = take(), take(), take(), take(), take(), take(), take(), take()
 end
 
 local function mm_submit(keys, arguments)
@@ -106,7 +119,7 @@ local function mm_submit(keys, arguments)
   take()
   local stopped = false
   for n = 1, number do
-    local job = {id = take(), pr = take(), requirement = take(), c = take(), wf = take(), payload = take(), mx = take(), pol = take()}
+    read(take)
     stopped = stopped or n > 1 and not routing.has_room(3 + #job.requirement / 64)
     if not stopped then routing.weigh(1 + #job.requirement / 256) end
     local told = stopped and {'AGAIN', '0', '', '{}'} or submit(call, job)

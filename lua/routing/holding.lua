@@ -4,8 +4,9 @@
 local AT_ONCE = 50 -- models that one call takes up; more are a task
 local PIECE = 8 -- models that a task takes up before it looks at the time
 local COST = 2 -- steps of a model
+local BRIEFLY = 131072 -- bytes of the models whose tokens are remembered, twice
 
-local tokens_of = routing.remembered(function(model) return rules.tokens_of(model) end)
+local tokens_of = routing.remembered(function(model) return rules.tokens_of(model) end, BRIEFLY)
 
 local function begin(root, model)
   local number = routing.ordinal(root, 'model')

@@ -106,31 +106,28 @@ function routing.bury(root, id, job, why, now)
   if job.l then tell_old(root, id, now, 'status', 'failed', 'failed_at', 'NOW', 'error', why) end
 end
 
+local OPTIONAL = {'pr', 'pol', 'c', 'wf', 'l', 'lf'}
+local fields = {'st', 'pending', 's'} -- of a new job; used again by the next one
+
+local function written_down(job, at)
+  local last = 4
+  fields[4] = job.s
+  if job.mx ~= ATTEMPTS then fields[5], fields[6], last = 'mx', job.mx, 6 end
+  if at then fields[last + 1], fields[last + 2], last = 'at', at, last + 2 end
+  for _, name in ipairs(OPTIONAL) do
+    local value = job[name]
+    if value and value ~= '' and value ~= '0' and value ~= 'wait' then fields[last + 1], fields[last + 2], last = name, value, last + 2 end
+  end
+  return last
+end
+
 -- Written once, and without what need not be: while a job waits, its score stands in the queue; three attempts are usual; and
 -- when it was submitted follows from its score, unless a point of priority has another worth here. `job`: s p pr mx pol c wf l lf.
 function routing.add(root, id, job, payload, now, told)
-  local fields = {'st', 'pending', 's', job.s}
-  if job.mx ~= ATTEMPTS then fields[5], fields[6] = 'mx', job.mx end
-  if told then
-    fields[#fields + 1] = 'at'
-    fields[#fields + 1] = text_of(math.floor(now / 1000))
-  end
-  for _, name in ipairs{'pr', 'pol', 'c', 'wf', 'l', 'lf'} do
-    local value = job[name]
-    if value and value ~= '' and value ~= '0' and value ~= 'wait' then
-      fields[#fields + 1] = name
-      fields[#fields + 1] = value
-    end
-  end
-  if payload ~= '' then
-    if #payload <= BODY_BYTES then
-      fields[#fields + 1] = 'b'
-      fields[#fields + 1] = payload
-    else
-      redis.call('SET', root .. ':body:' .. id, payload)
-    end
-  end
-  redis.call('HSET', routing.job_key(root, id), unpack(fields))
+  local last = written_down(job, told and text_of(math.floor(now / 1000)))
+  if #payload > BODY_BYTES then redis.call('SET', root .. ':body:' .. id, payload)
+  elseif payload ~= '' then fields[last + 1], fields[last + 2], last = 'b', payload, last + 2 end
+  redis.call('HSET', routing.job_key(root, id), unpack(fields, 1, last))
   redis.call('HINCRBY', root, 'jobs', 1)
   routing.refer(root, job.s, 1, now)
   routing.enqueue(root, job.s, id, job.p)
@@ -164,7 +161,7 @@ function routing.start(root, pool, asked, numbers, now)
     redis.call('HSET', job.key, 'st', 'running', 't', token, 'w', worker, 'm', machine, 'a', job.a, 'p', job.p, 'ta', at)
     if job.l then tell_old(root, job.id, now, 'status', 'assigned', 'worker_id', worker, 'machine_id', machine, 'assigned_at', 'NOW') end
     if job.b and not job.l and not asked.old then routing.hold(pool, token, job.id) end
-    job.asks, models = routing.requirement_known(root, pool, job.s)
+    job.asks, models = routing.read_lines(routing.lines_known(root, pool, job.s))
     job.deadline = deadline
     routing.ran(root, pool, machine, models, now)
   end
@@ -363,13 +360,18 @@ end
 
 -- What is over and old is forgotten.
 local function tidy(root, now, limit)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', root .. ':done', '-inf', text_of(now / 1000), 'LIMIT', 0, limit)) do
-    local job = routing.job(root, id, 's')
-    redis.call('ZREM', root .. ':done', id)
-    redis.call('DEL', routing.job_key(root, id), root .. ':body:' .. id)
-    redis.call('HINCRBY', root, 'jobs', -1)
-    if job and job.s then routing.refer(root, job.s, -1, now) end
-    if routing.is_too_much() then return end
+  local ids = redis.call('ZRANGEBYSCORE', root .. ':done', '-inf', text_of(now / 1000), 'LIMIT', 0, limit)
+  local number, sids, keys = #ids, {}, {}
+  if number == 0 then return end
+  for n = 1, number do
+    local key = routing.job_key(root, ids[n])
+    sids[n], keys[n], keys[number + n] = redis.call('HGET', key, 's'), key, root .. ':body:' .. ids[n]
+  end
+  redis.call('ZREM', root .. ':done', unpack(ids))
+  redis.call('DEL', unpack(keys))
+  redis.call('HINCRBY', root, 'jobs', -number)
+  for n = 1, number do
+    if sids[n] then routing.refer(root, sids[n], -1, now) end
   end
 end
 

@@ -150,14 +150,13 @@ function routing.remembered(compute, bytes)
   local known, before, size = {}, {}, 0
   return function(text)
     local found = known[text]
-    if found then return found[1], found[2] end
-    found = before[text]
-    if not found then found = {compute(text)} end
+    if found then return found end
+    found = before[text] or compute(text)
     if #text <= LONGEST then
       if size >= (bytes or MEMO) then known, before, size = {}, known, 0 end
-      known[text], size = found, size + #text + #(found[2] or '') + ENTRY
+      known[text], size = found, size + #text + (type(found) == 'string' and #found or 0) + ENTRY
     end
-    return found[1], found[2]
+    return found
   end
 end
 

@@ -10,13 +10,14 @@
 --            bell (up)
 --   fits     profile -> the signatures that it fits      base  from where the heads' slices count (false: there are none)
 -- Also beyond that, for what changes them says so here:
---   shown    signature -> its models, and what it asks      seats  where the claims of a seat left off, see `cursor`
+--   shown    signature -> what a claim tells of it      seats  where the claims of a seat left off, see `cursor`
 --   held     token -> job, of small ones that were given out here and may run    ran  machine -> model -> when that was written last
 --   scores, numbers, least, last  the last LOGGED heads that came or came down, in turns, and the least score of each BLOCK of them
 --   pages    the heads in their order, as far as they were read, see `heads_from`
 
-local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK, BLOCKS = 64, 20000, 16777216, 8388608, 4096, 32, 128
+local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK, BLOCKS = 64, 20000, 16777216, 1048576, 4096, 32, 128
 local UNUSED_US = 10000000
+local ENTRY = 64 -- bytes that an entry counts at least
 local HELD, RAN, RAN_US = 20000, 20000, 10000000
 local KEEP_MS, FRESH_US = 3600000, 1000000 -- what is over is remembered for an hour, unless the pool says otherwise
 local PAGE, FULL, LITTLE, PAGES = 64, 128, 32, 2048 -- heads that are read at once; that a page has at most; that are too few for one; pages
@@ -68,7 +69,15 @@ function routing.token(root, token)
   return found[1] or nil, found[2] or nil
 end
 
--- The same of several tokens: the jobs, false for none, and the turn.
+-- What is known of a pool, by whoever comes without a token. A call asks for its turn once, for then nobody but the call itself turns it.
+function routing.pool_now(root)
+  local pool = pools[root]
+  if pool and pool.used == routing.now() then return pool end
+  local _, turn = routing.token(root, '')
+  return routing.pool(root, turn)
+end
+
+-- The jobs that were claimed with several tokens, false for none, and the turn.
 function routing.tokens_taken(root, tokens, number)
   local behind = tokens[number + 1]
   tokens[number + 1] = TURN
@@ -175,24 +184,23 @@ function routing.retuned(root)
   if pools[root] then pools[root].keep = nil end
 end
 
-local function show(pool, sid, asks, tokens)
+local function show(pool, sid, lines)
   if pool.shown_bytes >= SHOWN_BYTES then pool.shown, pool.shown_bytes = {}, 0 end
-  tokens.asks = asks
-  pool.shown[sid], pool.shown_bytes = tokens, pool.shown_bytes + 2 * #asks + 200
+  pool.shown[sid], pool.shown_bytes = lines, pool.shown_bytes + #lines + ENTRY
 end
 
 -- What a claim tells of a signature.
-function routing.requirement_known(root, pool, sid)
-  local known = pool.shown[sid]
-  if known then return known.asks, known end
-  local asks, tokens = routing.requirement(root, sid)
-  show(pool, sid, asks, tokens)
-  return asks, tokens
+function routing.lines_known(root, pool, sid)
+  local lines = pool.shown[sid]
+  if lines then return lines end
+  lines = routing.lines(root, sid)
+  show(pool, sid, lines)
+  return lines
 end
 
 -- A number of a signature means this now.
-function routing.shows(root, sid, asks, tokens)
-  if pools[root] then show(pools[root], sid, asks, tokens) end
+function routing.shows(root, sid, lines)
+  if pools[root] then show(pools[root], sid, lines) end
 end
 
 -- The number of the page that a score belongs to.

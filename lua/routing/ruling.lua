@@ -14,6 +14,8 @@
 
 local IGNORED = {timeout_minutes = true, priority = true, negative_requirements = true, positive_requirements = true}
 local MOST_TOKENS = 64 -- of one requirement, wanted or not
+local READ = 524288 -- bytes of requirements and of their canonical texts that are remembered, twice
+local NOTHING = {}
 local UNOFFERED = {worker_id = true, machine_id = true}
 
 rules.list, rules.by_name, rules.owner, rules.offering = {}, {}, {}, {}
@@ -61,8 +63,7 @@ local function negated(given)
   return parts
 end
 
--- What a requirement asks: rule name -> part, and under `no` what a machine must not have; and its canonical text. Nil and why if unreadable.
-rules.read = routing.remembered(function(text)
+local function read(text)
   local given, why = routing.object(text)
   if not given then return nil, 'the requirements: ' .. why end
   local positive = given.positive_requirements or given
@@ -74,10 +75,22 @@ rules.read = routing.remembered(function(text)
     parts.no, why = negated(given.negative_requirements)
     if why then return nil, why end
   end
-  local _, tokens = rules.split(parts)
-  if #tokens > MOST_TOKENS then return nil, 'it names more than ' .. MOST_TOKENS .. ' models, those with a digest twice' end
-  return parts, routing.canonical(parts)
-end)
+  if #rules.tokens(parts) > MOST_TOKENS then return nil, 'it names more than ' .. MOST_TOKENS .. ' models, those with a digest twice' end
+  return parts
+end
+
+-- The canonical text, for that is less to keep in mind than parts; or a table with why it cannot be read.
+local canonical = routing.remembered(function(text)
+  local parts, why = read(text)
+  return parts and routing.canonical(parts) or {why = why}
+end, READ)
+
+-- What a requirement asks: rule name -> part, and under `no` what a machine must not have; and its canonical text. Nil and why if unreadable.
+function rules.read(text)
+  local found = canonical(text)
+  if type(found) == 'table' then return nil, found.why end
+  return routing.parsed(found), found
+end
 
 -- What an offer offers: rule name -> what is offered. Nil and why if unreadable.
 function rules.read_offer(text)
@@ -134,25 +147,29 @@ function rules.refusals(parts, offer, all)
   return found
 end
 
--- The parts that offers decide, as they are stored; and the tokens that a machine itself must hold ('!': must not).
-function rules.split(parts)
-  local asked, tokens = {}, {}
+-- The parts that offers decide, as they are stored.
+function rules.demand(parts)
+  local asked = {}
   for name, part in pairs(parts) do
     if name ~= 'no' and not rules.by_name[name].machine then asked[name] = part end
   end
-  for name, part in pairs(parts.no or {}) do
+  for name, part in pairs(parts.no or NOTHING) do
     if not rules.by_name[name].machine then
       asked.no = asked.no or {}
       asked.no[name] = part
     end
   end
+  return asked
+end
+
+-- The tokens that a machine itself must hold ('!': must not).
+function rules.tokens(parts)
+  local tokens, unwanted = {}, parts.no or NOTHING
   for _, rule in ipairs(rules.list) do
     if rule.machine then
-      for _, token in ipairs(parts[rule.name] and rule.tokens(parts[rule.name]) or {}) do tokens[#tokens + 1] = token end
-      for _, token in ipairs(parts.no and parts.no[rule.name] and rule.tokens(parts.no[rule.name]) or {}) do
-        tokens[#tokens + 1] = '!' .. token
-      end
+      for _, token in ipairs(parts[rule.name] and rule.tokens(parts[rule.name]) or NOTHING) do tokens[#tokens + 1] = token end
+      for _, token in ipairs(unwanted[rule.name] and rule.tokens(unwanted[rule.name]) or NOTHING) do tokens[#tokens + 1] = '!' .. token end
     end
   end
-  return asked, tokens
+  return tokens
 end

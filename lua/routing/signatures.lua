@@ -14,10 +14,10 @@ local NONE = {}
 -- The parts of a signature by its canonical form.
 local parsed = routing.remembered(function(text) return cjson.decode(text) end, BRIEFLY)
 
-local split = routing.remembered(function(text)
-  local asked, tokens = rules.split(parsed(text))
-  return {demand = #tokens == 0 and text or routing.canonical(asked), tokens = tokens}
-end, BRIEFLY)
+local tokens_of = routing.remembered(function(text) return rules.tokens(parsed(text)) end, BRIEFLY)
+
+-- What offers decide of it.
+local function demanded(text) return #tokens_of(text) == 0 and text or routing.canonical(rules.demand(parsed(text))) end
 
 function routing.parsed(text) return parsed(text) end
 
@@ -30,7 +30,7 @@ end
 
 function routing.tokens(root, sid)
   local text = routing.definition(root, sid)
-  return text and split(text).tokens
+  return text and tokens_of(text)
 end
 
 -- The machines that have so much free, as a bitmap.
@@ -124,16 +124,16 @@ local function demand_of(root, text)
   return demand
 end
 
-local function forget_fitting(pool) pool.fitting, pool.fitting_number, pool.fitted = {}, 0, 0 end
+local function forget_fitting(pool) pool.fitting, pool.fitting_number, pool.fitted, pool.declaring = {}, 0, 0, {} end
 
-local function forget_crowds(pool) pool.crowds, pool.crowds_number = {}, 0 end
+local function forget_crowds(pool) pool.crowds, pool.crowds_number, pool.declaring = {}, 0, {} end
 
 -- What this server remembers of a pool (see remembering), for asking hundreds of offers takes long:
 --   fitting  signature -> those profiles that declare their models and that it fits; it follows from the bitmaps `fit`
---   crowds   demand -> the machines of all profiles that meet it, as a bitmap's text
+--   declaring  signature -> the machines of these profiles, as a bitmap's text
+--   crowds   demand -> the machines of all profiles that meet it, the same way
 local function pool_of(root)
-  local _, turn = routing.token(root, '')
-  local pool = routing.pool(root, turn)
+  local pool = routing.pool_now(root)
   if not pool.fitting then
     forget_fitting(pool)
     forget_crowds(pool)
@@ -147,20 +147,25 @@ function routing.crowd_changed(root, demand)
   if demand then pool.crowds[demand] = nil else forget_crowds(pool) end
 end
 
-local function crowd(root, demand)
-  local pool = pool_of(root)
-  if pool.crowds[demand] then return pool.crowds[demand] end
-  local users = {}
-  for n, profile in ipairs(routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', 1e6)) do
-    users[n] = root .. ':users:' .. text_of(profile)
-  end
-  local text = #users == 0 and '' or routing.aside(function()
+-- The machines of these profiles, as a bitmap's text.
+local function users_of(root, profiles)
+  if #profiles == 0 then return '' end
+  for n, profile in ipairs(profiles) do profiles[n] = root .. ':users:' .. profile end
+  return routing.aside(function()
     local target = routing.scratch(root, 'users')
-    routing.combine('OR', target, users)
+    routing.combine('OR', target, profiles)
     local found = redis.call('GET', target)
     redis.call('DEL', target)
     return found or ''
   end)
+end
+
+local function crowd(root, demand)
+  local pool = pool_of(root)
+  if pool.crowds[demand] then return pool.crowds[demand] end
+  local profiles = routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', 1e6)
+  for n, profile in ipairs(profiles) do profiles[n] = text_of(profile) end
+  local text = users_of(root, profiles)
   if pool.crowds_number >= CROWDS then forget_crowds(pool) end
   pool.crowds[demand], pool.crowds_number = text, pool.crowds_number + 1
   return text
@@ -170,7 +175,7 @@ local function remember_fitting(root, sid, profiles, number)
   local pool = pool_of(root)
   if pool.fitting_number >= FITTING or pool.fitted + number > FITTED then forget_fitting(pool) end
   if not pool.fitting[sid] then pool.fitting_number = pool.fitting_number + 1 end
-  pool.fitting[sid], pool.fitted = profiles, pool.fitted + number
+  pool.fitting[sid], pool.fitted, pool.declaring[sid] = profiles, pool.fitted + number, nil
 end
 
 -- A profile declares what a signature asks for.
@@ -178,7 +183,7 @@ function routing.fits_by_declaration(root, profile, sid)
   if redis.call('SETBIT', root .. ':fit:' .. profile, sid, 1) == 1 then return end
   local pool = pool_of(root)
   if not pool.fitting[sid] then return end
-  pool.fitting[sid][profile], pool.fitted = true, pool.fitted + 1
+  pool.fitting[sid][profile], pool.fitted, pool.declaring[sid] = true, pool.fitted + 1, nil
 end
 
 -- It goes, and its number may soon be another's.
@@ -202,17 +207,17 @@ local function begin(root, text)
     return nil, 'the pool has jobs of ' .. FULL .. ' different requirements already'
   end
   local sid = routing.ordinal(root, 'signature')
-  routing.weigh(4 + #split(text).tokens)
+  local tokens = tokens_of(text)
+  routing.weigh(4 + #tokens)
   routing.show(root, sid, text) -- before the others, for it can be mended
-  local known = split(text)
   redis.call('HSET', root .. ':signatures', text, sid)
   redis.call('HSET', root .. ':signature', sid, text)
   redis.call('SETBIT', root .. ':live', sid, 1)
-  use(root, sid, known.tokens)
+  use(root, sid, tokens)
   local needy = false
-  for _, token in ipairs(known.tokens) do needy = needy or string.sub(token, 1, 1) ~= '!' end
+  for _, token in ipairs(tokens) do needy = needy or string.sub(token, 1, 1) ~= '!' end
   if needy then redis.call('SETBIT', root .. ':needy', sid, 1) end
-  local demand = demand_of(root, known.demand)
+  local demand = demand_of(root, demanded(text))
   redis.call('HSET', root .. ':asked', sid, demand)
   redis.call('SETBIT', root .. ':asks:' .. demand, sid, 1)
   local met, more = routing.members(redis.call('GET', root .. ':meets:' .. demand) or '', MET)
@@ -223,11 +228,12 @@ local function begin(root, text)
   return sid
 end
 
--- The number of a signature, new or known; nil and why when there are too many.
+-- The number of a signature, or nil and why when there are too many; and whether it is a new one.
 function routing.signature(root, text)
-  local sid = redis.call('HGET', root .. ':signatures', text)
-  if sid then return sid end
-  return begin(root, text)
+  local sid, why = redis.call('HGET', root .. ':signatures', text), nil
+  if sid then return sid, nil, false end
+  sid, why = begin(root, text)
+  return sid, why, true
 end
 
 local function same_list(one, other)
@@ -290,9 +296,18 @@ function routing.forget(root, sid)
   redis.call('HDEL', root .. ':shown', sid)
   redis.call('SETBIT', root .. ':live', sid, 0)
   redis.call('SETBIT', root .. ':needy', sid, 0)
-  unuse(root, sid, split(text).tokens)
+  unuse(root, sid, tokens_of(text))
   forget_demand(root, sid)
   routing.later(root, 'x' .. sid)
+end
+
+local function declaring(root, sid)
+  local pool = pool_of(root)
+  if pool.declaring[sid] then return pool.declaring[sid] end
+  local profiles = {}
+  for profile in pairs(fitting(root, sid)) do profiles[#profiles + 1] = profile end
+  pool.declaring[sid] = users_of(root, profiles)
+  return pool.declaring[sid]
 end
 
 -- The key of a token's column. One that no signature names has none yet, and gets one for the moment.
@@ -367,16 +382,15 @@ function routing.holders(root, tokens)
   return target
 end
 
--- The machines that hold the tokens and whose offer meets the demand, as a bitmap's text, and how
--- many they are; for parts that need not be a signature.
-function routing.able(root, parts, tokens, profiles)
+-- The machines that hold the tokens and are among `plain`, and those of `declared`: as a bitmap's text, and how many they are; for parts that
+-- need not be a signature.
+function routing.able(root, parts, tokens, plain, declared)
   return routing.aside(function()
     local target, users = routing.holders(root, tokens), routing.scratch(root, 'users')
-    routing.put_bits(users, profiles.crowd or '')
-    if #profiles.plain > 0 then routing.combine('OR', users, profiles.plain) end
+    routing.put_bits(users, plain)
     redis.call('BITOP', 'AND', target, target, users)
-    if #profiles.declared > 0 then
-      routing.combine('OR', users, profiles.declared)
+    if declared ~= '' then
+      routing.put_bits(users, declared)
       for _, machine in ipairs(parts.elsewhere or {}) do
         local borrowed = {}
         routing.without(root, users, column(root, 'a:' .. machine, borrowed))
@@ -394,16 +408,14 @@ end
 function routing.able_of(root, sid, tokens)
   local demand = redis.call('HGET', root .. ':asked', sid)
   if not demand then return '', 0 end
-  local found = {crowd = crowd(root, demand), plain = {}, declared = {}}
-  for profile in pairs(fitting(root, sid)) do found.declared[#found.declared + 1] = root .. ':users:' .. profile end
-  local text = routing.definition(root, sid)
-  return routing.able(root, parsed(text), tokens or split(text).tokens, found)
+  local plain, declared, text = crowd(root, demand), declaring(root, sid), routing.definition(root, sid)
+  return routing.able(root, parsed(text), tokens or tokens_of(text), plain, declared)
 end
 
 -- The same for any parts, by the rules themselves. Of a pool with more offers than one call can judge, or larger ones, at least so many;
 -- the third answer is whether it was the whole pool.
 function routing.able_to(root, parts)
-  local found, whole, bytes = {plain = {}, declared = {}}, true, 0
+  local plain, declared, whole, bytes = {}, {}, true, 0
   for n, profile in ipairs(redis.call('HKEYS', root .. ':profile')) do
     if n > JUDGED or bytes > JUDGED_BYTES or n > JUDGED_ANYWAY and routing.is_much() then
       whole = false
@@ -414,12 +426,11 @@ function routing.able_to(root, parts)
     bytes = bytes + math.max(0, #text - USUAL)
     routing.weigh(JUDGING)
     if #rules.refusals(parts, offer) == 0 then
-      table.insert(offer.models and found.declared or found.plain, root .. ':users:' .. profile)
+      table.insert(offer.models and declared or plain, profile)
     end
   end
   routing.weigh(bytes / 512)
-  local _, tokens = rules.split(parts)
-  local text, number = routing.able(root, parts, tokens, found)
+  local text, number = routing.able(root, parts, rules.tokens(parts), users_of(root, plain), users_of(root, declared))
   return text, number, whole
 end
 

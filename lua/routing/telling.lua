@@ -44,22 +44,38 @@ local function lines_of(parts, text)
   return table.concat(lines, '\n')
 end
 
--- The requirement, and the models as tokens.
-local function read(lines)
-  local tokens, ends = {}, string.find(lines, '\n', 1, true)
-  if not ends then return lines, tokens end
-  for token in string.gmatch(lines, '\n([^\n]+)') do tokens[#tokens + 1] = token end
-  return string.sub(lines, 1, ends - 1), tokens
+-- The requirement.
+local function first_line(lines)
+  local ends = string.find(lines, '\n', 1, true)
+  return ends and string.sub(lines, 1, ends - 1) or lines
+end
+
+local told_tokens = {} -- used again by the next call
+
+-- The same, and the models as tokens, until it is called again.
+function routing.read_lines(lines)
+  local number, from = 0, string.find(lines, '\n', 1, true)
+  local asks = from and string.sub(lines, 1, from - 1) or lines
+  while from do
+    local ends = string.find(lines, '\n', from + 1, true)
+    number = number + 1
+    told_tokens[number], from = string.sub(lines, from + 1, (ends or 0) - 1), ends
+  end
+  for n = #told_tokens, number + 1, -1 do told_tokens[n] = nil end
+  return asks, told_tokens
 end
 
 function routing.show(root, sid, text)
   local lines = lines_of(routing.parsed(text), text)
   redis.call('HSET', root .. ':shown', sid, lines)
-  routing.shows(root, sid, read(lines))
+  routing.shows(root, sid, lines)
 end
 
--- A signature's requirement as JSON, for people and workers, and its models as tokens.
-function routing.requirement(root, sid) return read(redis.call('HGET', root .. ':shown', sid) or lines_of(routing.parts(root, sid))) end
+-- What a claim tells of a signature, as it was written down.
+function routing.lines(root, sid) return redis.call('HGET', root .. ':shown', sid) or lines_of(routing.parts(root, sid)) end
+
+-- A signature's requirement as JSON, for people and workers.
+function routing.requirement(root, sid) return first_line(routing.lines(root, sid)) end
 
 local LISTS = {models = true, excluded = true, machines = true, reasons = true, missing = true}
 
@@ -99,7 +115,7 @@ function routing.told_job(root, id, fully)
   local told = {'{"id":', cjson.encode(id), ',"state":"', job.st, '","signature":"', job.s or '', '","policy":"', job.pol or 'wait', '"',
     counted('priority', job.pr), counted('attempts', job.a), counted('max_attempts', job.mx or '3'), counted('score', score),
     ',"submitted_ms":', number_of(text_of(routing.submitted(job, score))), ',"taken_in":', job.l and 'true' or 'false', ',"excluded":', job.x or '[]',
-    ',"requirement":', job.s and (routing.requirement(root, job.s)) or '{}', ends_of(root, id, job), tried(job)}
+    ',"requirement":', job.s and routing.requirement(root, job.s) or '{}', ends_of(root, id, job), tried(job)}
   for _, name in ipairs(TEXTS) do told[#told + 1] = ',"' .. name[2] .. '":' .. cjson.encode(job[name[1]] or '') end
   if fully and job.tr then told[#told + 1] = ',"tries":[' .. string.gsub(job.tr, '\n', ',') .. ']' end
   local parts = fully and job.s and routing.parts(root, job.s)
@@ -171,7 +187,7 @@ end
 -- Per seat of a machine from the `first` (1 ...) on, as many as one call can tell, and the next one or 0; one without a seat is told so.
 -- Nil for an unknown machine.
 function routing.verdicts(root, machine, parts, columns, first)
-  local ord, found, _, tokens = routing.machine(root, machine), {}, rules.split(parts)
+  local ord, found, tokens = routing.machine(root, machine), {}, rules.tokens(parts)
   if not ord then return nil end
   columns = columns or routing.columns_of(root, tokens)
   local seats, of = redis.call('HGETALL', root .. ':seats:' .. ord), {}
@@ -231,7 +247,7 @@ end
 -- Per model, from `first` (1 ...) on, WEIGHED of them: how many machines have it, and how many could do the job if only this one were
 -- not needed. And where to go on, or nil.
 function routing.weighed(root, parts, first)
-  local all, models, rest, seen, _, tokens = parts.models or {}, {}, {}, {}, rules.split(parts)
+  local all, models, rest, seen, tokens = parts.models or {}, {}, {}, {}, rules.tokens(parts)
   for n = first, math.min(#all, first + WEIGHED - 1) do
     models[#models + 1] = all[n]
     seen[all[n]] = true

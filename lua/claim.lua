@@ -111,7 +111,7 @@ end
 -- What is known of the seat, if there can be nothing for it.
 local function still_idle(pool, keys, name, now)
   local known = pool.known[name]
-  if not known or not known.idle or is_over(known.seat, now) then return nil end
+  if not known or known.idle ~= pool.came or is_over(known.seat, now) then return nil end
   if known.seat.declared and known.seat.ends > 0 then return known end
   return is_alive(keys, known, now) and known or nil
 end
@@ -171,7 +171,7 @@ local function mm_claim(keys, arguments)
   local certain = routing.deal(root, pool, known.seat, asked, now, known)
   if not asked.jobs[1] and routing.came_back(root, now, DOSE) then certain = routing.deal(root, pool, known.seat, asked, now) end
   if asked.jobs[1] then return routing.told_claim(root, asked.jobs[1], finished) end
-  known.idle = certain and not more and pool.known[name] == known
+  known.idle = certain and not more and pool.known[name] == known and pool.came or nil
   return empty(root, known, claim, now, finished, more)
 end
 

@@ -44,6 +44,7 @@ local function begin_slices(root)
   redis.call('DEL', root .. ':cuts')
   redis.call('SET', root .. ':noughts', heads[2])
   for bit = LOW, TOP do routing.put_bits(root .. ':nought:' .. bit, routing.bitmap(slices[bit])) end
+  routing.no_base(root)
 end
 
 local function end_slices(root)
@@ -76,7 +77,7 @@ local function head_is(root, sid, score, before, base)
 end
 
 local function came_down(root, sid, score, before)
-  routing.turned(root)
+  routing.turned(root, true)
   routing.came_down(root, sid, score)
   head_is(root, sid, score, before, base_of(root))
 end

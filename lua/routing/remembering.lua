@@ -4,10 +4,11 @@
 -- that nobody used for a while may have been another server's meanwhile.
 --   used     when it was used last (us)        settled      nothing is left to index
 --   keep, fresh  the pool's keep_ms, and until when it is believed (us)    looked   when leases and delays were looked at last (us)
--- Until the pool turns:
+--   came     how many heads came or came down
+-- Until the pool turns for another reason than a head that came or came down:
 --   known    machine and seat -> its seat, up to where its inventory is indexed (at) and its row as of then, since when and until
---            when its machine is believed to be alive (us), whether there is nothing for it (idle), and the workers that do not wait at a
---            bell (up)
+--            when its machine is believed to be alive (us), how many heads had come when there was nothing for it (idle), and the
+--            workers that do not wait at a bell (up)
 --   fits     profile -> the signatures that it fits      base  from where the heads' slices count (false: there are none)
 -- Also beyond that, for what changes them says so here:
 --   shown    signature -> what a claim tells of it      seats  where the claims of a seat left off, see `cursor`
@@ -35,7 +36,7 @@ routing.forget_pages = forget_pages
 local function forget_turn(pool) pool.settled, pool.known, pool.known_number, pool.fits, pool.base = false, {}, 0, {}, nil end
 
 local function begin(turn)
-  local pool = {turn = turn, used = routing.now(), looked = 0, settled = false, shown = {}, shown_bytes = 0, held = {}, held_number = 0,
+  local pool = {turn = turn, used = routing.now(), looked = 0, settled = false, came = 0, shown = {}, shown_bytes = 0, held = {}, held_number = 0,
     ran = {}, ran_number = 0}
   forget_heads(pool)
   forget_pages(pool)
@@ -86,12 +87,12 @@ function routing.tokens_taken(root, tokens, number)
   return found, found[number + 1] or nil
 end
 
--- Something may be claimed that could not be before, or before something else. This is called amidst other writes, and so must not fail.
--- A call has one time, and so turns a pool once.
-function routing.turned(root)
+-- Something may be claimed that could not be before, or before something else; `by_head`: because a head came or came down, and for no other
+-- reason. This is called amidst other writes, and so must not fail. A call has one time, and so turns a pool once.
+function routing.turned(root, by_head)
   local turn, pool = text_of(routing.now()), pools[root]
   if pool then
-    forget_turn(pool)
+    if by_head then pool.came = pool.came + 1 else forget_turn(pool) end
     if pool.turn == turn then return turn end
   end
   local before = redis.pcall('HGET', root .. ':tokens', TURN)

@@ -93,6 +93,27 @@ def test_k10_offers_that_declare_their_models_are_not_all_asked_for_each_job(pop
     assert (json.loads(told[1])["eligible"], commands < 50) == (1, True)
 
 
+def test_k10_the_machines_of_many_offers_are_put_together_once_until_a_seat_changes(population: Population) -> None:
+    def eligible() -> tuple[int, int]:
+        told, commands = population.ask("mm_job", (), ("first",)), asked(population, ("mm_job", (), ("first",)))[1]
+        return json.loads(told[1])["eligible"], commands
+
+    def offer(seat: str, text: str) -> None:
+        population.ask("mm_offer", (hostile.KEYS.lease("m0"),), ("m0", seat, "3600000", text))
+        population.settle()
+
+    population.declare(150)
+    population.submit("first", {"service": "comfyui", "models": "shared.pt"})
+    population.settle()
+    number, commands = eligible()
+    assert (number, commands < 30) == (20, True)
+    for n in range(0, 150, 20):
+        offer(f"d{n}", "")
+    assert eligible()[0] == 19
+    offer("again", json.dumps({"services": ["comfyui"], "models": {"comfyui": ["shared.pt"]}}))
+    assert eligible()[0] == 20
+
+
 def test_k10_a_signature_goes_to_all_of_hundreds_of_offers_that_meet_its_demand(population: Population) -> None:
     for n in range(300):
         name = f"m{n % 20}"

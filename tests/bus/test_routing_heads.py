@@ -209,6 +209,18 @@ async def test_who_went_beyond_many_heads_does_not_go_over_them_again(redis: Red
     assert "cmdstat_bitop" not in await redis.info("commandstats")
 
 
+async def test_a_head_that_comes_leaves_what_is_known_of_a_seat(redis: Redis) -> None:
+    pool = Pool(redis)
+    await machine(redis, pool, "m1", "x.pt")
+    asked_of_lease = []
+    for n in range(6):
+        await pool.submit(f"j{n}", {"models": "x.pt"})
+        await redis.config_resetstat()
+        assert [await gets(pool, f"t{n}"), await gets(pool, f"none{n}")] == [f"j{n}", ""]
+        asked_of_lease.append("cmdstat_pttl" in await redis.info("commandstats"))
+    assert False in asked_of_lease[1:]  # it is asked again each second
+
+
 @pytest.mark.parametrize("number", [300, 4500])
 async def test_what_came_before_much_else_is_not_forgotten(redis: Redis, number: int) -> None:
     """More heads come down than a server keeps in mind; one of them fits a machine that claimed before."""

@@ -7,6 +7,7 @@ local ATTEMPTS = '3' -- that are not written down
 local WORTH_MS = 60000 -- of a point of priority, unless the pool says otherwise
 local USUAL_LEASE_MS = 60000
 local BODY_BYTES = 64 -- what is longer would make the record's hash four times as large
+local PAYLOAD = 10 -- steps of one that is freed
 local MOST_TRIES, REASON_BYTES = 8, 300 -- of the tries that ended otherwise than well
 
 function routing.job_key(root, id) return root .. ':job:' .. id end
@@ -358,21 +359,20 @@ local function promote(root, now, limit, told)
   end
 end
 
--- What is over and old is forgotten.
+-- What is over and old is forgotten. Jobs that were cancelled still have their payloads, and freeing one of 1 MiB takes 0.2 ms.
 local function tidy(root, now, limit)
-  local ids = redis.call('ZRANGEBYSCORE', root .. ':done', '-inf', text_of(now / 1000), 'LIMIT', 0, limit)
-  local number, sids, keys = #ids, {}, {}
+  local ids, number = redis.call('ZRANGEBYSCORE', root .. ':done', '-inf', text_of(now / 1000), 'LIMIT', 0, limit), 0
+  for n, id in ipairs(ids) do
+    local key = routing.job_key(root, id)
+    local sid, gone = redis.call('HGET', key, 's'), redis.call('DEL', key, root .. ':body:' .. id)
+    if sid then routing.refer(root, sid, -1, now) end
+    if gone > 1 then routing.weigh(PAYLOAD) end
+    number = n
+    if gone > 1 and routing.is_too_much() then break end
+  end
   if number == 0 then return end
-  for n = 1, number do
-    local key = routing.job_key(root, ids[n])
-    sids[n], keys[n], keys[number + n] = redis.call('HGET', key, 's'), key, root .. ':body:' .. ids[n]
-  end
-  redis.call('ZREM', root .. ':done', unpack(ids))
-  redis.call('DEL', unpack(keys))
+  redis.call('ZREM', root .. ':done', unpack(ids, 1, number))
   redis.call('HINCRBY', root, 'jobs', -number)
-  for n = 1, number do
-    if sids[n] then routing.refer(root, sids[n], -1, now) end
-  end
 end
 
 -- Leases that ended, delays that are over, what may be forgotten: at most `limit` of each.

@@ -93,6 +93,21 @@ def test_k10_offers_that_declare_their_models_are_not_all_asked_for_each_job(pop
     assert (json.loads(told[1])["eligible"], commands < 50) == (1, True)
 
 
+def test_k10_large_payloads_of_cancelled_jobs_are_freed_some_at_a_time(population: Population) -> None:
+    client = population.client
+    client.hset("routing", "keep_ms", 0)
+    for n in range(40):
+        fields = (f"large{n}", "0", "{}", "", "", "x" * 1_000_000, "3", "wait")
+        population.ask("mm_submit", (), ("1", *fields))
+        population.ask("mm_cancel", (), (f"large{n}",))
+    left, rounds = client.zcard("routing:done"), 0
+    while left:
+        population.ask("mm_reap", (), ("50",))
+        before, left, rounds = left, client.zcard("routing:done"), rounds + 1
+        assert 0 < before - left < 20
+    assert (rounds > 2, client.exists(*(f"routing:body:large{n}" for n in range(40)))) == (True, 0)
+
+
 def test_k10_the_machines_of_many_offers_are_put_together_once_until_a_seat_changes(population: Population) -> None:
     def eligible() -> tuple[int, int]:
         told, commands = population.ask("mm_job", (), ("first",)), asked(population, ("mm_job", (), ("first",)))[1]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
+import signal
 import stat
 import struct
 import subprocess
@@ -25,6 +27,7 @@ KIND = "fuse.sshfs"
 SOURCE = "nas:/models"
 LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE, FLUSH = 1, 2, 3, 14, 15, 17, 18, 25
 INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT, BATCH_FORGET = 26, 27, 28, 29, 36, 42
+HANG = signal.SIGUSR1
 SILENT = (FORGET, INTERRUPT, BATCH_FORGET)
 LARGEST = 1 << 18
 
@@ -37,7 +40,14 @@ class Server:
         self._rate = rate
 
     def serve(self, fd: int) -> None:
+        asked, asking = os.pipe2(os.O_NONBLOCK)
+        signal.set_wakeup_fd(asking)
+        signal.signal(HANG, lambda *_: None)
         while True:
+            if asked in select.select([fd, asked], [], [])[0]:
+                os.read(asked, 1)
+                os.kill(os.getpid(), signal.SIGSTOP)
+                continue
             try:
                 message = os.read(fd, LARGEST)
             except OSError as error:
@@ -105,9 +115,15 @@ def _names(path: str, offset: int, size: int) -> bytes:
     return found
 
 
+def hang(server: subprocess.Popen[str]) -> None:
+    """Stops it between two requests: the kernel keeps a process, even a killed one, whose request a stopped server has taken."""
+    server.send_signal(HANG)
+    os.waitid(os.P_PID, server.pid, os.WSTOPPED)
+
+
 @contextmanager
 def served(directory: Path, point: Path, rate: float = 0.0) -> Iterator[subprocess.Popen[str]]:
-    """The server, which may be stopped (it hangs) or killed (it is gone)."""
+    """The server, which may `hang`, until SIGCONT, or be killed (it is gone)."""
     point.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "tests.stories.nas", str(directory), str(point), str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:

@@ -17,7 +17,7 @@ from model_manager.library.filesystems import identity
 from model_manager.settings import load
 from model_manager.workbench.run import workbench
 from tests.stories.machine import Machine, catalog, sha256
-from tests.stories.nas import served
+from tests.stories.nas import hang, served
 from tests.workbench.making import put
 
 pytestmark = pytest.mark.needs("fuse")
@@ -94,7 +94,7 @@ async def test_c10_a_file_server_that_hangs_keeps_nobody_from_an_answer_or_from_
             await track(machine, point)
             machine.start()
             await machine.until(lambda: len(known(machine)) == 2 and all(known(machine).values()), "all are read")
-            server.send_signal(signal.SIGSTOP)
+            await asyncio.to_thread(hang, server)
             await asyncio.sleep(3)
             begun = time.monotonic()
             for path in ("/ready", "/status"):
@@ -103,7 +103,7 @@ async def test_c10_a_file_server_that_hangs_keeps_nobody_from_an_answer_or_from_
             server.send_signal(signal.SIGCONT)
             put(shelf, "loras/b.safetensors", 2)
             await machine.until(lambda: known(machine).get(f"{point}/loras/b.safetensors", "") != "", "it goes on", 60)
-            server.send_signal(signal.SIGSTOP)
+            await asyncio.to_thread(hang, server)
             await asyncio.sleep(3)
             machine.kill(signal.SIGTERM)
             try:

@@ -87,13 +87,14 @@ local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 5, 8 -- steps at once, some 25 us; KB o
 local FAST, SLOW, NEVER = 40, 20, 100000 -- percent of what came; of what is left, which there must be for a threshold
 local OTHERS = 256 -- KB that others made
 local collect, goal, left, owed = nil, ROOM, 0, 0 -- KB from which on is collected, KB when the last call was done, and strides put off
-local begun_at, made, in_vain = nil, 0, false -- KB when the cycle began, if there is one, and since; whether the last left hardly less
+local collecting, marked, made = false, false, 0 -- whether a cycle has begun, and has marked what is alive; KB that came since then
+local sign = nil -- holds something that nobody needs, until Lua has marked what is alive
 local crowd = false -- whether others make much
 
 local function take_over_collecting()
-  local here, found = pcall(function() return collectgarbage end)
+  local here, found, weakly = pcall(function() return collectgarbage, setmetatable end)
   if not here or not found or not pcall(found, 'count') then return end
-  collect = found
+  collect, sign = found, weakly({}, {__mode = 'v'})
   collect('setpause', NEVER)
   collect('setstepmul', SLOW)
   left = collect('count')
@@ -106,10 +107,12 @@ local function part_of(now, from)
   return math.max(PART, WHOLE - (from - begun))
 end
 
--- A part of a cycle; whether it is over.
+local function begin_cycle() collecting, marked, made, owed, sign[1] = true, false, 0, 0, {} end
+
+-- A part of a cycle; whether Lua has freed all that it found not to be alive.
 local function collect_part(now)
   local new = math.max(0, now - left)
-  begun_at, made, owed = begun_at or now, made + new, math.min(owed, PUT_OFF) + new / KB_OF_STRIDE
+  made, owed = made + new, math.min(owed, PUT_OFF) + new / KB_OF_STRIDE
   if owed < 1 then return false end
   local from, over = clock(), false
   local limit = part_of(now, from)
@@ -122,13 +125,16 @@ local function collect_part(now)
   return over
 end
 
--- A cycle spares what came meanwhile: the next one begins after what there is without that, ROOMY times. One that the server had begun long
--- before spares more: it leaves hardly less than there was, and is followed by another at once.
-local function end_cycle(now)
-  in_vain = not in_vain and now > begun_at - ROOM / 2
-  goal = in_vain and now or now + math.max(ROOM, ROOMY * (now - made))
-  begun_at, made, owed = nil, 0, 0
+-- Whether a cycle is over. What comes after what is alive was marked it spares; so one that the server had begun before is only the way to
+-- ours, and where Lua marks once more, it was the server that ended ours.
+local function is_cycle_over(over)
+  if sign[1] then return over and marked end
+  if marked then return true end
+  marked, made, sign[1] = true, 0, {}
+  return over
 end
+
+local function end_cycle(now) collecting, goal = false, now + math.max(ROOM, ROOMY * (now - made)) end
 
 local function rest()
   if crowd then collect('setstepmul', SLOW) end
@@ -138,8 +144,9 @@ end
 
 local function collect_some()
   local now = collect('count')
-  if begun_at or now >= goal then
-    local over = collect_part(now)
+  if not collecting and now >= goal then begin_cycle() end
+  if collecting then
+    local over = is_cycle_over(collect_part(now))
     now = collect('count')
     if over then end_cycle(now) end
   end

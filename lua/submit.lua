@@ -43,11 +43,11 @@ local function eligible_of(call, sid)
 end
 
 local function known(call, id)
-  local job = routing.job(call.root, id, 's')
-  local sid = job and job.s
-  if not sid then return nil end
+  local found = redis.call('HMGET', routing.job_key(call.root, id), 'st', 's')
+  local state, sid = found[1], found[2]
+  if not (state and sid) then return nil end
   local parts = routing.parts(call.root, sid)
-  return {'KNOWN', text_of(eligible_of(call, sid)), sid, report(call.root, parts or {}, job.st == 'pending' and eligible_of(call, sid) or 1)}
+  return {'KNOWN', text_of(eligible_of(call, sid)), sid, report(call.root, parts or {}, state == 'pending' and eligible_of(call, sid) or 1)}
 end
 
 -- Kept at all? A new requirement is judged before it becomes a signature.

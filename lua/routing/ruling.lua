@@ -14,7 +14,7 @@
 
 local IGNORED = {timeout_minutes = true, priority = true, negative_requirements = true, positive_requirements = true}
 local MOST_TOKENS = 64 -- of one requirement, wanted or not
-local READ = 524288 -- bytes of requirements and of their canonical texts that are remembered, twice
+local READ = 4194304 -- bytes of requirements and of their canonical texts that are remembered, twice: some 10,000 of either
 local NOTHING = {}
 local UNOFFERED = {worker_id = true, machine_id = true}
 

@@ -64,7 +64,7 @@ end
 -- Whether a profile meets a demand; then it fits every signature that asks for it.
 function routing.judge(root, profile, offer, demand, parts, bytes)
   routing.weigh(bytes / BYTES)
-  if #rules.refusals(parts, offer) > 0 then return end
+  if not rules.fits(parts, offer) then return end
   redis.call('SETBIT', root .. ':meets:' .. demand, profile, 1)
   routing.crowd_changed(root, demand)
   redis.call('BITOP', 'OR', root .. ':fit:' .. profile, root .. ':fit:' .. profile, root .. ':asks:' .. demand)
@@ -76,7 +76,7 @@ local function declared(root, profile, offer, bytes, cursor, steps)
   local stop = some_of(cursor, math.min(last, cursor + steps), function(number)
     local parts = routing.parts(root, text_of(number))
     routing.weigh(bytes / BYTES)
-    if parts and #rules.refusals(parts, offer) == 0 then routing.fits_by_declaration(root, profile, text_of(number)) end
+    if parts and rules.fits(parts, offer) then routing.fits_by_declaration(root, profile, text_of(number)) end
   end)
   routing.turned(root)
   return stop < last and stop or nil, stop - cursor + 1
@@ -98,7 +98,7 @@ end
 local function by_declaration(root, sid, parts, profile)
   local text = redis.call('HGET', root .. ':profile', profile)
   routing.weigh(#(text or '') / BYTES)
-  if text and #rules.refusals(parts, routing.offer_of(text)) == 0 then
+  if text and rules.fits(parts, routing.offer_of(text)) then
     routing.fits_by_declaration(root, profile, sid)
     routing.turned(root)
   end

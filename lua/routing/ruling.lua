@@ -5,8 +5,8 @@
 --   keys         names in a requirement that it reads; one rule, the last, has none and reads whatever is left
 --   read(given)  those names with their values -> its part (nil: nothing is asked), or nil and why it is unreadable
 --   offer_keys, offer(given)  the same for an offer
---   refuse(part, mine, offer, parts, all)  why a machine that offers `mine` cannot do it, or nil; part is nil where nothing is asked;
---                without `all` one reason will do. Of part and mine one at least is there
+--   refuse(part, mine, offer, parts, told)  why a machine that offers `mine` cannot do it, or nil; part is nil where nothing is asked;
+--                unless it is `told` to people, true will do. Of part and mine one at least is there
 --   single(part) a list of parts that ask for one thing each; a machine that fits one of them is refused when they stand
 --                below negative_requirements. Without it the rule cannot be negated.
 --   machine      true: the machine's files and disk decide, not its offer, unless the offer declares them
@@ -117,34 +117,39 @@ local function weighs(rule, offer)
   return offer.models ~= nil
 end
 
--- What one rule has against an offer, added to `found`. Whether no more is asked for. Where neither side says anything no rule refuses.
-local function refused_by(rule, parts, offer, all, found)
+-- Whether one rule has something against an offer; what it is is added to `found`, if given. Where neither side says anything no rule refuses.
+local function refused_by(rule, parts, offer, found)
   local name = rule.name
   local part, mine, unwanted = parts[name], offer[name], parts.no and parts.no[name]
   if part ~= nil or mine ~= nil then
-    local why = rule.refuse(part, mine, offer, parts, all)
-    if why then
-      found[#found + 1] = {rule = name, why = why}
-      if not all then return true end
-    end
+    local why = rule.refuse(part, mine, offer, parts, found ~= nil)
+    if why and not found then return true end
+    if why then found[#found + 1] = {rule = name, why = why} end
   end
-  if not unwanted then return false end
-  for _, single in ipairs(rule.single(unwanted)) do
+  for _, single in ipairs(unwanted and rule.single(unwanted) or NOTHING) do
     if not rule.refuse(single, mine, offer, parts) then
+      if not found then return true end
       found[#found + 1] = {rule = name, why = 'it has what is not wanted: ' .. routing.canonical(single)}
-      if not all then return true end
     end
   end
   return false
 end
 
--- Why an offer cannot serve these parts: a list of {rule, why}; all of them, or only the first.
-function rules.refusals(parts, offer, all)
+-- Why an offer cannot serve these parts: a list of {rule, why}.
+function rules.refusals(parts, offer)
   local found = {}
   for _, rule in ipairs(rules.list) do
-    if weighs(rule, offer) and refused_by(rule, parts, offer, all, found) then return found end
+    if weighs(rule, offer) then refused_by(rule, parts, offer, found) end
   end
   return found
+end
+
+-- Whether an offer can serve these parts.
+function rules.fits(parts, offer)
+  for _, rule in ipairs(rules.list) do
+    if weighs(rule, offer) and refused_by(rule, parts, offer) then return false end
+  end
+  return true
 end
 
 -- The parts that offers decide, as they are stored.

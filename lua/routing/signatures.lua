@@ -7,6 +7,8 @@ local MET = 64 -- offers that a new signature goes to at once
 local CROWDS = 1000 -- demands of which is remembered who meets them
 local FITTING, FITTED = 2000, 100000 -- signatures of which is remembered which offers declare what they ask, and all these offers
 local JUDGING = 0.04 -- steps of one: more would be no little, and hundreds take long
+local LOOKED_UP = 0.07 -- steps of a profile whose machines, or whose bit, are asked for
+local JUDGED_AT_ONCE = '16'
 local JUDGED_ANYWAY = 32 -- however long that takes: a server that stood still for a moment does not know less
 local BRIEFLY = 262144 -- bytes of the signatures whose parts are remembered: who asks for one asks several times at once, and then hardly ever
 local NONE = {}
@@ -150,6 +152,7 @@ end
 -- The machines of these profiles, as a bitmap's text.
 local function users_of(root, profiles)
   if #profiles == 0 then return '' end
+  routing.weigh(LOOKED_UP * #profiles)
   for n, profile in ipairs(profiles) do profiles[n] = root .. ':users:' .. profile end
   return routing.aside(function()
     local target = routing.scratch(root, 'users')
@@ -194,8 +197,9 @@ end
 local function fitting(root, sid)
   local known = pool_of(root).fitting[sid]
   if known then return known end
-  local found, number = {}, 0
-  for _, profile in ipairs(redis.call('SMEMBERS', root .. ':declared')) do
+  local found, number, declared = {}, 0, redis.call('SMEMBERS', root .. ':declared')
+  routing.weigh(LOOKED_UP * #declared)
+  for _, profile in ipairs(declared) do
     if redis.call('GETBIT', root .. ':fit:' .. profile, sid) == 1 then found[profile], number = true, number + 1 end
   end
   remember_fitting(root, sid, found, number)
@@ -415,23 +419,21 @@ end
 -- The same for any parts, by the rules themselves. Of a pool with more offers than one call can judge, or larger ones, at least so many;
 -- the third answer is whether it was the whole pool.
 function routing.able_to(root, parts)
-  local plain, declared, whole, bytes = {}, {}, true, 0
-  for n, profile in ipairs(redis.call('HKEYS', root .. ':profile')) do
-    if n > JUDGED or bytes > JUDGED_BYTES or n > JUDGED_ANYWAY and routing.is_much() then
-      whole = false
-      break
+  local plain, declared, cursor, judged, bytes = {}, {}, '0', 0, 0
+  repeat
+    local page = redis.call('HSCAN', root .. ':profile', cursor, 'COUNT', JUDGED_AT_ONCE)
+    local texts = page[2]
+    for at = 1, #texts, 2 do
+      local offer = routing.offer_of(texts[at + 1])
+      bytes = bytes + math.max(0, #texts[at + 1] - USUAL)
+      if rules.fits(parts, offer) then table.insert(offer.models and declared or plain, texts[at]) end
     end
-    local text = redis.call('HGET', root .. ':profile', profile)
-    local offer = routing.offer_of(text)
-    bytes = bytes + math.max(0, #text - USUAL)
-    routing.weigh(JUDGING)
-    if #rules.refusals(parts, offer) == 0 then
-      table.insert(offer.models and declared or plain, profile)
-    end
-  end
+    cursor, judged = page[1], judged + #texts / 2
+    routing.weigh(JUDGING * #texts / 2)
+  until cursor == '0' or judged >= JUDGED or bytes > JUDGED_BYTES or judged >= JUDGED_ANYWAY and routing.is_much()
   routing.weigh(bytes / 512)
   local text, number = routing.able(root, parts, rules.tokens(parts), users_of(root, plain), users_of(root, declared))
-  return text, number, whole
+  return text, number, cursor == '0'
 end
 
 function routing.number_able_of(root, sid)

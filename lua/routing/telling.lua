@@ -174,7 +174,7 @@ local function verdict(root, machine, ord, seat, profile, parts, tokens, columns
   routing.weigh(#(text or '') / 512)
   if offer.models then tokens = kept_from(tokens) end
   local missing, reasons = lacking(root, ord, tokens, columns)
-  for _, refusal in ipairs(rules.refusals(parts, offer, true)) do reasons[#reasons + 1] = refusal end
+  for _, refusal in ipairs(rules.refusals(parts, offer)) do reasons[#reasons + 1] = refusal end
   return {machine = machine, seat = seat, fits = #reasons == 0, reasons = reasons, missing = missing}
 end
 

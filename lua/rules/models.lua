@@ -125,6 +125,8 @@ local function names_match(token, name)
 end
 
 local FEW = 4 -- tokens that are looked for one by one
+local SHORT = 16 -- names
+local NOTHING = {}
 local DEEP = 8 -- directories of a token; one with more is looked for in every name
 
 -- All tokens that these names match, but deeper ones.
@@ -154,16 +156,41 @@ local function any_matches(token, names, set)
   return false
 end
 
+local function is_meant(service, services)
+  if #services == 0 then return true end
+  for _, each in ipairs(services) do
+    if each == service then return true end
+  end
+  return false
+end
+
 -- The names that these services have; `all` for whatever they may be called.
 local function names_of(mine, services)
   local found = {}
   for service, names in pairs(mine) do
-    local meant = #services == 0
-    for _, each in ipairs(services) do meant = meant or each == service end
+    local meant = is_meant(service, services)
     if meant and names == 'all' then return 'all' end
-    for _, name in ipairs(meant and names or {}) do found[#found + 1] = name end
+    for _, name in ipairs(meant and names or NOTHING) do found[#found + 1] = name end
   end
   return found
+end
+
+-- Whether so little is asked of so short a declaration that nothing need be made of it.
+local function is_short(part, mine)
+  local number = 0
+  for _, names in pairs(mine) do number = number + (names == 'all' and 0 or #names) end
+  return #part <= FEW and number <= SHORT
+end
+
+local function has_all(part, mine, services)
+  for _, token in ipairs(part) do
+    local found = false
+    for service, names in pairs(mine) do
+      found = found or is_meant(service, services) and (names == 'all' or any_matches(token, names))
+    end
+    if not found then return false end
+  end
+  return true
 end
 
 local KEPT = 50 -- declarations of which is remembered what was made of them
@@ -183,15 +210,15 @@ local function declared_for(mine, services)
   return found
 end
 
--- Those of the tokens that none of the names match; without `all` the first.
-local function not_declared(tokens, found, all)
+-- Those of the tokens that none of the names match; all of them if it is told, else the first.
+local function not_declared(tokens, found, told)
   local lacking = {}
   for _, token in ipairs(tokens) do
     found.asked = found.asked + 1
     if found.asked > FEW and not found.set then found.set = called(found.names) end
     if string.sub(token, 1, 2) == 'h:' or not any_matches(token, found.names, found.set) then
       lacking[#lacking + 1] = token
-      if not all then return lacking end
+      if not told then return lacking end
     end
   end
   return lacking
@@ -228,13 +255,16 @@ rules.define{
   end,
   tokens = function(part) return part end,
   offer = function(given) return declared(given.models) end,
-  refuse = function(part, mine, _, parts, all)
+  refuse = function(part, mine, _, parts, told)
     if mine == nil or mine == 'all' or not part then return nil end
-    local found = declared_for(mine, parts.service or {})
+    local services = parts.service or NOTHING
+    if not told and is_short(part, mine) then return not has_all(part, mine, services) end
+    local found = declared_for(mine, services)
     if found.names == 'all' then return nil end
-    local lacking = not_declared(part, found, all)
+    local lacking = not_declared(part, found, told)
+    if #lacking == 0 then return nil end
     for n, token in ipairs(lacking) do lacking[n] = rules.model_of(token) end
-    if #lacking > 0 then return 'it does not declare ' .. table.concat(lacking, ', ') end
+    return 'it does not declare ' .. table.concat(lacking, ', ')
   end,
   single = function(part)
     local parts = {}

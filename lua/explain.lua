@@ -10,19 +10,22 @@
 --       live, missing, reasons (rule, why))
 
 local LOOKED_AT, MOST, SEATS = 300, 50, 64
+local READ = 512 -- bytes of a requirement that are read in a step
 local BEGUN = 40 -- steps that a part takes at least; one that may not end in time is left to the next call
 
 local function asked(root, arguments)
   local id, requirement, customer, workflow = arguments[1], arguments[2], arguments[3], arguments[4]
   if id ~= '' then
     local job = routing.is_word(id) and routing.job(root, id, 's')
-    local parts = job and job.s and routing.parts(root, job.s)
-    if not parts then return nil, {'GONE'} end
-    return parts
+    local text = job and job.s and routing.definition(root, job.s)
+    if not text then return nil, {'GONE'} end
+    routing.weigh(#text / READ)
+    return routing.parsed(text)
   end
   if #(customer or '') > 200 or #(workflow or '') > 200 then return nil, routing.bad('the customer or the workflow is no id') end
   local parts, why = rules.read(requirement)
   if not parts then return nil, routing.bad(why) end
+  routing.weigh(#requirement / READ)
   return routing.with_facets(root, parts, customer, workflow)
 end
 

@@ -13,16 +13,18 @@ local BYTES = 262144 -- of one page, more or less
 local AT_ONCE = 8 -- jobs of a queue that are read together, once its first ones were told
 
 -- As many of the jobs as one call can tell; `after(n)` is the cursor behind the first n, `next_one` that behind all.
-local function told(root, ids, after, next_one, number)
-  local reply, bytes = {'OK', next_one, text_of(number)}, 0
-  for n, id in ipairs(ids) do
+local function told(root, next_id, after, next_one, number)
+  local reply, bytes, n = {'OK', next_one, text_of(number)}, 0, 0
+  local id = next_id()
+  while id do
     local job, payload = routing.told_job(root, id)
     if job then
       reply[#reply + 1], reply[#reply + 2] = job, payload
       bytes = bytes + #job + #payload
       routing.weigh(2 + #job / 1024)
     end
-    if n < #ids and (bytes > BYTES or routing.is_much()) then
+    id, n = next_id(), n + 1
+    if id and (bytes > BYTES or routing.is_much()) then
       reply[2] = after(n)
       return reply
     end
@@ -34,7 +36,7 @@ local function by_time(root, key, cursor, limit)
   local from, number = tonumber(cursor), redis.call('ZCARD', key)
   local ids = redis.call('ZRANGE', key, from, from + limit - 1)
   local function after(n) return text_of(from + n) end
-  return told(root, ids, after, from + limit < number and after(limit) or '0', number)
+  return told(root, taker(ids), after, from + limit < number and after(limit) or '0', number)
 end
 
 -- Every job is in one of the states; the pending ones are spread over their queues.
@@ -69,32 +71,37 @@ local function resort(queues)
   queues[at] = first
 end
 
--- The ids of the best `last` of all: they stand in the queues with as many best heads.
+-- The ids of the best `last` of all, one by one: they stand in the queues with as many best heads.
 local function in_order(root, last)
-  local queues, ids = {}, {}
-  for n, sid in ipairs(redis.call('ZRANGE', root .. ':heads', 0, last - 1)) do
-    queues[n] = {sid = sid, ready = {}, at = 1, read = 0}
-    queues[n].job = next_of(root, queues[n])
+  local heads, at, number = redis.call('ZRANGE', root .. ':heads', 0, last - 1, 'WITHSCORES'), 1, 0
+  local queues = {} -- that were begun, by their next job
+  local function begin_those_up_to_the_first()
+    while heads[at] and (not queues[1] or tonumber(heads[at + 1]) <= queues[1].job.score) do
+      local queue = {sid = heads[at], ready = {}, at = 1, read = 0}
+      queue.job, at = next_of(root, queue), at + 2
+      if queue.job then
+        table.insert(queues, 1, queue)
+        resort(queues)
+      end
+    end
   end
-  for n = #queues, 1, -1 do
-    if not queues[n].job then table.remove(queues, n) end
-  end
-  table.sort(queues, function(one, other) return is_before(one.job, other.job) end)
-  while #ids < last and queues[1] do
+  return function()
+    begin_those_up_to_the_first()
     local queue = queues[1]
-    ids[#ids + 1], queue.at = queue.job.id, queue.at + 1
+    if number == last or not queue then return nil end
+    local id = queue.job.id
+    number, queue.at = number + 1, queue.at + 1
     queue.job = next_of(root, queue)
     if queue.job then resort(queues) else table.remove(queues, 1) end
+    return id
   end
-  return ids
 end
 
 local function best(root, cursor, limit)
-  local from, all = tonumber(cursor), nil
-  all = in_order(root, math.min(from + limit, FIRST))
-  local ids = {}
-  for n = from + 1, #all do ids[#ids + 1] = all[n] end
-  return told(root, ids, function(n) return text_of(from + n) end, '0', waiting(root))
+  local from = tonumber(cursor)
+  local next_id = in_order(root, math.min(from + limit, FIRST))
+  for _ = 1, math.min(from, FIRST) do next_id() end
+  return told(root, next_id, function(n) return text_of(from + n) end, '0', waiting(root))
 end
 
 -- Cursor "signature:position", signatures by number. The ids, the cursor behind each, and the one behind all.
@@ -117,7 +124,7 @@ local function pending(root, cursor, limit)
   if cursor == '0' then cursor = '0:0' end
   if not string.match(cursor, '^%d+:%d+$') or #cursor > 30 then return routing.bad('the cursor is none of ours') end
   local ids, cursors, next_one = by_signature(root, cursor, limit)
-  return told(root, ids, function(n) return cursors[n] end, next_one, waiting(root))
+  return told(root, taker(ids), function(n) return cursors[n] end, next_one, waiting(root))
 end
 
 local function mm_jobs(keys, arguments)

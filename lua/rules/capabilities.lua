@@ -3,6 +3,7 @@
 
 local WITHIN = {'capabilities', 'performance', 'location', 'cost', 'metadata'}
 
+local NOTHING = {}
 local FEW = 4 -- values that are looked for one by one
 
 -- What is among a table's values, or is one of its names that is not false.
@@ -86,6 +87,13 @@ local function found(mine, key)
   end
 end
 
+local function lacks_any(part, mine)
+  for key, wanted in pairs(part) do
+    if not rules.satisfies(wanted, found(mine, key)) then return true end
+  end
+  return false
+end
+
 rules.define{
   name = 'capabilities',
   read = function(given)
@@ -103,9 +111,11 @@ rules.define{
     return wanted
   end,
   offer = function(given) return given end,
-  refuse = function(part, mine)
-    for _, key in ipairs(routing.names_of(part or {})) do
-      local have = found(mine or {}, key)
+  refuse = function(part, mine, _, _, told)
+    mine = mine or NOTHING
+    if not told then return lacks_any(part or NOTHING, mine) end
+    for _, key in ipairs(routing.names_of(part or NOTHING)) do
+      local have = found(mine, key)
       if not rules.satisfies(part[key], have) then return rules.lacks(key, part[key], have) end
     end
   end,

@@ -2,6 +2,8 @@
 
 local AT_LEAST = {gpu_memory_gb = 'gpu_memory_gb', gpu_memory = 'gpu_memory_gb', ram_gb = 'ram_gb', cpu_cores = 'cpu_cores'}
 
+local NOTHING = {}
+
 local function take(wanted, key, value)
   if routing.is_any(value) then return nil end
   local name = AT_LEAST[key]
@@ -12,6 +14,25 @@ local function take(wanted, key, value)
   local number = routing.number(value)
   if not number then return key .. ' is no number' end
   wanted[name] = math.max(number, wanted[name] or number)
+end
+
+local function is_lacking(key, wanted, have)
+  if AT_LEAST[key] then return have == nil or have < wanted end
+  return not rules.satisfies(wanted, have)
+end
+
+local function lacks_any(part, mine)
+  for key, wanted in pairs(part) do
+    if is_lacking(key, wanted, mine[key]) then return true end
+  end
+  return false
+end
+
+local function lacks(key, wanted, have)
+  if not is_lacking(key, wanted, have) then return nil end
+  if not AT_LEAST[key] then return rules.lacks('hardware.' .. key, wanted, have) end
+  if have == nil then return 'it does not say how much ' .. key .. ' it has' end
+  return key .. ' is ' .. routing.canonical(have) .. ', wanted is ' .. routing.canonical(wanted)
 end
 
 rules.define{
@@ -47,17 +68,12 @@ rules.define{
     end
     return mine
   end,
-  refuse = function(part, mine)
-    for _, key in ipairs(routing.names_of(part or {})) do
-      local wanted, have = part[key], (mine or {})[key]
-      if AT_LEAST[key] then
-        if have == nil then return 'it does not say how much ' .. key .. ' it has' end
-        if have < wanted then
-          return key .. ' is ' .. routing.canonical(have) .. ', wanted is ' .. routing.canonical(wanted)
-        end
-      elseif not rules.satisfies(wanted, have) then
-        return rules.lacks('hardware.' .. key, wanted, have)
-      end
+  refuse = function(part, mine, _, _, told)
+    mine = mine or NOTHING
+    if not told then return lacks_any(part or NOTHING, mine) end
+    for _, key in ipairs(routing.names_of(part or NOTHING)) do
+      local why = lacks(key, part[key], mine[key])
+      if why then return why end
     end
   end,
   single = function(part)

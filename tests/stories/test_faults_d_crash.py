@@ -202,11 +202,10 @@ async def test_d5_the_readiness_of_a_killed_machine_counts_for_nobody(
     async with scene_in(home, origin, machine_of) as scene:
         scene.release.set()
         scene.machine.start()
-        await scene.machine.until_ready()
+        file = scene.machine.state / "ready.json"
+        await scene.machine.until(file.exists, "it is ready, and has written that down")
         scene.machine.kill()
         await scene.machine.exited()
-        file = scene.machine.state / "ready.json"
-        assert file.exists()
         assert waits_in_vain(scene.machine)
         scene.final.unlink()
         scene.release.clear()

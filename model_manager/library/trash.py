@@ -50,7 +50,7 @@ def throw(root: Root, order: str, files: Sequence[str], disk: Disk | None = None
     Raises BadPath for a root that we only read, or a link where our directory should be, RootAway, DiskUnavailable, NoSpace.
     """
     disk, moved, left = disk or Disk(), list[str](), list[Left]()
-    with own_root(root) as top, _trash(root, order, make=True) as bin_:
+    with own_root(root) as top, _trash(top, root, order, make=True) as bin_:
         for file in files:
             try:
                 _carry(disk, file, os.path.relpath(file, root.path), top, bin_)
@@ -71,7 +71,7 @@ def bring_back(root: Root, order: str, disk: Disk | None = None) -> Moved:
     with own_root(root) as top:
         if not os.path.isdir(directory):
             return Moved()
-        with _trash(root, order, make=False) as bin_:
+        with _trash(top, root, order, make=False) as bin_:
             for name in sorted(_below(directory)):
                 file = os.path.join(root.path, name)
                 try:
@@ -150,8 +150,8 @@ def _step(folder: int, part: str, file: str, *, make: bool) -> int:
 
 
 @contextmanager
-def _trash(root: Root, order: str, *, make: bool) -> Iterator[int]:
-    above = open_folder(os.path.join(root.path, TRASH))
+def _trash(top: int, root: Root, order: str, *, make: bool) -> Iterator[int]:
+    above = open_folder(os.path.join(root.path, TRASH), top=top)
     try:
         with (
             translating(os.path.join(root.path, TRASH, order), "open"),

@@ -24,6 +24,7 @@ from model_manager.index.index import Index
 from model_manager.library.contents.hashing import digest_file
 from model_manager.library.contents.readers import Readers
 from model_manager.library.incoming.buffers import Buffers
+from model_manager.library.markers import mark
 from model_manager.library.scanning import fingerprint_of
 from model_manager.library.space import Space
 from model_manager.settings import Settings, load
@@ -131,6 +132,7 @@ async def stage(directory: Path, **environ: str) -> AsyncIterator[Stage]:
     store, state = directory / "models", directory / "state"
     for each in (store, state):
         each.mkdir(exist_ok=True)
+    mark(str(store))
     async with Index.open(state / "index.sqlite") as index:
         epoch = await index.begin_epoch(clock.epoch_ms(), MachineId("m1"))
         board = Board(

@@ -9,7 +9,7 @@ from pathlib import Path
 from model_manager.facts.disk import Root
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Offer
-from model_manager.library.markers import PARTIAL
+from model_manager.library.markers import PARTIAL, mark
 
 FLUX = ShelfPath(folder="checkpoints", name="flux.safetensors")
 URL = "https://origin.test/flux.safetensors"
@@ -18,6 +18,7 @@ ETAG = '"abc"'
 
 def own_root(path: Path) -> Root:
     path.mkdir(parents=True, exist_ok=True)
+    mark(str(path))
     return Root(path=str(path), own=True)
 
 

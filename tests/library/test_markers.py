@@ -20,11 +20,16 @@ from model_manager.library.markers import (
     quarantined,
 )
 from tests.library.faulty import FaultyDisk
-from tests.library.shelves import as_nobody, own_root, put
+from tests.library.shelves import as_nobody, put
+
+
+def _root(path: Path) -> Root:
+    path.mkdir(exist_ok=True)
+    return Root(path=str(path), own=True)
 
 
 def test_a_directory_that_was_never_ours_is_fresh_and_marked_once(tmp_path: Path) -> None:
-    root = own_root(tmp_path)
+    root = _root(tmp_path)
     assert inspect(root) == Fresh()
     made = mark(root.path)
     assert inspect(root) == inspect(root, known_id=made) == Present(id=made)
@@ -33,7 +38,7 @@ def test_a_directory_that_was_never_ours_is_fresh_and_marked_once(tmp_path: Path
 
 
 def test_c10_an_empty_mount_point_is_away_and_not_empty(tmp_path: Path) -> None:
-    root = own_root(tmp_path)
+    root = _root(tmp_path)
     made = mark(root.path)
     (tmp_path / MARKER).unlink()
     state = inspect(root, known_id=made)
@@ -42,7 +47,7 @@ def test_c10_an_empty_mount_point_is_away_and_not_empty(tmp_path: Path) -> None:
 
 
 def test_c10_another_volume_is_away(tmp_path: Path) -> None:
-    root = own_root(tmp_path)
+    root = _root(tmp_path)
     made = mark(root.path)
     state = inspect(root, known_id="f" * 32)
     assert isinstance(state, Away)
@@ -61,7 +66,7 @@ def test_g4_a_root_that_is_missing_or_a_file_is_away_and_is_not_made(tmp_path: P
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"root": 7}', b'{"root": ""}', b"\xff"])
 def test_a_damaged_marker_is_away_and_is_never_overwritten(tmp_path: Path, content: bytes) -> None:
-    root = own_root(tmp_path)
+    root = _root(tmp_path)
     put(tmp_path / MARKER, content)
     assert isinstance(inspect(root), Away)
     with pytest.raises(DiskUnavailable, match="delete it"):
@@ -70,7 +75,7 @@ def test_a_damaged_marker_is_away_and_is_never_overwritten(tmp_path: Path, conte
 
 
 def test_h6_a_marker_that_is_a_fifo_or_a_link_does_not_hang_and_is_away(tmp_path: Path) -> None:
-    root = own_root(tmp_path)
+    root = _root(tmp_path)
     os.mkfifo(tmp_path / MARKER)
     assert isinstance(inspect(root), Away)
     (tmp_path / MARKER).unlink()
@@ -80,7 +85,7 @@ def test_h6_a_marker_that_is_a_fifo_or_a_link_does_not_hang_and_is_away(tmp_path
 
 
 def test_a_crash_while_marking_leaves_no_half_marker(tmp_path: Path) -> None:
-    root = own_root(tmp_path)
+    root = _root(tmp_path)
     with pytest.raises(DiskUnavailable):
         mark(root.path, FaultyDisk("replace", 5))
     assert inspect(root) == Fresh()
@@ -98,7 +103,7 @@ def test_c10_a_foreign_root_is_away_only_when_it_held_models_and_is_completely_e
 
 @pytest.mark.needs("root")
 def test_k11_a_root_that_we_may_not_read_is_away_with_the_reason(tmp_path: Path) -> None:
-    closed = own_root(tmp_path / "closed")
+    closed = _root(tmp_path / "closed")
     for path in (tmp_path, *tmp_path.parents):
         if str(path).startswith("/tmp/"):
             path.chmod(path.stat().st_mode | 0o011)

@@ -32,6 +32,7 @@ from model_manager.library.contents.reading import beginning
 from model_manager.library.incoming.buffers import Buffers
 from model_manager.library.incoming.partial import Partial
 from model_manager.library.incoming.placing import insist_free, place
+from model_manager.library.incoming.staging import own_root
 from model_manager.library.incoming.whole import Whole
 from model_manager.library.markers import PARTIAL
 from model_manager.library.space import Space
@@ -108,7 +109,10 @@ class Downloading:
         """What is here of the model, when its place is free."""
         insist_free(self._root, road.model.path, replaces=road.replaces)
         directory = os.path.join(self._root.path, PARTIAL)
-        return Partial.open(directory, road.model.path, algorithms=needed(road.model.pin), buffers=self._buffers)
+        with own_root(self._root) as top:
+            return Partial.open(
+                directory, road.model.path, algorithms=needed(road.model.pin), buffers=self._buffers, top=top
+            )
 
     async def _brought(self, partial: Partial, road: Road) -> Ended | bool:
         """Every byte is here, as far as anybody said how many there are, and whether anybody did; or the end of a short one."""

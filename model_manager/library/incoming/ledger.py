@@ -58,12 +58,12 @@ class Ledger:
         os.close(self._folder)
 
 
-def entered(directory: str, shelf: ShelfPath, disk: Disk) -> tuple[Ledger, int]:
+def entered(directory: str, shelf: ShelfPath, disk: Disk, *, top: int | None = None) -> tuple[Ledger, int]:
     """The slot's ledger and the locked descriptor of its file, which ends behind what the journal names.
 
-    Raises AlreadyRunning, BadPath, DiskUnavailable and NoSpace.
+    `top`: the descriptor of the directory above. Raises AlreadyRunning, BadPath, DiskUnavailable and NoSpace.
     """
-    path, folder = os.path.join(directory, part_name(shelf)), open_folder(directory)
+    path, folder = os.path.join(directory, part_name(shelf)), open_folder(directory, top=top)
     try:
         with translating(path, "open"):
             fd = own_file(folder, path)

@@ -92,16 +92,18 @@ class Partial:
         algorithms: frozenset[Algorithm] = frozenset({"sha256"}),
         buffers: Buffers | None = None,
         disk: Disk | None = None,
+        top: int | None = None,
         sync_every: int = SYNC_EVERY,
         sync_seconds: float = 5.0,
     ) -> Self:
         """The slot's unfinished file with the bytes that were synced; empty when there is none that can go on.
 
-        `directory` is `<root>/.model_manager_partial`; its parent must exist. `algorithms` are what is hashed. Files that are
+        `directory` is `<root>/.model_manager_partial`; its parent must exist, and `top` is the descriptor of that, where its volume
+        may go at any time. `algorithms` are what is hashed. Files that are
         open at once share `buffers`. Raises AlreadyRunning when another process writes it, BadPath when it is no file of
         ours, DiskUnavailable and NoSpace.
         """
-        ledger, fd = entered(directory, shelf, disk or Disk())
+        ledger, fd = entered(directory, shelf, disk or Disk(), top=top)
         partial = cls(ledger, fd, algorithms, buffers or Buffers(), sync_every, sync_seconds)
         if ledger.journal.extents:
             try:

@@ -53,7 +53,7 @@ def place(
         with _folder_of(top, shelf, disk) as folder:
             name = _last(shelf)
             if replaces is not None and _taken(folder, name, final, replaces):
-                _set_aside(disk, root, folder, shelf)
+                _set_aside(disk, root, top, folder, shelf)
             return _promote(disk, staging, os.path.basename(source), folder, name, final)
 
 
@@ -83,8 +83,8 @@ def link(
     disk = disk or Disk()
     directory = os.path.join(root.path, PARTIAL)
     draft = os.path.join(directory, f"{part_name(shelf)}.link")
-    with own_root(root):
-        folder = open_folder(directory)
+    with own_root(root) as top:
+        folder = open_folder(directory, top=top)
     try:
         with translating(draft, "write"):
             with suppress(FileNotFoundError):
@@ -193,10 +193,10 @@ def _promote(disk: Disk, staging: int, draft: str, folder: int, name: str, final
     return fingerprint(os.stat(name, dir_fd=folder, follow_symlinks=False))
 
 
-def _set_aside(disk: Disk, root: Root, folder: int, shelf: ShelfPath) -> str:
+def _set_aside(disk: Disk, root: Root, top: int, folder: int, shelf: ShelfPath) -> str:
     """Move a file into the quarantine under the first free number."""
     directory = os.path.join(root.path, QUARANTINE)
-    aside = open_folder(directory)
+    aside = open_folder(directory, top=top)
     flat = f"{shelf.folder}--{shelf.name.replace('/', '--')}".encode()[-200:].decode(errors="ignore")
     try:
         for number in range(1, 100_000):

@@ -15,10 +15,13 @@ from model_manager.errors import AlreadyRunning, BadPath, RootAway
 from model_manager.facts.disk import Root
 from model_manager.facts.shelf import ShelfPath
 from model_manager.library.disk import opened, translating
+from model_manager.library.markers import MARKER
 
 HIDDEN: Final = 0o600
 READABLE: Final = 0o644
 """Modes of an unfinished and of a finished file, whatever the umask: ComfyUI may run as another user."""
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def part_name(shelf: ShelfPath) -> str:
@@ -30,7 +33,10 @@ def part_name(shelf: ShelfPath) -> str:
 
 @contextmanager
 def own_root(root: Root) -> Iterator[int]:
-    """A descriptor of a models directory that we may change. Raises BadPath for one that we only read, and RootAway."""
+    """A descriptor of a models directory that we may change: what is made below it lands on its volume, or nowhere.
+
+    Raises BadPath for one that we only read, and RootAway, also where our marker is not in it.
+    """
     if not root.own:
         raise BadPath(path=root.path, why="this models directory is only read")
     try:
@@ -38,24 +44,39 @@ def own_root(root: Root) -> Iterator[int]:
     except OSError as error:
         raise RootAway(root=root.path, why=error.strerror) from error
     try:
+        _insist_marked(top, root)
         yield top
     finally:
         os.close(top)
 
 
-def open_folder(directory: str) -> int:
+def _insist_marked(top: int, root: Root) -> None:
+    """A volume may go between the look at a root and the first write, and its empty mount point takes whatever comes."""
+    try:
+        os.stat(MARKER, dir_fd=top, follow_symlinks=False)
+    except OSError as error:
+        raise RootAway(root=root.path, why=f"its marker {MARKER} is gone, as on a volume not mounted") from error
+
+
+def open_folder(directory: str, *, top: int | None = None) -> int:
     """A descriptor of a directory of ours, made if its parent is there; a link in its place is refused.
 
-    Raises BadPath, DiskUnavailable or NoSpace.
+    `top`: the descriptor of its parent, where that may be unmounted. Raises BadPath, DiskUnavailable or NoSpace.
     """
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    name = directory if top is None else os.path.basename(directory)
+    with _ours(directory):
+        with suppress(FileNotFoundError):
+            return os.open(name, _FOLDER, dir_fd=top)
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=top)
+        return os.open(name, _FOLDER, dir_fd=top)
+
+
+@contextmanager
+def _ours(directory: str) -> Iterator[None]:
     with translating(directory, "open"):
         try:
-            with suppress(FileNotFoundError):
-                return os.open(directory, flags)
-            with suppress(FileExistsError):
-                os.mkdir(directory, 0o700)
-            return os.open(directory, flags)
+            yield
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise
@@ -69,9 +90,11 @@ def sweep(directory: str, keep: Collection[ShelfPath], older_than: float) -> tup
     Raises DiskUnavailable; a directory that is not there has nothing to sweep.
     """
     kept = {name for shelf in keep for name in (part_name(shelf), f"{part_name(shelf)}.json")}
-    if not os.path.isdir(directory):
-        return ()
-    folder, removed = open_folder(directory), []
+    with _ours(directory):
+        try:
+            folder, removed = os.open(directory, _FOLDER), list[str]()
+        except FileNotFoundError:
+            return ()
     try:
         with translating(directory, "sweep"):
             for name in sorted(os.listdir(folder)):

@@ -215,7 +215,7 @@ async def test_a_disk_that_runs_low_is_told_once_until_it_is_well_above_again(sc
 
 
 async def test_c10_a_disk_that_cannot_be_asked_is_left_out(scene: Stage, redis: Redis) -> None:
-    scene.store.rmdir()
+    scene.store.rename(scene.store.with_name("away"))
     await Fleet(scene, redis).beating._look_at_disks()
     assert scene.board.disks == ()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -223,6 +224,20 @@ async def test_c10_nothing_is_started_while_the_store_is_away(scene: Stage) -> N
         assert work.origin.opened == []
         scene.board.lost_roots.clear()
         await work.look()
+        await until(lambda: work.is_here(A))
+
+
+async def test_c10_a_store_that_leaves_after_the_last_look_at_it_gets_nothing(scene: Stage) -> None:
+    gone = scene.store.with_name("unmounted")
+    async with working(scene) as work:
+        scene.store.rename(gone)
+        scene.store.mkdir()
+        work.want(A)
+        await until(lambda: work.phase(A) is Phase.WAITING)
+        assert (work.origin.opened, os.listdir(scene.store)) == ([], [])
+        scene.store.rmdir()
+        gone.rename(scene.store)
+        work.fetching.nudge()
         await until(lambda: work.is_here(A))
 
 

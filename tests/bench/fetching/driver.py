@@ -30,6 +30,7 @@ from model_manager.facts.plan import Fetch
 from model_manager.facts.shelf import ShelfPath
 from model_manager.facts.transfer import Phase, Transfer
 from model_manager.library.incoming.buffers import Buffers
+from model_manager.library.markers import mark
 from model_manager.library.space import Space
 from model_manager.settings import Settings, load
 from model_manager.sources.credentials import Credentials
@@ -72,6 +73,7 @@ async def engine(order: Order) -> AsyncIterator[Downloading]:
     """The roads of the agent's own run.py, without its loops."""
     settings = order.settings
     root, space = Root(path=order.store, own=True), Space(settings.disk_floor)
+    mark(order.store)
     asyncio.get_running_loop().set_default_executor(started(settings.concurrency + 12, "work"))
     limits = Limits(settings.quotas)
     async with web(Credentials(), allow=(HOST,), ca_file=order.ca_file, limits=limits) as net:

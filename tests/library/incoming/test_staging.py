@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.errors import BadPath
+from model_manager.errors import BadPath, RootAway
 from model_manager.facts.shelf import ShelfPath
 from model_manager.library.incoming.partial import Partial
 from model_manager.library.incoming.staging import open_folder, part_name, sweep
+from model_manager.library.incoming.staging import own_root as opened_root
+from model_manager.library.markers import MARKER, PARTIAL
 from tests.library.feeding import append
 from tests.library.shelves import FLUX, URL, offer, own_root, put, staging
 
@@ -43,6 +45,25 @@ def test_k3_a_link_in_place_of_our_directory_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "file")
     with pytest.raises(BadPath):
         open_folder(str(tmp_path / "file"))
+
+
+def test_c10_a_models_directory_without_our_marker_takes_nothing(tmp_path: Path) -> None:
+    root = own_root(tmp_path)
+    (tmp_path / MARKER).unlink()
+    with pytest.raises(RootAway, match=MARKER), opened_root(root):
+        pytest.fail("it was entered")
+
+
+def test_c10_what_is_made_lands_on_the_volume_that_was_looked_at(tmp_path: Path) -> None:
+    root, gone = own_root(tmp_path / "models"), tmp_path / "unmounted"
+    with opened_root(root) as top:
+        Path(root.path).rename(gone)
+        Path(root.path).mkdir()
+        with Partial.open(staging(root), FLUX, top=top) as partial:
+            partial.begin(URL, offer())
+            append(partial, b"x")
+    assert os.listdir(root.path) == []
+    assert sorted(os.listdir(gone / PARTIAL)) == [part_name(FLUX), f"{part_name(FLUX)}.json"]
 
 
 def test_d9_partials_of_removed_assignments_are_swept_and_others_stay(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ end
 -- is too much, what was begun goes on in a later call. What takes longer than it should ends after LONG seconds, too; what has done little
 -- yet may take longer, for a slow machine has to get on as well, and one that stood still for a moment.
 local MUCH, TOO_MUCH, STEP, LITTLE = 100, 130, 2e-5, 10
-local LONG, LONG_BY_DAY, LONGER = 0.0015, 0.02, 2
+local LONG, LONG_BY_DAY, LONGER, LONGER_BY_DAY = 0.0015, 0.002, 2, 10
 local done_so_far, begun = 0, nil
 local clock
 
@@ -50,7 +50,7 @@ local function take_over_clock()
     return
   end
   local call = redis.call
-  LONG = LONG_BY_DAY
+  LONG, LONGER = LONG_BY_DAY, LONGER_BY_DAY
   function clock()
     local now = call('TIME')
     return tonumber(now[1]) % 1e6 + tonumber(now[2]) / 1e6

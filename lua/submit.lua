@@ -15,10 +15,10 @@ local SMALL = 1024 -- bytes of a requirement whose indexing is begun at once, so
 local POLICIES = {wait = true, reject = true, fetch = true}
 local NAMED = {'c', 'wf'}
 
-local function report(root, parts, eligible)
+local function report(root, parts, able)
   local models, lacking = routing.availability(root, parts)
   local why = ''
-  if eligible == 0 then
+  if able == 0 then
     why = lacking and 'no machine has ' .. lacking or 'no machine fits all of it at once'
   end
   return '{"models":' .. models .. ',"why":' .. cjson.encode(why) .. '}'
@@ -37,24 +37,30 @@ local function wrong(job)
   end
 end
 
-local function eligible_of(call, sid)
-  if not call.eligible[sid] then call.eligible[sid] = routing.number_able_of(call.root, sid) end
-  return call.eligible[sid]
+-- How many machines can take a job of this signature now, and what is told of its models.
+local function answer_of(root, sid, parts)
+  local text, able = routing.said_of(root, sid)
+  if text then return able, text end
+  able = routing.number_able_of(root, sid)
+  text = report(root, parts, able)
+  routing.say(root, sid, text, able)
+  return able, text
 end
 
 local function known(call, id)
   local found = redis.call('HMGET', routing.job_key(call.root, id), 'st', 's')
   local state, sid = found[1], found[2]
   if not (state and sid) then return nil end
-  local parts = routing.parts(call.root, sid)
-  return {'KNOWN', text_of(eligible_of(call, sid)), sid, report(call.root, parts or {}, state == 'pending' and eligible_of(call, sid) or 1)}
+  local parts = routing.parts(call.root, sid) or {}
+  local able, text = answer_of(call.root, sid, parts)
+  return {'KNOWN', text_of(able), sid, state == 'pending' and text or report(call.root, parts, 1)}
 end
 
 -- Kept at all? A new requirement is judged before it becomes a signature.
 local function rejected(call, job, parts, text)
   if job.pol ~= 'reject' then return nil end
   local sid = redis.call('HGET', call.root .. ':signatures', text)
-  local able = sid and eligible_of(call, sid) or 0
+  local able = sid and answer_of(call.root, sid, parts) or 0
   if able > 0 then return nil end
   if sid and redis.call('EXISTS', call.root .. ':todo') == 0 then return {'REJECTED', '0', sid, report(call.root, parts, 0)} end
   local whole
@@ -91,11 +97,10 @@ local function submit(call, job)
   job.p = string.format('%.17g', call.now + call.sent - tonumber(job.pr) * call.worth)
   if is_new then index(call, call.sent == 1 and #job.requirement < SMALL) end
   routing.add(call.root, job.id, job, job.payload, call.now, not routing.is_usual_worth(call.worth))
-  local eligible = eligible_of(call, job.s)
-  if job.pol == 'fetch' and eligible == 0 then redis.call('HSETNX', call.root .. ':fetch', job.s, '') end
-  call.reports[job.s] = call.reports[job.s] or report(call.root, parts, eligible)
+  local able, text = answer_of(call.root, job.s, parts)
+  if job.pol == 'fetch' and able == 0 then redis.call('HSETNX', call.root .. ':fetch', job.s, '') end
   if not is_new then index(call) end
-  return {'QUEUED', text_of(eligible), job.s, call.reports[job.s]}
+  return {'QUEUED', text_of(able), job.s, text}
 end
 
 local job = {} -- used again by the next one
@@ -112,7 +117,7 @@ local function mm_submit(keys, arguments)
   for _, value in ipairs(arguments) do bytes = bytes + #value end
   if bytes > MOST_BYTES then return routing.bad('more than 1.25 MiB in one call; send fewer jobs at a time') end
   routing.weigh(0)
-  local call = {root = root, now = routing.now(), sent = 0, eligible = {}, reports = {}, steps = STEPS}
+  local call = {root = root, now = routing.now(), sent = 0, steps = STEPS}
   call.worth = tonumber(redis.call('HGET', root, 'priority_ms') or '60000') * 1000
   local reply = {'OK', '0'}
   local take = taker(arguments)

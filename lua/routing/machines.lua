@@ -136,6 +136,7 @@ function routing.follow(root, ord, gained, lost)
   for token in pairs(gained) do names[#names + 1] = token end
   for token in pairs(lost) do names[#names + 1] = token end
   if #names == 0 then return end
+  routing.turned(root) -- also where no row changes: who submits a job is told where its models are
   local plain = routing.gathered('HMGET', root .. ':used', names)
   local denied = {}
   for n, token in ipairs(names) do denied[n] = '!' .. token end

@@ -19,15 +19,23 @@ local function quantum_of(score, base)
   return math.max(0, math.min(math.floor((tonumber(score) - base) / QUANTUM), 2 ^ (TOP + 1) - 1))
 end
 
+local noughts_of = routing.often(function(root)
+  local names = {}
+  for bit = LOW, TOP do names[bit] = root .. ':nought:' .. bit end
+  return names
+end)
+
 -- Cuts the head of a signature into bits. A slice has those whose bit is 0, for these are what is looked for. Only those change that
 -- differ from what was cut before: its head until now, or the last one of an empty signature, whose bits nobody looks at.
 local function slice(root, sid, score, before, base)
   local new = math.floor(quantum_of(score, base) / LOWEST)
   local old = math.floor((before and quantum_of(before, base) or tonumber(redis.call('HGET', root .. ':cuts', sid) or NEVER)) / LOWEST)
+  local names = noughts_of(root)
   for bit = LOW, TOP do
     if old == new then return end
-    if old % 2 ~= new % 2 then redis.call('SETBIT', root .. ':nought:' .. bit, sid, old % 2) end
-    old, new = math.floor(old / 2), math.floor(new / 2)
+    local was, is = old % 2, new % 2
+    if was ~= is then redis.call('SETBIT', names[bit], sid, was) end
+    old, new = (old - was) / 2, (new - is) / 2
   end
 end
 

@@ -8,7 +8,7 @@ local ENTRY = 100 -- bytes that an entry counts at least
 local OFTEN = 4096 -- texts of one kind that come often
 
 -- A function of one text, or nil, whose good answers are remembered: of texts that come again and again.
-local function often(compute)
+function routing.often(compute)
   local known, number = {}, 0
   return function(text)
     local found = known[text]
@@ -26,11 +26,11 @@ function routing.is_word(text)
   return type(text) == 'string' and #text >= 1 and #text <= 200 and not string.find(text, '%c')
 end
 
-routing.is_worker = often(routing.is_word)
+routing.is_worker = routing.often(routing.is_word)
 
-routing.is_machine = often(function(text) return routing.is_word(text) and not string.find(text, '[:.]') end)
+routing.is_machine = routing.often(function(text) return routing.is_word(text) and not string.find(text, '[:.]') end)
 
-local number_in = often(function(text)
+local number_in = routing.often(function(text)
   return type(text) == 'string' and #text <= 15 and string.find(text, '^%-?%d+$') and tonumber(text)
 end)
 

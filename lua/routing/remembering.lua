@@ -9,6 +9,7 @@
 --   known    machine and seat -> its seat, up to where its inventory is indexed (at) and its row as of then, since when and until
 --            when its machine is believed to be alive (us), how many heads had come when there was nothing for it (idle), and the
 --            workers that do not wait at a bell (up)
+--   said     signature -> what who submits a job of it is told of its models      able  signature -> how many machines can take it
 --   fits     profile -> the signatures that it fits      base  from where the heads' slices count (false: there are none)
 -- Also beyond that, for what changes them says so here:
 --   shown    signature -> what a claim tells of it      seats  where the claims of a seat left off, see `cursor`
@@ -16,8 +17,8 @@
 --   scores, numbers, least, last  the last LOGGED heads that came or came down, in turns, and the least score of each BLOCK of them
 --   pages    the heads in their order, as far as they were read, see `heads_from`
 
-local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK, BLOCKS = 64, 20000, 16777216, 1048576, 4096, 32, 128
-local UNUSED_US = 10000000
+local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK, BLOCKS = 64, 20000, 16777216, 4194304, 4096, 32, 128
+local UNUSED_US, SAID_BYTES = 10000000, 4194304
 local ENTRY = 64 -- bytes that an entry counts at least
 local HELD, RAN, RAN_US = 20000, 20000, 10000000
 local KEEP_MS, FRESH_US = 3600000, 1000000 -- what is over is remembered for an hour, unless the pool says otherwise
@@ -33,7 +34,12 @@ local function forget_pages(pool) pool.pages = {{low = -math.huge}} end
 
 routing.forget_pages = forget_pages
 
-local function forget_turn(pool) pool.settled, pool.known, pool.known_number, pool.fits, pool.base = false, {}, 0, {}, nil end
+local function forget_said(pool) pool.said, pool.able, pool.said_bytes = {}, {}, 0 end
+
+local function forget_turn(pool)
+  forget_said(pool)
+  pool.settled, pool.known, pool.known_number, pool.fits, pool.base = false, {}, 0, {}, nil
+end
 
 local function begin(turn)
   local pool = {turn = turn, used = routing.now(), looked = 0, settled = false, came = 0, shown = {}, shown_bytes = 0, held = {}, held_number = 0,
@@ -179,6 +185,18 @@ function routing.keep_ms(root, pool)
   local keep = tonumber(redis.call('HGET', root, 'keep_ms') or KEEP_MS)
   if pool then pool.keep, pool.fresh = keep, now + FRESH_US end
   return keep
+end
+
+-- What who submits a job of a signature is told, and how many machines can take it; nil for what nobody asked yet.
+function routing.said_of(root, sid)
+  local pool = routing.pool_now(root)
+  return pool.said[sid], pool.able[sid]
+end
+
+function routing.say(root, sid, text, able)
+  local pool = routing.pool_now(root)
+  if pool.said_bytes >= SAID_BYTES then forget_said(pool) end
+  pool.said[sid], pool.able[sid], pool.said_bytes = text, able, pool.said_bytes + #text + ENTRY
 end
 
 function routing.retuned(root)

@@ -232,6 +232,8 @@ class World:
         await self.pool.settle()
         found = await self.pool.job(job_id)
         assert found["eligible"] == len(expected), (job, expected, eligible, found)
+        word, eligible, _, told = await self.pool.submit(job_id, wanted)
+        assert (word, eligible, told["models"]) == ("KNOWN", len(expected), found["models"])
         job.score = found["score"]
         self.jobs[job_id] = job
 

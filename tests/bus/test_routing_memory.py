@@ -17,6 +17,7 @@ from model_manager.bus.functions import Argument, Functions
 from tests.bus.routing_histories import Pool, World
 from tests.bus.servers import Server
 from tests.bus.test_routing import machine
+from tests.bus.working import COMFY, Rig
 
 OTHER = "ba9876543210"
 """The version of a release whose functions are the same, and whose memory is another."""
@@ -96,6 +97,29 @@ async def test_how_many_can_do_a_job_follows_offers_that_come_change_and_go(redi
         name, able = f"m{chance.randrange(6)}", chance.choice([True, True, False, None])
         can = can | {name} if able else can - {name}
         assert await after(name, n, able) == len(can), n
+
+
+async def test_who_submits_is_told_where_the_models_are_now(redis: Redis) -> None:
+    """Also where a model that came or went changes nothing for any job."""
+    pool, chance, wanted = Pool(redis), random.Random(5), ("a.pt", "b.pt", "vae/c.pt")
+    rigs = [await Rig(redis, name).begin("other.pt") for name in ("m1", "m2", "m3")]
+    held: dict[Rig, set[str]] = {rig: set() for rig in rigs}
+    away: set[Rig] = set()
+    for n in range(60):
+        rig, model = chance.choice(rigs), chance.choice(wanted)
+        if chance.random() < 0.2:
+            await (rig.claims.offer(rig.machine, COMFY) if rig in away else rig.claims.withdraw(rig.machine))
+            away ^= {rig}
+        elif model in held[rig]:
+            await rig.lose(model)
+            held[rig].remove(model)
+        else:
+            await rig.gain(model)
+            held[rig].add(model)
+        _, able, _, told = await pool.submit("j", {"models": list(wanted)})
+        counts = {each["model"]: each["machines"] for each in told["models"]}
+        assert counts == {each: sum(each in some for some in held.values()) for each in wanted}, n
+        assert able == sum(some == set(wanted) and rig not in away for rig, some in held.items()), n
 
 
 async def test_a_job_that_goes_before_those_that_a_machine_was_past_is_next(redis: Redis) -> None:

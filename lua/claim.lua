@@ -124,6 +124,8 @@ local function keep_house(root, pool, now)
   return told.requeued + told.promoted > 0
 end
 
+local nothing = {'EMPTY'} -- used again by the next call
+
 local function empty(root, known, claim, now, finished, more)
   local wait, bell = wait_of(root, claim, now), ''
   if claim.park > 0 then
@@ -131,7 +133,8 @@ local function empty(root, known, claim, now, finished, more)
     routing.park(root, known.seat, claim.worker, math.floor(now / 1000) + claim.park + 1000)
     known.up[claim.worker] = nil
   end
-  return {'EMPTY', bell, text_of(wait), more and '1' or '0', finished}
+  nothing[2], nothing[3], nothing[4], nothing[5] = bell, text_of(wait), more and '1' or '0', finished
+  return nothing
 end
 
 -- Indexing goes on, and now and then leases and delays that ended are looked at. Whether there is more to index.

@@ -83,7 +83,7 @@ function routing.has_room(steps) return done_so_far + steps < MUCH and not is_lo
 -- One interpreter runs the functions of everybody. Where others made much since the last call, collecting goes on between calls as Lua does it.
 local PART, ROOM, ROOMY = 0.0005, 4096, 2 -- seconds; KB
 local CROWDED, WHOLE = 6144, 0.0025 -- KB beyond which a part may take longer, and the seconds that such a call then has in all
-local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 5, 8 -- steps at once, some 25 us; KB of garbage that pay for them; strides that are put off at most
+local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 3, 8 -- steps at once, some 25 us; KB of garbage that pay for them; strides that are put off at most
 local FAST, SLOW, NEVER = 40, 20, 100000 -- percent of what came; of what is left, which there must be for a threshold
 local OTHERS = 256 -- KB that others made
 local collect, goal, left, owed = nil, ROOM, 0, 0 -- KB from which on is collected, KB when the last call was done, and strides put off

@@ -8,7 +8,7 @@
 
 local KEPT_MS = '7776000000' -- 90 days after the last new model, or ten seconds less
 
-function routing.count(root, what, number) redis.call('HINCRBY', root, what, number) end
+function routing.count(root, what, number) return redis.call('HINCRBY', root, what, number) end
 
 -- A job that waited while its models were fetched for it.
 local function was_fetched_for(root, job, score)
@@ -18,16 +18,18 @@ local function was_fetched_for(root, job, score)
 end
 
 -- Jobs of these numbers were given to workers just now.
-function routing.claimed(root, jobs, numbers)
-  routing.count(root, 'claims', #numbers)
+function routing.claimed(root, pool, jobs, numbers)
+  routing.claims_counted(pool, #numbers, routing.count(root, 'claims', #numbers))
   for _, n in ipairs(numbers) do
     if was_fetched_for(root, jobs[n], jobs[n].p) then routing.count(root, 'claims_fetched', 1) end
   end
 end
 
+local flat = {} -- used again by the next claim
+
 -- `tokens`: the models of a job that a worker of this machine just got.
 function routing.ran(root, pool, machine, tokens, now)
-  local at, flat, last = nil, {}, 0
+  local at, last = nil, 0
   for _, token in ipairs(tokens) do
     if not routing.ran_lately(pool, machine, token, now) then
       at = at or text_of(math.floor(now / 1e6))
@@ -36,10 +38,10 @@ function routing.ran(root, pool, machine, tokens, now)
   end
   if not at then return end
   local key, anew = root .. ':ran:' .. machine, false
-  local new = redis.pcall('HSET', key, unpack(flat))
+  local new = redis.pcall('HSET', key, unpack(flat, 1, last))
   if type(new) ~= 'number' then
     redis.call('DEL', key)
-    new, anew = redis.call('HSET', key, unpack(flat)), true
+    new, anew = redis.call('HSET', key, unpack(flat, 1, last)), true
   end
   if new > 0 and (not routing.ran_lately(pool, machine, '', now) or anew) then redis.call('PEXPIRE', key, KEPT_MS) end
 end

@@ -200,6 +200,7 @@ local function give(root, pool, line, now)
   if id and line.sid == best then deal.last = tonumber(score) end
   if not (id and hand(root, id, score)) then
     deal.tries = deal.tries + 1
+    routing.turned(root, true) -- its head moves on, and no claim says so
     return
   end
   for _, sid in ipairs(asked.hot) do
@@ -208,10 +209,12 @@ local function give(root, pool, line, now)
 end
 
 -- The best of all signatures, which the walk does not reach. What it would have come across on the way there nobody looks at any more, so
--- heads are read anew from there on.
+-- heads that others may have moved on meanwhile are read anew.
 local function beyond(root, pool)
-  if not deal.reread then routing.forget_pages(pool) end
-  deal.reread = true
+  if not deal.reread and not routing.is_alone(root, pool) then
+    routing.forget_pages(pool)
+    deal.reread = true
+  end
   local sid = routing.by_bitmaps(root, keys_of_bitmaps(root), deal.passed, routing.base(root, pool))
   routing.weigh(HEAVY)
   if sid and deal.before < math.huge and tonumber(redis.call('ZSCORE', root .. ':heads', sid)) >= deal.before then return nil end

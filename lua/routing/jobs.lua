@@ -166,7 +166,7 @@ function routing.start(root, pool, asked, numbers, now)
     job.deadline = deadline
     routing.ran(root, pool, machine, models, now)
   end
-  routing.claimed(root, jobs, numbers)
+  routing.claimed(root, pool, jobs, numbers)
 end
 
 -- What a claim with this token got before, `id`, if it still runs; its lease is renewed.

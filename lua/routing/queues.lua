@@ -108,11 +108,13 @@ function routing.enqueue(root, sid, id, score)
   if not head or tonumber(score) < tonumber(head) then came_down(root, sid, score, head or nil) end
 end
 
+-- Whether it is another now.
 local function renew_head(root, sid, before)
   local first = redis.call('ZRANGE', root .. ':queue:' .. sid, 0, 0, 'WITHSCORES')
   local base = base_of(root)
-  if not first[1] then return emptied(root, sid, before, base) end
-  if first[2] ~= before then head_is(root, sid, first[2], before, base) end
+  if first[2] == before then return false end
+  if first[1] then head_is(root, sid, first[2], before, base) else emptied(root, sid, before, base) end
+  return true
 end
 
 -- The head of a queue whose entry among the heads was lost.
@@ -129,7 +131,7 @@ end
 function routing.dequeue(root, sid, id)
   if redis.call('ZREM', root .. ':queue:' .. sid, id) == 0 then return false end
   local before = redis.call('ZSCORE', root .. ':heads', sid)
-  if before then renew_head(root, sid, before) end
+  if before and renew_head(root, sid, before) then routing.turned(root, true) end
   return true
 end
 

@@ -16,6 +16,7 @@
 --   held     token -> job, of small ones that were given out here and may run    ran  machine -> model -> when that was written last
 --   scores, numbers, least, last  the last LOGGED heads that came or came down, in turns, and the least score of each BLOCK of them
 --   pages    the heads in their order, as far as they were read, see `heads_from`
+--   claims   how many claims there had been when the last one came from here; nil where others came between
 
 local POOLS, KNOWN, SEATS_BYTES, SHOWN_BYTES, LOGGED, BLOCK, BLOCKS = 64, 20000, 16777216, 4194304, 4096, 32, 128
 local UNUSED_US, SAID_BYTES = 10000000, 4194304
@@ -148,6 +149,19 @@ end
 
 function routing.no_base(root)
   if pools[root] then pools[root].base = nil end
+end
+
+-- So many claims came from here.
+function routing.claims_counted(pool, number, in_all)
+  pool.claims = pool.claims and pool.claims + number == in_all and in_all or nil
+end
+
+-- Whether all claims since the last such question came from here. Other releases move heads on by claims; whatever else moves one turns the pool.
+function routing.is_alone(root, pool)
+  local claims = tonumber(redis.call('HGET', root, 'claims') or '0')
+  local alone = claims == pool.claims
+  pool.claims = claims
+  return alone
 end
 
 -- A job was given out of which nothing but its record must be changed when it is done.

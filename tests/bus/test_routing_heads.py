@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from model_manager.bus.functions import version
 from tests.bus.routing_histories import Pool
 from tests.bus.test_routing import machine
+from tests.bus.test_routing_memory import OTHER, Releases
 from tests.bus.test_routing_next import asks
 
 NAMES = [f"{n}.pt" for n in range(40)]
@@ -133,6 +134,27 @@ async def test_a_head_that_another_release_moved_on_is_found_beyond_many_that_fi
     await redis.zadd("routing:heads", {sid: score})
     await redis.hset("routing:job:x1", "st", "running")
     assert [await gets(pool, f"t{n}") for n in range(3)] == ["y1", "x2", ""]
+
+
+@pytest.mark.parametrize("moved", ["by nobody", "by a claim", "by a cancel"])
+async def test_a_head_that_another_release_moves_on_between_two_searches_is_found(redis: Redis, moved: str) -> None:
+    pool, other = Pool(redis), Releases(redis, random.Random(1), only=OTHER)
+    await other.load()
+    await machine(redis, pool, "m1", "x.pt", "y.pt")
+    await machine(redis, pool, "m2", "x.pt")
+    for id, model in (("x1", "x.pt"), ("x2", "x.pt"), ("x3", "x.pt"), ("y1", "y.pt"), ("x4", "x.pt")):
+        await pool.submit(id, {"models": model})
+    for n in range(500):
+        await pool.submit(f"j{n}", {"models": pair(n)}, 9)
+    assert [await gets(pool, f"s{n}") for n in range(2)] == ["x1", "x2"]
+    await pool.submit("sooner", {"models": "y.pt"}, 10)
+    assert await gets(pool, "s2") == "sooner"
+    if moved == "by a claim":
+        assert await gets(Pool(redis, functions=other), "t", "m2") == "x3"
+    elif moved == "by a cancel":
+        await Pool(redis, functions=other).call("mm_cancel", "x3")
+    left = ["x3", "y1", "x4", ""] if moved == "by nobody" else ["y1", "x4", ""]
+    assert [await gets(pool, f"t{n}") for n in range(len(left))] == left
 
 
 async def test_more_heads_of_one_score_than_a_page_has_are_all_found(redis: Redis) -> None:

@@ -24,11 +24,11 @@ OTHER = "ba9876543210"
 
 
 class Releases(Functions):
-    """Each call goes to one of two releases, by chance."""
+    """Each call goes to one of two releases, by chance, or to `only` this one."""
 
-    def __init__(self, redis: Redis, chance: random.Random) -> None:
+    def __init__(self, redis: Redis, chance: random.Random, only: str = "") -> None:
         super().__init__(redis)
-        self._server, self._chance = redis, chance
+        self._server, self._chance, self._only = redis, chance, only
 
     async def load(self) -> None:
         await super().load()
@@ -38,7 +38,7 @@ class Releases(Functions):
         return await super()._loaded() and bool(await self._server.function_list(f"model_manager_{OTHER}"))
 
     async def _once(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> list[bytes]:
-        version = self._chance.choice((functions.version(), OTHER))
+        version = self._only or self._chance.choice((functions.version(), OTHER))
         reply: Any = await self._server.fcall(f"{name}_{version}", len(keys), *keys, *arguments)
         return list(reply)
 

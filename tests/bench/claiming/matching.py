@@ -132,7 +132,7 @@ def _lengths(client: redis.Redis, longest: Ours, fleet: World, sizes: Sizes, fou
         shortest.submit(fleet.jobs(min(sizes.pending), "few-"))
         for case, machines in _cases(fleet).items():
             both = ((other, shortest), (client, longest))
-            found.lengths[len(fleet.signatures), case] = side_by_side(both, machines, calls=3 * sizes.calls)
+            found.lengths[len(fleet.signatures), case] = side_by_side(both, machines, calls=9 * sizes.calls)
     finally:
         server.close()
 

@@ -39,6 +39,7 @@ end
 local MUCH, TOO_MUCH, STEP, LITTLE = 100, 130, 2e-5, 10
 local LONG, LONG_BY_DAY, LONGER, LONGER_BY_DAY = 0.0015, 0.002, 2, 10
 local done_so_far, begun = 0, nil
+local share = 1 -- of LONG that this call has; less where the collector must catch up
 local clock
 
 -- The processor's time where the server has it for us, else that of the day; there a call also ends that did not run for a while, so it gets
@@ -61,7 +62,7 @@ end
 -- who may do much does so.
 local function is_long(more)
   begun = begun or clock()
-  return clock() - begun + more >= (done_so_far < LITTLE and LONGER or 1) * LONG
+  return clock() - begun + more >= (done_so_far < LITTLE and LONGER or share) * LONG
 end
 
 function routing.weigh(steps)
@@ -77,12 +78,14 @@ function routing.is_much() return done_so_far >= MUCH or is_long(0) end
 function routing.has_room(steps) return done_so_far + steps < MUCH and not is_long(steps * STEP) end
 
 -- Lua would collect its garbage in the midst of whichever call makes much of it, nearly all at once: ten milliseconds. Here it rests during a
--- call, and each does a bounded part when it is done. A cycle begins once ROOMY times as much came as is alive, ROOM at least, and then goes
+-- call, and each does a bounded part when it is done. A cycle begins once ROOMY times as much came as is alive, ROOM at least and MOST_ROOM at
+-- most (what came unseen counts as alive, and where work is heavy that would let the next cycle come ever later), and then goes
 -- on in every call to its end: resting in the midst of one, after it had freed a little, let garbage grow without end. Servers do a little of
 -- it every 50 or 500 calls, which is SLOW; no threshold of Lua's own ever begins it.
 -- One interpreter runs the functions of everybody. Where others made much since the last call, collecting goes on between calls as Lua does it.
-local PART, ROOM, ROOMY = 0.0005, 4096, 2 -- seconds; KB
+local PART, ROOM, MOST_ROOM, ROOMY = 0.0005, 4096, 20480, 2 -- seconds; KB
 local CROWDED, WHOLE = 6144, 0.0025 -- KB beyond which a part may take longer, and the seconds that such a call then has in all
+local SHARE = 0.5 -- of its time that a call has left then: whoever makes garbage faster than it can be collected would do so for ever
 local STRIDE, KB_OF_STRIDE, PUT_OFF = 8, 3, 8 -- steps at once, some 25 us; KB of garbage that pay for them; strides that are put off at most
 local FAST, SLOW, NEVER = 40, 20, 100000 -- percent of what came; of what is left, which there must be for a threshold
 local OTHERS = 256 -- KB that others made
@@ -134,12 +137,13 @@ local function is_cycle_over(over)
   return over
 end
 
-local function end_cycle(now) collecting, goal = false, now + math.max(ROOM, ROOMY * (now - made)) end
+local function end_cycle(now) collecting, goal = false, now + math.max(ROOM, math.min(ROOMY * (now - made), MOST_ROOM)) end
 
 local function rest()
   if crowd then collect('setstepmul', SLOW) end
   collect('stop')
-  crowd = collect('count') - left > OTHERS
+  local now = collect('count')
+  crowd, share = now - left > OTHERS, now > goal + CROWDED and SHARE or 1
 end
 
 local function collect_some()

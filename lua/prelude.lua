@@ -42,8 +42,8 @@ local done_so_far, begun = 0, nil
 local share = 1 -- of LONG that this call has; less where the collector must catch up
 local clock
 
--- The processor's time where the server has it for us, else that of the day; there a call also ends that did not run for a while, so it gets
--- more, and the steps end it before.
+-- The processor's time where the server has it for us, else that of the day; there a call also ends that did not run for a while, so one that
+-- has done little gets much more.
 local function take_over_clock()
   local here, found = pcall(function() return os.clock end)
   if here and found then

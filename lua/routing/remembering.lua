@@ -159,7 +159,7 @@ end
 -- Whether all claims since the last such question came from here. Other releases move heads on by claims; whatever else moves one turns the pool.
 function routing.is_alone(root, pool)
   local claims = tonumber(redis.call('HGET', root, 'claims') or '0')
-  local alone = claims == pool.claims
+  local alone = claims ~= nil and claims == pool.claims
   pool.claims = claims
   return alone
 end
